@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Compiling inside a root folder, which stays as mmdebstrap left it.
+
+Each pair of suite and kernel has a build folder in the cache.  The kernel
+sources are synchronised into it with their times, so that Kbuild and make
+stay incremental; user space is an out-of-tree CMake build.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from . import host
+from .host import LabError
+
+# What the kernel build needs to see of the checkout.
+KERNEL_TREES = ("kernel", "include")
+USER_SKIP = {"CMakeFiles", "CMakeCache.txt", "cmake_install.cmake"}
+
+IN_ROOT = """
+set -e
+root=$1 src=$2 build=$3
+mount --bind "$root" "$root"
+cd "$root"
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mount --bind "$src" src
+mount -o remount,bind,ro src
+mount --bind "$build" build
+mount -o remount,bind,ro "$root" 2>/dev/null || :
+exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+    HOME=/build LANG=C.UTF-8 ${4:+"JOBS=$4"} /bin/sh -c "$5"
+"""
+
+
+def in_root(root, build, script, log, verbose=False):
+    """Run a shell script in a root folder; returns its exit status.
+
+    The checkout is at /src (read-only) and `build` at /build.  The mounts
+    live in a namespace of their own: they go when the script ends,
+    however it ends.
+    """
+    host.need_tools("unshare", "mount", "chroot")
+    args = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    if not host.is_root():
+        args += ["--map-root-user", "--map-auto"]
+    jobs = str(os.cpu_count() or 1)
+    args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
+    args += [str(host.REPO), str(build), jobs, script]
+    return host.run_logged(args, log, verbose)
+
+
+class Build:
+    """The build of one checkout for one suite and kernel."""
+
+    def __init__(self, root, kernel, release, headers=None):
+        self.root = root
+        self.kernel = kernel
+        self.release = release
+        self.headers = headers or f"/lib/modules/{release}/build"
+        checkout = hashlib.sha256(str(host.REPO).encode()).hexdigest()[:8]
+        self.name = f"build-{root.path.name}-{kernel}-{checkout}"
+        self.path = host.cache_dir() / self.name
+        self.log = self.path / "log"
+
+    def make(self, parts=("kernel", "user"), verbose=False):
+        """Compile; raises LabError that quotes the compiler."""
+        with host.lock(self.name):
+            self._make(parts, verbose)
+
+    def _make(self, parts, verbose):
+        self.path.mkdir(exist_ok=True)
+        self._drop_stale()
+        if "kernel" in parts and (host.REPO / "kernel/Makefile").exists():
+            self._make_kernel(verbose)
+        if "user" in parts:
+            self._make_user(verbose)
+
+    def _drop_stale(self):
+        """Builds against a root folder that is gone are of no use."""
+        for path in host.cache_dir().glob(f"build-{self.root.suite}-*"):
+            base = path.name.split("-")[1:3]
+            if path.is_dir() and base[1] not in self.root.path.name:
+                host.remove_tree(path)
+
+    def _make_kernel(self, verbose):
+        host.say(f"building the modules for {self.release}")
+        self._sync()
+        script = (
+            f"make -C /build/tree/kernel KDIR={self.headers} "
+            f"-j$JOBS modules"
+        )
+        self._run(script, "kernel", verbose)
+
+    def _sync(self):
+        """Mirror the kernel sources into the build folder."""
+        tree = self.path / "tree"
+        listing = self.path / "tree.json"
+        try:
+            before = set(json.loads(listing.read_text()))
+        except (OSError, ValueError):
+            before = set()
+        now = set()
+        for top in KERNEL_TREES:
+            for path in sorted((host.REPO / top).rglob("*")):
+                if path.is_file():
+                    now.add(str(path.relative_to(host.REPO)))
+        for name in before - now:
+            (tree / name).unlink(missing_ok=True)
+        for name in now:
+            source, target = host.REPO / name, tree / name
+            if not _same(source, target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy2(source, target)
+        listing.write_text(json.dumps(sorted(now)))
+
+    def _make_user(self, verbose):
+        host.say(f"building user space for {self.root.suite}")
+        source = self.root.rdma_core_src
+        script = (
+            "set -e; mkdir -p /build/user; cd /build/user; "
+            "[ -f Makefile ] || cmake -S /src -B . "
+            f"-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDMA_CORE_SRC={source}; "
+            "make -k -j$JOBS"
+        )
+        self._run(script, "user", verbose)
+
+    def _run(self, script, part, verbose):
+        log = self.path / f"{part}.log"
+        log.unlink(missing_ok=True)
+        status = in_root(self.root, self.path, script, log, verbose)
+        if not status:
+            return
+        if not verbose:
+            for line in _complaints(log):
+                host.say(line)
+        raise LabError(f"the {part} build failed (log: {log})")
+
+    def stage(self, target):
+        """Copy what the guest needs to `target`: {kernel,user}/…"""
+        with host.lock(self.name):
+            modules = target / "kernel"
+            modules.mkdir(parents=True)
+            for path in (self.path / "tree").rglob("*.ko"):
+                shutil.copy2(path, modules)
+            user = self.path / "user"
+            if user.is_dir():
+                shutil.copytree(
+                    user,
+                    target / "user",
+                    symlinks=True,
+                    ignore=lambda _, names: USER_SKIP & set(names),
+                )
+            else:
+                (target / "user").mkdir()
+
+
+def _same(source, target):
+    try:
+        a, b = source.stat(), target.stat()
+    except FileNotFoundError:
+        return False
+    return (a.st_mtime_ns, a.st_size) == (b.st_mtime_ns, b.st_size)
+
+
+def _complaints(log, limit=25):
+    """The lines of a build log that say what is wrong."""
+    lines = Path(log).read_text(errors="replace").splitlines()
+    words = ("error:", "Error", "undefined", "No rule", "***")
+    found = [x for x in lines if any(w in x for w in words)]
+    return (found or lines)[:limit]

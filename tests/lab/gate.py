@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The kernel log gate: what a kernel must not say while tests run."""
+
+import re
+
+BAD = re.compile(
+    r"""
+      \bWARNING:\s
+    | \bBUG:\s
+    | \bBUG\s.*Tainted
+    | kernel\ BUG\ at
+    | \bOops\b
+    | \bKASAN\b
+    | \bKCSAN\b
+    | \bKFENCE:\ BUG
+    | \bUBSAN:\s
+    | general\ protection\ fault
+    | unable\ to\ handle
+    | Kernel\ panic
+    | possible\ circular\ locking
+    | possible\ recursive\ locking
+    | possible\ irq\ lock\ inversion
+    | inconsistent\ lock\ state
+    | suspicious\ RCU\ usage
+    | bad\ unlock\ balance
+    | held\ lock\ freed
+    | lock\ held\ when\ returning
+    | sleeping\ function\ called
+    | scheduling\ while\ atomic
+    | ODEBUG:
+    | rcu.*detected\ (expedited\ )?stalls?
+    | rcu.*self-detected\ stall
+    | soft\ lockup
+    | hard\ LOCKUP
+    | blocked\ for\ more\ than\ \d+\ seconds
+    | unreferenced\ object
+    | refcount_t:
+    | list_(add|del)\ corruption
+    | Bad\ page\ state
+    | Bad\ rss-counter
+    | still\ has\ active\ references
+    | unload\ failed
+    """,
+    re.VERBOSE,
+)
+
+# Said by the machine and not by us: announcements of the debug options.
+HARMLESS = re.compile(
+    r"""
+      ^\[[^]]*\]\ kasan:\ KernelAddressSanitizer\ initialized
+    | KFENCE\ enabled|kfence:\ initialized
+    | sodp-lab:\ (begin|agent)
+    | Lock\ dependency\ validator
+    | MODSIGN|module\ verification\ failed
+    | tainting\ kernel
+    """,
+    re.VERBOSE,
+)
+
+CONTEXT = 24
+
+
+def complaints(text):
+    """Lines of a kernel log to quote; empty when the log is clean."""
+    lines = text.splitlines()
+    quoted, until = [], -1
+    for number, line in enumerate(lines):
+        if BAD.search(line) and not HARMLESS.search(line):
+            until = max(until, number + CONTEXT)
+        if number <= until:
+            quoted.append(line)
+    return quoted

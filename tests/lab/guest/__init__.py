@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""What runs inside the guest."""

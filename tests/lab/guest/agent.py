@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The lab's hand inside the guest.
+
+Reads /lab/spec.json, sets the devices up, runs the steps one by one and
+reports on the control port.  After each step the kernel log of that step
+is left in /lab/<n>.dmesg.  The host keeps the time and may send a kill.
+"""
+
+import fcntl
+import glob
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import devices  # noqa: E402
+from kmsg import KernelLog  # noqa: E402
+
+DRAIN_SECONDS = 2
+
+
+def open_port(name, flags):
+    for path in glob.glob("/sys/class/virtio-ports/*/name"):
+        with open(path) as handle:
+            if handle.read().strip() == f"sodp.{name}":
+                return os.open("/dev/" + path.split("/")[-2], flags)
+    raise OSError(f"no virtio port {name}")
+
+
+class Agent:
+    def __init__(self, spec):
+        self.spec = spec
+        self.ctl = open_port("ctl", os.O_RDWR)
+        self.out = open_port("out", os.O_WRONLY)
+        self.err = open_port("err", os.O_WRONLY)
+        self.log = KernelLog()
+        self.current = None
+        self.killed = None
+        self.guard = threading.Lock()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def tell(self, **message):
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(self.ctl, data) :]
+
+    def _listen(self):
+        """Host's orders: {"kill": n} ends step n."""
+        pending = b""
+        while True:
+            data = os.read(self.ctl, 4096)
+            if not data:
+                time.sleep(0.2)
+                continue
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                self._order(json.loads(line))
+
+    def _order(self, order):
+        with self.guard:
+            if self.current and self.current[0] == order.get("kill"):
+                self.killed = order["kill"]
+                self._show_tasks()
+                try:
+                    os.killpg(self.current[1].pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+    @staticmethod
+    def _show_tasks():
+        """Put the stacks of blocked tasks into the kernel log."""
+        with open("/proc/sysrq-trigger", "w") as handle:
+            handle.write("w")
+
+    def set_up(self):
+        """Devices; returns the environment of the steps or None."""
+        env = dict(os.environ)
+        try:
+            env.update(devices.set_up(self.spec))
+            error = None
+        except Exception as err:
+            error = str(err)
+            if not isinstance(err, devices.SetupError):
+                error = traceback.format_exc()
+        self.log.save("/lab/setup.dmesg")
+        if self.spec.get("kmemleak"):
+            self.log.clear_leaks()
+        self.tell(ev="ready", error=error)
+        return None if error else env
+
+    def run(self):
+        env = self.set_up()
+        if env is None:
+            return
+        for step in self.spec["steps"]:
+            number = step["n"]
+            self.log.mark(f"begin {step['name']}")
+            self.tell(ev="begin", n=number)
+            began = time.monotonic()
+            status = self._step(step, dict(env, **step.get("env", {})))
+            seconds = time.monotonic() - began
+            if step.get("kmemleak"):
+                self.log.add_leaks()
+            self.log.save(f"/lab/{number}.dmesg")
+            self.tell(ev="end", n=number, status=status, seconds=seconds)
+        self.tell(ev="done")
+
+    def _step(self, step, env):
+        if step.get("builtin"):
+            return devices.BUILTINS[step["builtin"]](self.spec)
+        if step.get("tty"):
+            return self._shell(step, env)
+        if step.get("output"):
+            with open(step["output"], "wb") as sink:
+                return self._program(step, env, sink.fileno(), sink.fileno())
+        return self._streamed(step, env)
+
+    def _program(self, step, env, out, err):
+        """Start a program and wait for it."""
+        try:
+            process = subprocess.Popen(
+                step["cmd"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=step.get("cwd", "/src"),
+                env=env,
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.write(err, f"{step['cmd'][0]}: {error.strerror}\n".encode())
+            return 127 if isinstance(error, FileNotFoundError) else 126
+        with self.guard:
+            self.current = (step["n"], process)
+        status = process.wait()
+        with self.guard:
+            self.current = None
+        self._end_group(process.pid)
+        if self.killed == step["n"]:
+            return "timeout"
+        return status if status >= 0 else 128 - status
+
+    @staticmethod
+    def _end_group(pid):
+        """No step leaves processes behind for the next one."""
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+
+    def _streamed(self, step, env):
+        pipes = [os.pipe(), os.pipe()]
+        pumps = []
+        for (source, _), port in zip(pipes, (self.out, self.err)):
+            args = (source, port)
+            pump = threading.Thread(target=self._pump, args=args, daemon=True)
+            pump.start()
+            pumps.append(pump)
+        status = self._program(step, env, pipes[0][1], pipes[1][1])
+        for _, sink in pipes:
+            os.close(sink)
+        for pump in pumps:
+            pump.join(DRAIN_SECONDS)
+        return status
+
+    @staticmethod
+    def _pump(source, port):
+        while True:
+            data = os.read(source, 65536)
+            if not data:
+                os.close(source)
+                return
+            while data:
+                try:
+                    data = data[os.write(port, data) :]
+                except BlockingIOError:
+                    select.select([], [port], [], 1)
+
+    def _shell(self, step, env):
+        """An interactive program on the virtio console."""
+
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        rows, columns = step["tty"]
+        with open("/dev/hvc0", "r+b", buffering=0) as tty:
+            subprocess.call(
+                ["stty", "sane", "rows", str(rows), "cols", str(columns)],
+                stdin=tty,
+            )
+            process = subprocess.Popen(
+                step["cmd"],
+                stdin=tty,
+                stdout=tty,
+                stderr=tty,
+                cwd=step.get("cwd", "/src"),
+                env=env,
+                preexec_fn=own_terminal,
+            )
+            return process.wait()
+
+
+def main():
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    with open("/lab/spec.json") as handle:
+        Agent(json.load(handle)).run()
+
+
+if __name__ == "__main__":
+    main()

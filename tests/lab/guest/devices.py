@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Network and RDMA devices of the guest, and their environment."""
+
+import glob
+import os
+import shutil
+import subprocess
+import time
+
+SODP = ("sodp0", "sodpnet0", "10.77.0.1", "sodp")
+RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
+
+PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
+DRIVER_FOLDER = "/etc/libibverbs.d"
+
+
+class SetupError(Exception):
+    """The guest cannot be made ready; the text says why."""
+
+
+def call(*args):
+    done = subprocess.run(args, capture_output=True, text=True)
+    if done.returncode:
+        raise SetupError(
+            f"{' '.join(args)}: {(done.stderr or done.stdout).strip()}"
+        )
+    return done.stdout
+
+
+def set_up(spec):
+    """Everything before the first step; returns environment variables."""
+    call("ip", "link", "set", "lo", "up")
+    modules = ["dummy", "ib_uverbs", "rdma_ucm", "ib_umad"]
+    call("modprobe", "-a", *modules)
+    env = {"SODP_BUILD": "/build/user", "SODP_KERNEL": spec["kernel"]}
+    env["SODP_SUITE"] = spec["suite"]
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    if spec["sodp"]:
+        load_modules()
+        install_provider()
+        env.update(_make_link("SODP", *SODP))
+    if spec["rxe"]:
+        call("modprobe", "rdma_rxe")
+        env.update(_make_link("RXE", *RXE))
+    tools = "/build/user/tools/sodpctl"
+    env["PATH"] = f"{tools}:{os.environ['PATH']}"
+    return env
+
+
+def module_path(name):
+    """A freshly built module; they may lie in folders of their own."""
+    found = glob.glob(f"/build/kernel/{name}.ko")
+    if not found:
+        raise SetupError(f"the build made no {name}.ko")
+    return found[0]
+
+
+def load(name, *options):
+    path = module_path(name)
+    depends = call("modinfo", "-F", "depends", path).strip().split(",")
+    own = {"rdma_odp", "sodp"}
+    foreign = [d for d in depends if d and d not in own]
+    if foreign:
+        call("modprobe", "-a", *foreign)
+    call("insmod", path, *options)
+
+
+def load_modules():
+    for name in ("rdma_odp", "sodp"):
+        load(name)
+
+
+def install_provider():
+    found = glob.glob(PROVIDERS)
+    if not found:
+        raise SetupError("the build made no provider (libsodp-rdmav*.so)")
+    for folder in glob.glob("/usr/lib/*/libibverbs"):
+        for path in found:
+            shutil.copy(path, folder)
+    with open(f"{DRIVER_FOLDER}/sodp.driver", "w") as handle:
+        handle.write("driver sodp\n")
+
+
+def _make_link(prefix, device, netdev, address, kind):
+    batch = f"""link add {netdev} mtu 9000 type dummy
+        link set {netdev} up
+        addr add {address}/24 dev {netdev}
+    """
+    done = subprocess.run(
+        ["ip", "-batch", "-"], input=batch, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SetupError(f"making {netdev}: {done.stderr.strip()}")
+    call("rdma", "link", "add", device, "type", kind, "netdev", netdev)
+    return {
+        f"{prefix}_DEV": device,
+        f"{prefix}_ADDR": address,
+        f"{prefix}_GID_INDEX": str(gid_index(device, address)),
+    }
+
+
+def gid_index(device, address):
+    """Index of the RoCEv2 GID of an IPv4 address."""
+    a, b, c, d = (int(x) for x in address.split("."))
+    tail = f"ffff:{a:02x}{b:02x}:{c:02x}{d:02x}"
+    port = f"/sys/class/infiniband/{device}/ports/1"
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for path in sorted(glob.glob(f"{port}/gids/*")):
+            index = os.path.basename(path)
+            try:
+                gid = open(path).read().strip()
+                kind = open(f"{port}/gid_attrs/types/{index}").read()
+            except OSError:
+                continue
+            if gid.endswith(tail) and "v2" in kind:
+                return int(index)
+        time.sleep(0.02)
+    raise SetupError(f"{device} got no RoCEv2 GID for {address}")
+
+
+def tear_down(spec):
+    """Links gone, modules out: what a clean unload needs."""
+    try:
+        if spec["rxe"]:
+            call("rdma", "link", "delete", RXE[0])
+            call("rmmod", "rdma_rxe")
+        if spec["sodp"]:
+            call("rdma", "link", "delete", SODP[0])
+            call("rmmod", "sodp")
+            call("rmmod", "rdma_odp")
+    except SetupError as err:
+        with open("/dev/kmsg", "w") as log:
+            log.write(f"<3>sodp-lab: unload failed: {err}")
+        return 1
+    return 0
+
+
+BUILTINS = {"tear_down": tear_down}

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The kernels a machine can boot: Debian's own and the debug kernel."""
+
+
+class Stock:
+    """A kernel that a Debian package put into the root folder."""
+
+    headers = None
+
+    def __init__(self, root, line):
+        self.release = root.release(line)
+        self.image = root.path / f"boot/vmlinuz-{self.release}"
+
+    def add_modules(self, folder):
+        """Its modules are in the root folder already."""
+
+
+def find(root, kernel, verbose=False):
+    if kernel == "debug":
+        from . import debugkernel
+
+        return debugkernel.ensure(root, verbose)
+    return Stock(root, kernel)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Guest root folders: made by mmdebstrap, cached, never written again.
+
+A folder is made under a temporary name and renamed when it is complete,
+so a folder that has its final name is always whole.
+"""
+
+import contextlib
+import os
+import shlex
+import urllib.request
+from pathlib import Path
+
+from . import host, suites
+from .host import LabError
+
+CUSTOMIZE = """
+set -e
+root=$1
+cd "$root"
+mkdir -p src build lab out
+printf '%s\\n' {extra} > etc/apt/sources.list.d/sodp.list
+in_root() {{ chroot "$root" env DEBIAN_FRONTEND=noninteractive "$@"; }}
+in_root apt-get -qq update
+if [ -n "{backports}" ]; then
+    in_root apt-get -qq -y --no-install-recommends \\
+        -t {suite}-backports install {backports}
+fi
+in_root sh -ec 'cd /usr/src
+    apt-get -qq source --tar-only rdma-core/{source_from} ||
+        apt-get -qq source --tar-only rdma-core
+    for f in rdma-core_*.orig.tar.*; do tar -xf "$f"; rm "$f"; done
+    mv rdma-core-* rdma-core'
+rm -rf boot/initrd.img* var/cache/apt/*.bin var/lib/apt/lists/*
+"""
+
+
+def folder(suite):
+    return host.cache_dir() / f"{suite}-{suites.recipe_hash(suite)}"
+
+
+class Root:
+    """A finished root folder."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.path = folder(suite)
+
+    def release(self, kernel):
+        """The full version string of a kernel line such as 6.12."""
+        found = sorted(self.path.glob(f"boot/vmlinuz-{kernel}.*"))
+        if not found:
+            raise LabError(f"{self.path} has no kernel {kernel}")
+        return found[-1].name[len("vmlinuz-") :]
+
+    @property
+    def rdma_core_src(self):
+        return "/usr/src/rdma-core"
+
+    @contextlib.contextmanager
+    def in_use(self):
+        """Keeps another lab from removing the folder as stale."""
+        with host.lock(self.path.name + ".use", shared=True):
+            yield self
+
+
+def ensure(suite, verbose=False):
+    """The root folder of a suite, made when it is not there."""
+    root = Root(suite)
+    if root.path.is_dir():
+        return root
+    with host.lock(f"make-{suite}"):
+        if root.path.is_dir():
+            return root
+        host.need_tools("mmdebstrap", "unshare", "mount", "chroot")
+        host.need_disk(5, f"the {suite} root folder")
+        _probe_network(suite)
+        _make(suite, root.path, verbose)
+        _drop_stale(suite, root.path)
+    return root
+
+
+def _probe_network(suite):
+    url = f"{suites.MIRROR}/dists/{suite}/Release"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            reply.read(64)
+    except (OSError, ValueError) as err:
+        raise LabError(f"no network: cannot read {url} ({err})")
+
+
+def _make(suite, path, verbose):
+    entry = suites.SUITES[suite]
+    host.say(f"making the {suite} root folder (a minute or two)")
+    with host.temp_dir(suite) as temp:
+        hook = temp / "customize"
+        extra = []
+        if entry["backports"]:
+            extra.append(f"deb {suites.MIRROR} {suite}-backports main")
+        extra.append(f"deb-src {suites.MIRROR} {entry['rdma_core_from']} main")
+        hook.write_text(
+            "#!/bin/sh"
+            + CUSTOMIZE.format(
+                suite=suite,
+                extra=" ".join(shlex.quote(x) for x in extra),
+                backports=" ".join(entry["backports"]),
+                source_from=entry["rdma_core_from"],
+            )
+        )
+        hook.chmod(0o755)
+        log = host.cache_dir() / f"make-{suite}.log"
+        log.unlink(missing_ok=True)
+        args = _mmdebstrap(suite, entry, hook, temp / "root")
+        env = dict(os.environ, INITRD="No", DEBIAN_FRONTEND="noninteractive")
+        if host.run_logged(args, log, verbose, env=env):
+            raise LabError(
+                f"cannot make the {suite} root folder: "
+                f"{_first_error(log)} (log: {log})"
+            )
+        os.rename(temp / "root", path)
+    host.say(f"made {path}")
+
+
+def _mmdebstrap(suite, entry, hook, target):
+    mode = "root" if host.is_root() else "unshare"
+    outer = []
+    if host.is_root():
+        outer = "unshare --mount --pid --fork --kill-child --mount-proc"
+        outer = outer.split()
+    return (
+        outer
+        + [
+            "mmdebstrap",
+            "--variant=apt",
+            f"--mode={mode}",
+            "--dpkgopt=force-unsafe-io",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            '--aptopt=Acquire::Languages "none"',
+            '--aptopt=Acquire::Retries "3"',
+            '--aptopt=Acquire::Check-Valid-Until "false"',
+            '--aptopt=APT::Install-Recommends "false"',
+            f"--include={','.join(entry['packages'])}",
+            f"--customize-hook={hook}",
+            suite,
+            str(target),
+        ]
+        + suites.sources(suite)
+    )
+
+
+def _first_error(log):
+    for line in Path(log).read_text(errors="replace").splitlines():
+        if line.startswith("E: ") or "Err:" in line:
+            return line
+    return "mmdebstrap failed"
+
+
+def _drop_stale(suite, keep):
+    """Remove folders of the same suite that an older recipe made."""
+    for path in host.cache_dir().glob(f"{suite}-*"):
+        if path == keep or not path.is_dir():
+            continue
+        with host.lock(path.name + ".use", wait=False) as free:
+            if free:
+                host.say(f"removing the stale {path.name}")
+                host.remove_tree(path)

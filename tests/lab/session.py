@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""From a configuration to a booted machine that runs steps."""
+
+import contextlib
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from . import build, gate, host, kernels, kvm, rootfs, vm
+from .host import LabError
+
+BOOT_SECONDS = 120
+KILL_SECONDS = 30
+
+
+class Step:
+    """One thing that the guest is to run, and what came of it."""
+
+    def __init__(self, name, cmd=None, timeout=None, **extra):
+        self.name = name
+        self.timeout = timeout
+        self.spec = dict(extra, name=name, cmd=cmd)
+        self.status = None
+        self.seconds = 0.0
+        self.splat = []
+        self.why = None
+
+    def finish(self, status, seconds, log):
+        self.status = status
+        self.seconds = seconds
+        self.splat = gate.complaints(log)
+        if status == "timeout":
+            self.why = f"no end after {self.timeout} s"
+
+
+class Machine:
+    """Everything ready to boot one configuration."""
+
+    def __init__(self, config, parts=("kernel", "user"), verbose=False):
+        host.need_tools("qemu-system-x86_64", "unshare", "mount")
+        self.config = config
+        self.root = rootfs.ensure(config.suite, verbose)
+        self.kernel = kernels.find(self.root, config.kernel, verbose)
+        self.build = build.Build(
+            self.root,
+            config.kernel,
+            self.kernel.release,
+            self.kernel.headers,
+        )
+        self.build.make(parts, verbose)
+
+    @contextlib.contextmanager
+    def boot(self, steps, out=None, shell=False, **spec):
+        """A running Vm with the steps in it."""
+        config = self.config
+        with host.temp_dir("run") as temp, self.root.in_use():
+            folders = {k: temp / k for k in ("build", "lab", "out")}
+            for folder in folders.values():
+                folder.mkdir()
+            self.build.stage(folders["build"])
+            self.kernel.add_modules(folders["build"])
+            if out:
+                folders["out"] = Path(out).resolve()
+            spec.update(
+                suite=config.suite,
+                kernel=config.kernel,
+                sodp=config.sodp,
+                rxe=config.rxe,
+                kmemleak=config.kernel == "debug",
+                steps=[dict(s.spec, n=n) for n, s in enumerate(steps)],
+            )
+            where = (self.root, self.kernel.release, self.kernel.image)
+            use_kvm = kvm.works(self.root) and not config.icount
+            with vm.Vm(config, where, spec, folders, use_kvm, shell) as run:
+                yield run
+
+
+class Runner:
+    """Follows the events of one machine."""
+
+    def __init__(self, machine, steps, out=None):
+        self.machine = machine
+        self.steps = steps
+        self.out = out
+        self.current = None
+        self.deadline = None
+        self.killed = False
+        self.on_end = lambda step: None
+
+    def run(self, sinks=None, stdin=None, shell=False, keep=None):
+        """Boot, run the steps; those without status were not reached."""
+        sinks = sinks or STREAMS
+        self.deadline = time.monotonic() + BOOT_SECONDS * self._slowness()
+        with self.machine.boot(self.steps, self.out, shell) as run:
+            done = False
+            for event in run.events(sinks, stdin):
+                if event is None:
+                    if not self._in_time(run):
+                        break
+                else:
+                    done = self._handle(run, event) or done
+            vm.check_started(run)
+            if not done:
+                self._died(run)
+            if keep:
+                keep_logs(run, keep)
+
+    def _slowness(self):
+        slow = 4 if self.machine.config.kernel == "debug" else 1
+        return slow * (3 if self.machine.config.icount else 1)
+
+    def _in_time(self, run):
+        """False when the machine has to be given up."""
+        now = time.monotonic()
+        if self.deadline is None or now < self.deadline:
+            return True
+        if self.current is None or self.killed:
+            return False
+        self.killed = True
+        self.deadline = now + KILL_SECONDS
+        run.send({"kill": self.steps.index(self.current)})
+        return True
+
+    def _handle(self, run, event):
+        """Returns True when the last step has ended."""
+        kind = event["ev"]
+        lab = run.folders["lab"]
+        self.deadline = None
+        if kind == "ready":
+            log = _read(lab / "setup.dmesg")
+            if event["error"]:
+                self._setup_failed(event["error"], log)
+            bad = gate.complaints(log)
+            if bad:
+                self._setup_failed("the kernel complained", "\n".join(bad))
+            self.deadline = time.monotonic() + BOOT_SECONDS
+        elif kind == "begin":
+            self.current = self.steps[event["n"]]
+            self.killed = False
+            if self.current.timeout:
+                limit = self.current.timeout
+                self.deadline = time.monotonic() + limit
+        elif kind == "end":
+            step, self.current = self.steps[event["n"]], None
+            log = _read(lab / f"{event['n']}.dmesg")
+            step.log = log
+            step.finish(event["status"], event["seconds"], log)
+            self.on_end(step)
+            self.deadline = time.monotonic() + BOOT_SECONDS
+        elif kind == "done":
+            self.deadline = time.monotonic() + KILL_SECONDS
+            return True
+        return False
+
+    @staticmethod
+    def _setup_failed(why, log):
+        for line in log.splitlines()[-40:]:
+            print(line, file=sys.stderr)
+        raise host.TestsFailed(f"setting the guest up failed: {why}")
+
+    def _died(self, run):
+        """The machine is gone before its steps were done."""
+        console = run.console_text()
+        step = self.current
+        if step is None:
+            began = [s for s in self.steps if s.status is not None]
+            self._setup_failed(
+                "the guest died or hung "
+                + ("between two steps" if began else "while booting"),
+                console,
+            )
+        log = console.split(f"sodp-lab: begin {step.name}")[-1]
+        hung = run.process.poll() is None
+        step.finish("hang" if hung else "died", step.timeout or 0, log)
+        step.log = log
+        step.why = "the guest hung" if hung else "the guest died"
+        if not step.splat:
+            step.splat = log.splitlines()[-30:]
+        self.on_end(step)
+
+
+def _read(path):
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def keep_logs(run, folder):
+    """Leave the machine's logs where the user finds them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in run.folders["lab"].glob("*"):
+        if path.suffix == ".dmesg" or path.name in ("console", "qemu.log"):
+            shutil.copy(path, folder)
+
+
+def _to(stream):
+    def write(data):
+        stream.buffer.write(data)
+        stream.buffer.flush()
+
+    return write
+
+
+STREAMS = {
+    "out": _to(sys.stdout),
+    "err": _to(sys.stderr),
+    "tty": _to(sys.stdout),
+}
+
+
+def check_out(path):
+    """The user's --out folder: made when it is not there."""
+    if path is None:
+        return None
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise LabError(f"cannot make {path}: {err.strerror}")
+    return path

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""One virtual machine: the QEMU command line and the channels to it.
+
+Four channels leave the guest, so that nothing a program prints can be
+taken for something the lab says: the serial console (kernel only, into a
+file), the program's stdout and stderr, and a control channel of JSON lines.
+"""
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+
+from . import host, initramfs
+from .host import LabError
+
+INIT = """#!/bin/busybox sh
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LANG=C.UTF-8 TERM={term}
+hostname sodp-lab
+python3 -B /src/tests/lab/guest/agent.py
+echo "<4>sodp-lab: agent ended with status $?" > /dev/kmsg
+busybox reboot -f
+"""
+
+
+class VmConfig:
+    """What a machine is made of; equal configurations share a boot."""
+
+    def __init__(
+        self,
+        suite,
+        kernel,
+        icount=False,
+        smp=None,
+        mem=None,
+        rxe=False,
+        sodp=True,
+    ):
+        self.suite = suite
+        self.kernel = kernel
+        self.icount = icount
+        self.smp = 1 if icount else smp or 2
+        self.mem = mem or ("4G" if kernel == "debug" else "3G")
+        self.rxe = rxe
+        self.sodp = sodp
+
+    def key(self):
+        return (
+            self.suite,
+            self.kernel,
+            self.icount,
+            self.smp,
+            self.mem,
+            self.rxe,
+            self.sodp,
+        )
+
+    def __str__(self):
+        words = [f"{self.suite}/{self.kernel}"]
+        words.append("icount" if self.icount else f"smp {self.smp}")
+        if self.rxe:
+            words.append("rxe")
+        if not self.sodp:
+            words.append("no sodp")
+        return ", ".join(words)
+
+
+def _share(tag, path, readonly):
+    mode = ",readonly=on" if readonly else ""
+    quoted = str(path).replace(",", ",,")
+    return [
+        "-fsdev",
+        f"local,id={tag},path={quoted},security_model=none,"
+        f"multidevs=remap{mode}",
+        "-device",
+        f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+    ]
+
+
+def _machine(config, use_kvm):
+    if config.icount:
+        accel = "tcg,thread=single"
+    else:
+        accel = "kvm" if use_kvm else "tcg,thread=multi"
+    cpu = "host" if accel == "kvm" else "max,-erms,-fsrm"
+    args = ["-machine", "q35", "-accel", accel, "-cpu", cpu]
+    args += ["-smp", str(config.smp), "-m", config.mem]
+    if config.icount:
+        args += ["-icount", "shift=0,sleep=off"]
+    return args
+
+
+def _append(config, use_kvm):
+    words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
+    words += " panic=-1 oops=panic net.ifnames=0"
+    words += " random.trust_cpu=on nokaslr"
+    if config.kernel == "debug":
+        words += " kmemleak=on"
+    if not config.icount and not use_kvm:
+        words += " tsc=reliable clocksource=tsc"
+    return words
+
+
+class Vm:
+    """A running machine.  Use as a context manager: leaving kills it."""
+
+    PORTS = ("out", "err", "ctl")
+
+    def __init__(self, config, boot, spec, folders, use_kvm, shell=False):
+        """boot: (root, release, kernel image); folders: build, lab, out."""
+        self.config = config
+        self.folders = folders
+        self.console = folders["lab"] / "console"
+        self.shell = shell
+        self.ends = {}
+        root, release, image = boot
+        term = os.environ.get("TERM", "dumb") if shell else "dumb"
+        (folders["lab"] / "init").write_text(INIT.format(term=term))
+        (folders["lab"] / "spec.json").write_text(json.dumps(spec))
+        names = self.PORTS + (("tty",) if shell else ())
+        remote = {}
+        for name in names:
+            self.ends[name], remote[name] = socket.socketpair()
+        args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
+        args += ["-no-reboot", "-display", "none"]
+        args += _machine(config, use_kvm)
+        args += ["-kernel", str(image)]
+        args += ["-initrd", str(initramfs.ensure(root, release))]
+        args += ["-append", _append(config, use_kvm)]
+        args += ["-chardev", f"file,id=console,path={self.console}"]
+        args += ["-serial", "chardev:console"]
+        args += _share("root", root.path, True)
+        args += _share("src", host.REPO, True)
+        args += _share("build", folders["build"], True)
+        args += _share("lab", folders["lab"], False)
+        args += _share("out", folders["out"], False)
+        args += ["-device", "virtio-serial-pci"]
+        for name, end in remote.items():
+            kind = "virtconsole" if name == "tty" else "virtserialport"
+            fd = end.fileno()
+            args += ["-chardev", f"socket,id={name},fd={fd}"]
+            args += ["-device", f"{kind},chardev={name},name=sodp.{name}"]
+        self.log = open(folders["lab"] / "qemu.log", "wb")
+        self.process = host.spawn(
+            args,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            pass_fds=[end.fileno() for end in remote.values()],
+        )
+        for end in remote.values():
+            end.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        host.reap(self.process)
+        self.log.close()
+        for end in self.ends.values():
+            end.close()
+
+    def send(self, message):
+        try:
+            self.ends["ctl"].sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            pass
+
+    def events(self, sinks, stdin=None):
+        """Yield control messages, and None at least once a second.
+
+        Program output goes to sinks[port](bytes) on the way.  Ends when
+        the machine does.
+        """
+        chooser = selectors.DefaultSelector()
+        for name, end in self.ends.items():
+            chooser.register(end, selectors.EVENT_READ, name)
+        if stdin is not None:
+            chooser.register(stdin, selectors.EVENT_READ, "stdin")
+        pending = b""
+        open_ports = set(self.ends)
+        while open_ports:
+            for key, _ in chooser.select(1.0):
+                data = self._read(key)
+                if not data:
+                    chooser.unregister(key.fileobj)
+                    open_ports.discard(key.data)
+                elif key.data == "stdin":
+                    self.ends["tty"].sendall(data)
+                elif key.data == "ctl":
+                    *lines, pending = (pending + data).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
+                else:
+                    sinks[key.data](data)
+            yield None
+        self.process.wait()
+
+    @staticmethod
+    def _read(key):
+        try:
+            if key.data == "stdin":
+                return os.read(key.fd, 65536)
+            return key.fileobj.recv(65536)
+        except OSError:
+            return b""
+
+    def console_text(self):
+        try:
+            return self.console.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def qemu_error(self):
+        """What QEMU itself complained of, when it did not start."""
+        text = host.tail(self.folders["lab"] / "qemu.log", 3).strip()
+        return text.replace("\n", " | ")
+
+
+def check_started(vm):
+    status = vm.process.poll()
+    if status:
+        raise LabError(f"qemu ended with {status}: {vm.qemu_error()}")
