@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 
 from . import host
-from .host import LabError
+from .host import TestsFailed
 
 # What the kernel build needs to see of the checkout.
 KERNEL_TREES = ("kernel", "include")
@@ -68,7 +68,7 @@ class Build:
         self.log = self.path / "log"
 
     def make(self, parts=("kernel", "user"), verbose=False):
-        """Compile; raises LabError that quotes the compiler."""
+        """Compile; raises TestsFailed that quotes the compiler."""
         with host.lock(self.name):
             self._make(parts, verbose)
 
@@ -139,7 +139,7 @@ class Build:
         if not verbose:
             for line in _complaints(log):
                 host.say(line)
-        raise LabError(f"the {part} build failed (log: {log})")
+        raise TestsFailed(f"the {part} build failed (log: {log})")
 
     def stage(self, target):
         """Copy what the guest needs to `target`: {kernel,user}/…"""

@@ -25,9 +25,15 @@ class Step:
         self.seconds = 0.0
         self.splat = []
         self.why = None
+        self.log = ""
+        self.output = ""
 
-    def finish(self, status, seconds, log):
+    def finish(self, status, seconds, log, lab):
+        """lab: the folder that the guest wrote to."""
         self.status = status
+        self.log = log
+        if self.spec.get("output"):
+            self.output = _read(lab / Path(self.spec["output"]).name)
         self.seconds = seconds
         self.splat = gate.complaints(log)
         if status == "timeout":
@@ -144,8 +150,7 @@ class Runner:
         elif kind == "end":
             step, self.current = self.steps[event["n"]], None
             log = _read(lab / f"{event['n']}.dmesg")
-            step.log = log
-            step.finish(event["status"], event["seconds"], log)
+            step.finish(event["status"], event["seconds"], log, lab)
             self.on_end(step)
             self.deadline = time.monotonic() + BOOT_SECONDS
         elif kind == "done":
@@ -172,8 +177,8 @@ class Runner:
             )
         log = console.split(f"sodp-lab: begin {step.name}")[-1]
         hung = run.process.poll() is None
-        step.finish("hang" if hung else "died", step.timeout or 0, log)
-        step.log = log
+        status = "hang" if hung else "died"
+        step.finish(status, step.timeout or 0, log, run.folders["lab"])
         step.why = "the guest hung" if hung else "the guest died"
         if not step.splat:
             step.splat = log.splitlines()[-30:]

@@ -42,6 +42,10 @@ def set_up(spec):
     if spec["rxe"]:
         call("modprobe", "rdma_rxe")
         env.update(_make_link("RXE", *RXE))
+        if not spec["sodp"]:
+            # Try what is written for sodp on rxe.
+            for key in ("DEV", "ADDR", "GID_INDEX"):
+                env[f"SODP_{key}"] = env[f"RXE_{key}"]
     tools = "/build/user/tools/sodpctl"
     env["PATH"] = f"{tools}:{os.environ['PATH']}"
     return env

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Load the in-kernel self-test and pass its KTAP lines on.
+
+selftest.py [MODULE [OPTION=VALUE…]]
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import devices
+
+KTAP = re.compile(
+    r"^(?:\w+: )?(\s*(?:not )?ok \d+.*|\s*1\.\.\d+.*|# .*|KTAP.*|Bail out!.*)"
+)
+
+
+def main(argv):
+    name = argv[1] if len(argv) > 1 else "odp_selftest"
+    fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    os.lseek(fd, 0, os.SEEK_END)
+    error = None
+    try:
+        devices.load(name, *argv[2:])
+        subprocess.run(["rmmod", name], check=False)
+    except devices.SetupError as err:
+        error = str(err)
+    cases = 0
+    while True:
+        try:
+            record = os.read(fd, 16384).decode(errors="replace")
+        except BlockingIOError:
+            break
+        except BrokenPipeError:
+            print("Bail out! the kernel log overran")
+            return 1
+        line = record.partition(";")[2].split("\n")[0]
+        match = KTAP.match(line)
+        if match:
+            print(match.group(1))
+            cases += "ok " in match.group(1)
+        elif error:
+            print(f"# {line}")
+    if error:
+        print(f"# {error}")
+    if not cases:
+        print("Bail out! the self-test printed no results")
+    return 1 if error or not cases else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

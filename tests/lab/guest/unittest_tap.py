@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Run unittest modules and report each test as a TAP line.
+
+unittest_tap.py [--rdma-core] FOLDER MODULE…
+
+With --rdma-core FOLDER is the tests folder of the rdma-core package: its
+files may be gzipped and want to be a package named `tests`.
+"""
+
+import argparse
+import gzip
+import os
+import shutil
+import sys
+import traceback
+import unittest
+
+
+class TapResult(unittest.TestResult):
+    def __init__(self, total):
+        super().__init__()
+        self.count = 0
+        self.told = None
+        print(f"1..{total}", flush=True)
+
+    def _line(self, good, test, note=""):
+        self.count += 1
+        word = "ok" if good else "not ok"
+        note = " ".join(note.split())
+        note = f" # {note}" if note else ""
+        print(f"{word} {self.count} - {test.id()}{note}", flush=True)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.told = None
+
+    def _once(self, good, test, note=""):
+        """A test that fails in its clean-up too is still one test."""
+        if self.told is not test:
+            self.told = test
+            self._line(good, test, note)
+
+    def addSuccess(self, test):
+        self._once(True, test)
+
+    def addSkip(self, test, reason):
+        self._once(True, test, f"SKIP {reason}")
+
+    def _failed(self, test, err):
+        print("# " + "# ".join(_lines(err)), flush=True)
+        self._once(False, test, str(err[1])[:200].replace("#", ""))
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self._failed(test, err)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self._failed(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            print(f"# in {subtest}")
+            self._failed(test, err)
+
+    def addExpectedFailure(self, test, err):
+        self._once(True, test)
+
+    def addUnexpectedSuccess(self, test):
+        super().addUnexpectedSuccess(test)
+        self._once(False, test, "expected to fail")
+
+
+def _lines(err):
+    text = "".join(traceback.format_exception(*err))
+    return text.splitlines(keepends=True)
+
+
+def unpack(folder):
+    """rdma-core's tests as the package `tests` in a fresh folder."""
+    base = "/tmp/rdma-core-tests"
+    target = f"{base}/tests"
+    shutil.rmtree(base, ignore_errors=True)
+    os.makedirs(target)
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
+        if name.endswith(".gz"):
+            with gzip.open(path) as source:
+                with open(f"{target}/{name[:-3]}", "wb") as sink:
+                    shutil.copyfileobj(source, sink)
+        elif name.endswith(".py"):
+            shutil.copy(path, target)
+    # The package's own __init__ loads every test module there is.
+    open(f"{target}/__init__.py", "w").close()
+    sys.path[:0] = [base, target]
+    import args_parser
+
+    args_parser.parser.args = {
+        "dev": os.environ["SODP_DEV"],
+        "gid": int(os.environ["SODP_GID_INDEX"]),
+        "port": 1,
+        "pci_dev": None,
+        "gpu": 0,
+        "gtt": False,
+        "verbosity": None,
+        "list_tests": False,
+    }
+    return "tests."
+
+
+def flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from flatten(item)
+        else:
+            yield item
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rdma-core", action="store_true")
+    parser.add_argument("folder")
+    parser.add_argument("modules", nargs="+")
+    args = parser.parse_args()
+    prefix = ""
+    if args.rdma_core:
+        prefix = unpack(args.folder)
+    else:
+        sys.path.insert(0, args.folder)
+    loader = unittest.TestLoader()
+    tests = []
+    for module in args.modules:
+        tests += flatten(loader.loadTestsFromName(prefix + module))
+    if not tests:
+        print("Bail out! no tests found")
+        return 1
+    result = TapResult(len(tests))
+    unittest.TestSuite(tests).run(result)
+    while result.count < len(tests) and result.errors:
+        # setUpClass failed: its tests were never started.
+        result._line(False, result.errors[-1][0], "not run")
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Which tests there are, where each runs and how long it may take.
+
+C tests come from tests/verbs/tests.list, Python tests are the test_*.py
+of pyverbs-tests/, the rest is declared here.  A declared test whose
+program is missing fails when it runs.
+"""
+
+import fnmatch
+
+from . import host, suites
+from .host import LabError
+from .vm import VmConfig
+
+MAIN = "6.12"
+SMALL = ("6.12", "6.1", "7.2", "debug")
+
+GUEST = "/src/tests/lab/guest"
+RDMA_CORE_TESTS = "/usr/share/doc/rdma-core/tests"
+ALLOWED_SKIPS = host.REPO / "tests/rdma-core/allowed-skips.txt"
+
+# module of rdma-core's suite -> seconds it may take
+RDMA_CORE = {
+    "test_odp": 240,
+    "test_mr": 180,
+    "test_qp": 180,
+    "test_qpex": 180,
+    "test_cq": 60,
+    "test_cqex": 90,
+    "test_cq_events": 90,
+    "test_atomic": 120,
+    "test_pd": 60,
+    "test_device": 90,
+    "test_fork": 90,
+    "test_srq": 90,
+    "test_relaxed_ordering": 90,
+}
+
+# perftest programs -> seconds; each runs plain and with --odp
+PERFTEST = {
+    "ib_write_bw": 240,
+    "ib_write_lat": 240,
+    "ib_read_bw": 240,
+    "ib_read_lat": 240,
+    "ib_send_bw": 240,
+    "ib_send_lat": 240,
+    "ib_atomic_bw": 90,
+    "ib_atomic_lat": 90,
+}
+
+
+class Test:
+    """One program that runs in a guest (or on the host)."""
+
+    def __init__(self, name, cmd, **options):
+        self.name = name
+        self.cmd = cmd
+        self.style = options.pop("style", "tap")
+        self.timeout = options.pop("timeout", 120)
+        self.kernels = options.pop("kernels", (MAIN,))
+        self.only_all = options.pop("only_all", False)
+        self.on_host = options.pop("on_host", False)
+        self.allowed_skips = options.pop("allowed_skips", None)
+        self.cwd = options.pop("cwd", "/src")
+        self.machine = {
+            k: options.pop(k)
+            for k in ("icount", "smp", "mem", "rxe")
+            if k in options
+        }
+        if options:
+            raise LabError(f"test {name}: unknown option {sorted(options)}")
+
+
+class Planned:
+    """A test together with the machine that it is to run on."""
+
+    def __init__(self, test, config):
+        self.test = test
+        self.config = config
+
+    @property
+    def name(self):
+        if self.config is None:
+            return self.test.name
+        where = f"{self.config.suite}/{self.config.kernel}"
+        return f"{where} {self.test.name}"
+
+
+def _listed(path, prefix, folder):
+    """Tests of a tests.list: `name [key=value…] [all] [-- arguments]`."""
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        words, _, arguments = line.partition(" -- ")
+        words = words.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            options = _options(words[1:])
+        except (KeyError, ValueError):
+            raise LabError(f"{path}:{number}: cannot read: {line}")
+        program = options.pop("program", words[0])
+        cmd = [f"{folder}/{program}"] + arguments.split()
+        yield Test(f"{prefix}{words[0]}", cmd, **options)
+
+
+def _options(words):
+    readers = {
+        "timeout": int,
+        "smp": int,
+        "mem": str,
+        "style": str,
+        "program": str,
+        "in": lambda text: tuple(text.split(",")),
+    }
+    flags = {"all": "only_all", "rxe": "rxe", "icount": "icount"}
+    options = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals:
+            name = "kernels" if key == "in" else key
+            options[name] = readers[key](value)
+        else:
+            options[flags[key]] = True
+    for kernel in options.get("kernels", ()):
+        if kernel not in suites.KERNELS:
+            raise ValueError(kernel)
+    return options
+
+
+def _host_tests():
+    cmd = ["python3", "-B", "tests/lab/guest/unittest_tap.py"]
+    folder = host.REPO / "tests/lab/unit"
+    modules = sorted(p.stem for p in folder.glob("test_*.py"))
+    yield Test(
+        "lab", cmd + ["tests/lab/unit"] + modules, on_host=True, timeout=120
+    )
+
+
+def _smoke():
+    cmd = ["python3", "-B", "/src/tests/perftest/pingpong.py"]
+    yield Test("smoke", cmd + ["--quick"], kernels=SMALL, timeout=120)
+    yield Test("pingpong", cmd, timeout=240)
+
+
+def _selftests():
+    cmd = ["python3", "-B", f"{GUEST}/selftest.py"]
+    yield Test("selftest", cmd, kernels=SMALL, timeout=300)
+
+
+def _python_tests():
+    runner = ["python3", "-B", f"{GUEST}/unittest_tap.py"]
+    own = host.REPO / "pyverbs-tests"
+    for path in sorted(own.glob("test_*.py")):
+        kernels = SMALL if path.stem == "test_smoke" else (MAIN, "debug")
+        yield Test(
+            f"pyverbs.{path.stem[5:]}",
+            runner + ["/src/pyverbs-tests", path.stem],
+            kernels=kernels,
+            timeout=300,
+        )
+    for module, seconds in RDMA_CORE.items():
+        odp = module == "test_odp"
+        yield Test(
+            f"rdma-core.{module[5:]}",
+            runner + ["--rdma-core", RDMA_CORE_TESTS, module],
+            kernels=SMALL if odp else (MAIN, "debug"),
+            timeout=seconds,
+            allowed_skips=ALLOWED_SKIPS,
+            cwd="/tmp",
+        )
+
+
+def _perftest():
+    runner = ["python3", "-B", "/src/tests/perftest/sweep.py"]
+    for program, seconds in PERFTEST.items():
+        yield Test(
+            f"perftest.{program[3:]}", runner + [program], timeout=seconds
+        )
+
+
+def all_tests():
+    built = "/build/user/tests"
+    verbs = host.REPO / "tests/verbs"
+    tests = list(_host_tests())
+    tests += _smoke()
+    tests += _selftests()
+    tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
+    tests += _python_tests()
+    tests += _perftest()
+    return tests
+
+
+def _matches(test, name):
+    return (
+        test.name == name
+        or test.name.startswith(name + ".")
+        or test.name.split(".")[-1] == name
+        or fnmatch.fnmatchcase(test.name, name)
+    )
+
+
+def select(names):
+    """Tests by name, group (`verbs`), short name or pattern."""
+    tests = all_tests()
+    if not names:
+        return tests
+    for name in names:
+        if not any(_matches(t, name) for t in tests):
+            raise LabError(f"unknown test {name} (see ./lab test --list)")
+    return [t for t in tests if any(_matches(t, n) for n in names)]
+
+
+def plan(args):
+    """The tests of a command line with their machines, in order."""
+    planned = []
+    for test in select(args.names):
+        if test.only_all and not (args.all or args.names):
+            continue
+        if test.on_host:
+            planned.append(Planned(test, None))
+            continue
+        for suite, kernel in _places(test, args):
+            planned.append(Planned(test, _config(test, suite, kernel, args)))
+    return planned
+
+
+def _places(test, args):
+    """Suite and kernel pairs that a test runs on."""
+    if args.suite or args.kernel:
+        place = suites.pick(args.suite, args.kernel)
+        if place is None:
+            raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
+        return [place]
+    kernels = [k for k in test.kernels if k != "debug" or args.all]
+    return [suites.pick(None, kernel) for kernel in kernels]
+
+
+def _config(test, suite, kernel, args):
+    machine = test.machine
+    return VmConfig(
+        suite,
+        kernel,
+        icount=args.icount or machine.get("icount", False),
+        smp=args.smp or machine.get("smp"),
+        mem=args.mem or machine.get("mem"),
+        rxe=args.rxe or machine.get("rxe", False),
+        sodp=not args.no_sodp,
+    )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""From what a test printed to cases: passed, failed, skipped."""
+
+import fnmatch
+import re
+
+PASS, FAIL, SKIP = "passed", "failed", "skipped"
+EXIT_SKIP = 4
+
+_CASE = re.compile(
+    r"^(?P<bad>not )?ok\b\s*(?P<n>\d+)?\s*(?:-\s*)?(?P<name>[^#]*)"
+    r"(?:#\s*(?P<note>.*))?$"
+)
+_PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*(SKIP.*))?", re.IGNORECASE)
+
+
+class Case:
+    def __init__(self, name, result, why=""):
+        self.name = name
+        self.result = result
+        self.why = why
+
+
+def _skip_reason(note):
+    """The reason in a TAP directive, None when it is not a skip."""
+    word, _, rest = (note or "").strip().partition(" ")
+    if word.upper().rstrip(":") not in ("SKIP", "XFAIL", "TODO"):
+        return None
+    return rest.strip() or "no reason given"
+
+
+def from_tap(text):
+    """Cases of a TAP stream and what is wrong with the stream itself."""
+    cases, planned, trouble = [], None, []
+    comment = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            comment = line.lstrip("# ") or comment
+        plan = _PLAN.match(line)
+        if plan:
+            planned = int(plan.group(1))
+            if plan.group(2):
+                reason = _skip_reason(plan.group(2))
+                cases.append(Case("all", SKIP, reason))
+            continue
+        if line.startswith("Bail out!"):
+            trouble.append(line)
+            continue
+        match = _CASE.match(line)
+        if not match:
+            continue
+        name = match.group("name").strip() or f"case {match.group('n')}"
+        reason = _skip_reason(match.group("note"))
+        if match.group("bad"):
+            why = match.group("note") or comment
+            cases.append(Case(name, FAIL, why))
+        elif reason is not None:
+            cases.append(Case(name, SKIP, reason))
+        else:
+            cases.append(Case(name, PASS))
+        comment = ""
+    if planned is not None and planned and len(cases) != planned:
+        trouble.append(f"{planned} cases planned, {len(cases)} reported")
+    return cases, trouble
+
+
+def judge(style, status, text):
+    """Cases of one program: style is `tap` or `exit`."""
+    cases, trouble = from_tap(text) if style == "tap" else ([], [])
+    lines = [x for x in text.splitlines() if x.strip()]
+    last = lines[-1] if lines else "no output"
+    if status == EXIT_SKIP and not cases:
+        return [Case("", SKIP, last)]
+    if style == "exit":
+        good = status == 0
+        why = "" if good else f"status {status}: {last}"
+        return [Case("", PASS if good else FAIL, why)]
+    failed = any(c.result == FAIL for c in cases)
+    if status not in (0, EXIT_SKIP) and not (failed and status == 1):
+        trouble.append(f"ended with status {status}: {last}")
+    if not cases and not trouble:
+        trouble.append(f"printed no TAP: {last}")
+    cases += [Case("", FAIL, x) for x in trouble]
+    return cases
+
+
+class AllowedSkips:
+    """A file of lines `pattern  reason`; other skips are failures."""
+
+    def __init__(self, path):
+        self.entries = []
+        for line in path.read_text().splitlines():
+            pattern, _, reason = line.partition(" ")
+            if pattern and not pattern.startswith("#"):
+                self.entries.append((pattern, reason.strip()))
+
+    def apply(self, cases):
+        for case in cases:
+            if case.result != SKIP:
+                continue
+            reason = self._reason(case.name)
+            if reason is None:
+                case.result = FAIL
+                case.why = f"skip that is not allowed: {case.why}"
+            else:
+                case.why = reason
+
+    def _reason(self, name):
+        for pattern, reason in self.entries:
+            if fnmatch.fnmatchcase(name, pattern):
+                return reason
+        return None
+
+
+def count(cases):
+    return tuple(
+        sum(c.result == kind for c in cases) for kind in (PASS, FAIL, SKIP)
+    )
+
+
+def closing(cases):
+    passed, failed, skipped = count(cases)
+    return f"{passed} passed, {failed} failed, {skipped} skipped"

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The device shows up, and rdma-core's ping-pong examples run over it.
+
+pingpong.py [--quick]
+"""
+
+import functools
+import subprocess
+import sys
+
+from pair import DEV, GID, Failure, Tap, run_pair
+
+PORT = 18515
+SECONDS = 40
+
+RC = [
+    "",
+    "-e",
+    "-c",
+    "-N -c",
+    "-o -c",
+    "-o -e -c",
+    "-O -c",
+    "-o -P -c",
+    "-O -P -c",
+]
+SRQ = ["", "-e", "-q 2 -r 40", "-o"]
+SIZES = ["1", "4096", "1048576"]
+
+
+def links():
+    text = subprocess.check_output(["rdma", "link", "show"], text=True)
+    if f"link {DEV}/1 state ACTIVE" not in text:
+        raise Failure(f"{DEV} is not active:\n{text}")
+
+
+def devinfo():
+    done = subprocess.run(
+        ["ibv_devinfo", "-v", "-d", DEV],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode or f"hca_id:\t{DEV}" not in done.stdout:
+        raise Failure(done.stdout)
+    if "PORT_ACTIVE" not in done.stdout:
+        raise Failure("the port is not active")
+
+
+def pingpong(program, options, size, count):
+    args = [program, "-d", DEV, "-g", GID, "-p", str(PORT)]
+    args += ["-s", size, "-n", count] + options.split()
+    heard, said = run_pair(args, PORT, SECONDS)
+    for text in (heard, said):
+        if f"{count} iters in" not in text:
+            raise Failure(f"no result:\n{text}")
+
+
+def case(program, options, size, count):
+    name = f"{program} {options} -s {size}".replace("  ", " ")
+    return name, functools.partial(pingpong, program, options, size, count)
+
+
+def main(argv):
+    cases = [("rdma link", links), ("ibv_devinfo", devinfo)]
+    if "--quick" in argv:
+        for options in ("-c", "-o -c", "-O -c"):
+            cases.append(case("ibv_rc_pingpong", options, "4096", "200"))
+    else:
+        for size in SIZES:
+            count = "20" if size == SIZES[-1] else "200"
+            for options in RC:
+                cases.append(case("ibv_rc_pingpong", options, size, count))
+            for options in SRQ:
+                # Counts all its QPs' messages: a multiple of each.
+                cases.append(case("ibv_srq_pingpong", options, size, count))
+    return Tap(cases).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
