@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * bench.h - what the benchmark primitives share
+ *
+ * Every command measures one thing several times and prints one JSON object
+ * per line with the raw times; bench.py makes ratios of them.
+ */
+#ifndef SODP_BENCH_H
+#define SODP_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <infiniband/verbs.h>
+
+#define KIB		(1ULL << 10)
+#define MIB		(1ULL << 20)
+#define GIB		(1ULL << 30)
+#define SMALL_PAGE	4096ULL
+#define LEAF		(2 * MIB)
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Arguments of the form key=value; sizes may end in K, M, G or T */
+void opts_set(int argc, char **argv);
+const char *opt_str(const char *key, const char *fallback);
+uint64_t opt_u64(const char *key, uint64_t fallback);
+int opt_sizes(const char *key, const char *fallback, uint64_t *sizes, int max);
+
+__attribute__((noreturn, format(printf, 1, 2)))
+void die(const char *format, ...);
+uint64_t now_ns(void);
+
+/* Samples of one quantity, printed as "name": [..] */
+struct series {
+	const char *name;
+	unsigned int nr;
+	uint64_t values[256];
+};
+
+void series_add(struct series *series, uint64_t value);
+void print_series(const struct series *series, bool last);
+
+/*
+ * Memory of its own mapping, 2-MiB aligned plus some pages. Source buffers
+ * take another shift than targets: equal ones fall on the same sets of
+ * QEMU's TLB.
+ */
+struct area {
+	void *base;
+	size_t mapped;
+	uint8_t *addr;
+	uint64_t len;
+};
+
+#define SHIFT_TARGET	0
+#define SHIFT_SOURCE	7
+
+void area_map(struct area *area, uint64_t len, bool thp, unsigned int shift);
+void area_unmap(struct area *area);
+void area_touch(const struct area *area);
+
+enum mr_kind {
+	MR_NONE,
+	MR_PINNED,
+	MR_ODP,
+	MR_IMPLICIT,
+};
+
+enum mr_kind opt_kind(const char *key, const char *fallback);
+struct ibv_mr *mr_register(struct ibv_pd *pd, void *addr, uint64_t len,
+			   enum mr_kind kind);
+void mr_release(struct ibv_mr *mr);
+
+/* How an end waits for completions when the queue is empty */
+enum wait_kind {
+	WAIT_SPIN,
+	WAIT_YIELD,
+	WAIT_EVENT,
+};
+
+struct end_address {
+	union ibv_gid gid;
+	uint32_t qpn;
+};
+
+/* A device, opened, with one RC queue pair */
+struct end {
+	struct ibv_context *context;
+	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *cq;
+	struct ibv_qp *qp;
+	struct end_address address;
+	enum wait_kind wait;
+	unsigned int depth;
+	enum ibv_mtu mtu;
+	uint8_t gid_index;
+};
+
+void end_open(struct end *end);
+void end_share(struct end *end, const struct end *device);
+void end_connect(struct end *end, const struct end_address *peer);
+
+/* A stream of RDMA WRITEs that walks over both buffers */
+struct stream {
+	uint8_t *source;
+	uint64_t source_len;
+	uint32_t lkey;
+	uint64_t target;
+	uint64_t target_len;
+	uint32_t rkey;
+	uint64_t size;
+	uint64_t count;
+};
+
+uint64_t stream_offset(uint64_t index, uint64_t size, uint64_t len);
+void end_write(struct end *end, const struct stream *stream);
+
+/*
+ * The owner of the target memory: another process that sleeps between
+ * requests, or (peer=self) this one.
+ */
+struct target;
+
+struct target_memory {
+	uint64_t addr;
+	uint64_t len;
+	uint32_t rkey;
+};
+
+struct target *target_start(bool own_process);
+pid_t target_pid(const struct target *target);
+void target_connect(struct target *target, struct end *end);
+struct target_memory target_map(struct target *target, uint64_t len, bool thp,
+				enum mr_kind kind);
+void target_unmap(struct target *target);
+uint64_t target_cpu_fill(struct target *target, uint64_t len, bool thp,
+			 uint64_t chunk);
+void target_stop(struct target *target);
+
+uint64_t device_faults(void);
+
+int cmd_write(void);
+int cmd_cold(void);
+int cmd_prefetch(void);
+int cmd_invalidate(void);
+int cmd_reg_flat(void);
+int cmd_reg_pin(void);
+int cmd_mem(void);
+int cmd_bystander(void);
+int cmd_scale(void);
+int cmd_pin(void);
+
+#endif /* SODP_BENCH_H */

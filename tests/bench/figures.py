@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The figures: each a ratio to a peer or a limit of the same run.
+
+A figure function returns (value, detail). Where a figure has several
+cases, the worst one is the value and `detail` lists all of them.
+"""
+
+from measure import (
+    Device,
+    MemoryWatch,
+    bandwidth,
+    median,
+    primitive,
+    size_name,
+    write_lat,
+)
+
+FIGURES = {}
+PAGE = 4096
+FIXED_BYTES = 64 * 1024
+
+
+class Figure:
+    def __init__(self, run, must, smp):
+        self.run = run
+        self.name = run.__name__
+        self.must = must
+        self.smp = smp
+
+    def judge(self, value):
+        sign, limit = self.must.split()
+        limit = float(limit)
+        return value >= limit if sign == ">=" else value <= limit
+
+
+def figure(must, smp=1):
+    """smp 1: virtual time (--icount); 2: wall time (--smp 2)."""
+
+    def register(function):
+        FIGURES[function.__name__] = Figure(function, must, smp)
+        return function
+
+    return register
+
+
+def thp_name(thp):
+    return "THP" if thp else "4-KiB pages"
+
+
+def rxe_write(**options):
+    """The `write` lines of rxe0: the better of its two ways to wait."""
+    device = Device("RXE")
+    ways = [
+        primitive("write", device, mr="pinned", wait=wait, **options)
+        for wait in ("event", "yield")
+    ]
+    return [
+        min(lines, key=lambda line: median(line["write_ns"]))
+        for lines in zip(*ways)
+    ]
+
+
+@figure(">= 2.0")
+def warm_write():
+    ratios, said = {}, []
+    for thp in (0, 1):
+        lines = primitive(
+            "write", Device("SODP"), mr="odp", sizes="64K,1M", thp=thp, vm=1
+        )
+        for line in lines:
+            ours, theirs = (
+                bandwidth(line, key) for key in ("write_ns", "peer_ns")
+            )
+            ratios.setdefault(thp, []).append(ours / theirs)
+            said.append(
+                f"{size_name(line['size'])} {thp_name(thp)} {ours:.0f} / "
+                f"{theirs:.0f} MB/s = {ours / theirs:.2f}"
+            )
+    detail = "; ".join(said) + " (value: worst of 4-KiB pages; depth 16)"
+    return min(ratios[0]), detail
+
+
+@figure(">= 15")
+def warm_write_rxe():
+    ratios, said = [], []
+    options = {"sizes": "64K,1M", "reps": 3}
+    for thp in (0, 1):
+        ours = primitive("write", Device("SODP"), mr="odp", thp=thp, **options)
+        theirs = rxe_write(thp=thp, total="4M", **options)
+        for mine, other in zip(ours, theirs):
+            pair = [bandwidth(x, "write_ns") for x in (mine, other)]
+            ratios.append(pair[0] / pair[1])
+            said.append(
+                f"{size_name(mine['size'])} {thp_name(thp)} {pair[0]:.0f} / "
+                f"{pair[1]:.0f} MB/s = {ratios[-1]:.1f}"
+            )
+    return min(ratios), "; ".join(said) + " (depth 16)"
+
+
+@figure(">= 0.95")
+def odp_vs_pinned():
+    sizes = "4K,16K,64K,256K,1M"
+    ratios, said = [], []
+    for thp in (0, 1):
+        lines = [
+            primitive(
+                "write",
+                Device("SODP"),
+                mr=kind,
+                thp=thp,
+                sizes=sizes,
+                total="8M",
+            )
+            for kind in ("odp", "pinned")
+        ]
+        words = []
+        for odp, pinned in zip(*lines):
+            pair = [bandwidth(x, "write_ns") for x in (odp, pinned)]
+            ratios.append(pair[0] / pair[1])
+            words.append(f"{size_name(odp['size'])} {ratios[-1]:.3f}")
+        said.append(f"{thp_name(thp)}: " + ", ".join(words))
+    return min(ratios), "; ".join(said) + " (both ends ODP over both pinned)"
+
+
+@figure("<= 0.15")
+def small_write():
+    options = {"sizes": "8", "depth": 1, "count": 100}
+    ours = primitive("write", Device("SODP"), mr="odp", **options)[0]
+    theirs = rxe_write(**options)[0]
+    pair = [median(x["write_ns"]) / x["count"] for x in (ours, theirs)]
+    detail = f"{pair[0]:.0f} / {pair[1]:.0f} ns, post to completion, depth 1"
+    return pair[0] / pair[1], detail
+
+
+@figure("<= 1.2")
+def reg_flat():
+    line = primitive("reg_flat", Device("SODP"))[0]
+    small, large, implicit = (
+        median(line[f"{key}_ns"]) for key in ("small", "large", "implicit")
+    )
+    detail = (
+        f"4 MiB {small:.0f} ns, 64 GiB {large:.0f} ns ({large / small:.2f}), "
+        f"implicit {implicit:.0f} ns ({implicit / small:.2f})"
+    )
+    return max(large, implicit) / small, detail
+
+
+@figure("<= 0.002")
+def reg_vs_pin():
+    ratios, said = [], []
+    for thp in (0, 1):
+        line = primitive("reg_pin", Device("SODP"), thp=thp)[0]
+        odp, pinned = (median(line[f"{key}_ns"]) for key in ("odp", "pinned"))
+        ratios.append(odp / pinned)
+        said.append(
+            f"{thp_name(thp)} {odp / 1000:.1f} us / "
+            f"{pinned / 1e6:.2f} ms = 1/{pinned / odp:.0f}"
+        )
+    return max(ratios), "1 GiB touched: " + "; ".join(said)
+
+
+@figure("<= 10")
+def reg_mem():
+    touched = 1 << 30
+    with MemoryWatch(Device("SODP"), len=1 << 40, touch=touched) as watch:
+        taken = watch.samples()
+    pages = touched // PAGE
+
+    def grown(kind, after, before):
+        return taken[after][kind] - taken[before][kind]
+
+    used = grown("group", "touched", "before")
+    value = max(0, used - FIXED_BYTES) / pages
+    registered = grown("group", "registered", "before")
+    total = grown("global", "touched", "before")
+    total -= grown("global", "cpu_after", "cpu_before")
+    left = grown("group", "gone", "before")
+    detail = (
+        f"1 TiB registered: {registered} B; 1 GiB written: {used} B for "
+        f"{pages} pages (memory cgroup, without page tables); "
+        f"system-wide estimate {total / pages:.1f} B per page; "
+        f"after deregistration {left} B"
+    )
+    return value, detail
+
+
+@figure("<= 1.10")
+def cold_write():
+    ratios, said = [], []
+    for thp in (0, 1):
+        for peer in ("process", "self"):
+            line = primitive("cold", Device("SODP"), thp=thp, peer=peer)[0]
+            rdma, cpu = (
+                median(line[key]) / line["pages"]
+                for key in ("rdma_ns", "cpu_ns")
+            )
+            ratios.append(rdma / cpu)
+            who = "two processes" if peer == "process" else "one process"
+            said.append(
+                f"{thp_name(thp)}, {who} {rdma:.0f} / {cpu:.0f} ns "
+                f"= {rdma / cpu:.2f}"
+            )
+    return max(ratios), "per page: " + "; ".join(said) + " (depth 16)"
+
+
+@figure("<= 1.0")
+def prefetch():
+    ratios, said, faults = [], [], 0
+    for thp in (0, 1):
+        line = primitive("prefetch", Device("SODP"), thp=thp)[0]
+        advise, cpu = (median(line[key]) for key in ("advise_ns", "cpu_ns"))
+        faults += sum(line["faults"])
+        ratios.append(advise / cpu)
+        said.append(
+            f"{thp_name(thp)} {advise / 1e6:.2f} / {cpu / 1e6:.2f} ms "
+            f"= {advise / cpu:.3f}"
+        )
+    detail = "; ".join(said) + f"; {faults} faults in the traffic after it"
+    return (max(ratios) if not faults else float("inf")), detail
+
+
+@figure("<= 1.15")
+def invalidate():
+    ratios, said = [], []
+    for thp in (0, 1):
+        line = primitive("invalidate", Device("SODP"), thp=thp)[0]
+        registered, plain = (
+            median(line[key]) for key in ("registered_ns", "plain_ns")
+        )
+        ratios.append(registered / plain)
+        said.append(
+            f"{thp_name(thp)} {registered / 1000:.0f} / "
+            f"{plain / 1000:.0f} us = {registered / plain:.3f}"
+        )
+    return max(ratios), "; ".join(said)
+
+
+@figure("<= 1.10")
+def bystander():
+    ratios, said = [], []
+    for touch in (0, 1):
+        line = primitive("bystander", Device("SODP"), touch=touch)[0]
+        beside, alone = (
+            median(line[key]) / line["loops"] for key in ("with_ns", "none_ns")
+        )
+        ratios.append(beside / alone)
+        said.append(
+            f"{'touched' if touch else 'untouched'} {beside:.0f} / "
+            f"{alone:.0f} ns = {beside / alone:.3f}"
+        )
+    return max(ratios), "mmap + munmap of 64 KiB: " + "; ".join(said)
+
+
+@figure(">= 1.7", smp=2)
+def scale():
+    line = primitive("scale", Device("SODP"))[0]
+    one, two = (median(line[key]) for key in ("one_mb_s", "two_mb_s"))
+    detail = f"64-KiB WRITEs: one QP {one:.0f} MB/s, two QPs {two:.0f} MB/s"
+    return two / one, detail
+
+
+@figure("<= 0.25", smp=2)
+def lat():
+    ours, theirs = [], []
+    for _ in range(3):
+        ours += write_lat(Device("SODP"), runs=2)
+        theirs += write_lat(Device("RXE"), runs=2, iterations=1000)
+    pair = median(ours), median(theirs)
+    detail = (
+        f"ib_write_lat 8 B: {pair[0]:.2f} / {pair[1]:.2f} us, medians of 6 "
+        f"(best of each {min(ours):.2f} / {min(theirs):.2f})"
+    )
+    return pair[0] / pair[1], detail

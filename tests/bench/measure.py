@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Runs the primitives of sodp-bench and perftest; medians of what they say."""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+
+PROGRAM = os.path.join(
+    os.environ.get("SODP_BUILD", "/build/user"), "tests/bench/sodp-bench"
+)
+CGROUP = "/sys/fs/cgroup"
+STEP_SECONDS = 600
+
+
+class BenchError(Exception):
+    """A primitive could not be run; the text is one line."""
+
+
+class Device:
+    """An RDMA device of the guest, from the lab's environment."""
+
+    def __init__(self, prefix):
+        try:
+            self.name = os.environ[f"{prefix}_DEV"]
+            self.gid = os.environ[f"{prefix}_GID_INDEX"]
+        except KeyError as err:
+            raise BenchError(f"no such device: {err.args[0]} is not set")
+
+    def args(self):
+        return {"dev": self.name, "gid": self.gid}
+
+
+def primitive(command, device, **options):
+    """Run one command of sodp-bench; returns its JSON lines."""
+    args = [PROGRAM, command] + _words(device, options)
+    try:
+        done = subprocess.run(
+            args,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+        )
+    except OSError as err:
+        raise BenchError(f"{PROGRAM}: {err.strerror}")
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(args[1:])}: no end in {STEP_SECONDS} s")
+    if done.returncode:
+        raise BenchError(f"{' '.join(args[1:])}: {_last(done)}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _words(device, options):
+    options = dict(device.args(), **options)
+    return [f"{key}={value}" for key, value in options.items()]
+
+
+def _last(done):
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return lines[-1] if lines else f"status {done.returncode}"
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def bandwidth(line, key):
+    """MB/s of a line of the `write` command."""
+    return line["size"] * line["count"] * 1000 / median(line[key])
+
+
+def size_name(size):
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size >= unit:
+            return f"{size // unit} {name}"
+    return f"{size} B"
+
+
+class MemoryWatch:
+    """Kernel memory of one process by its memory cgroup."""
+
+    def __init__(self, device, **options):
+        self.group = f"{CGROUP}/sodp-bench-{os.getpid()}"
+        with open(f"{CGROUP}/cgroup.subtree_control", "w") as handle:
+            handle.write("+memory")
+        os.mkdir(self.group)
+        shell = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
+        command = [PROGRAM, "mem"] + _words(device, options)
+        self.process = subprocess.Popen(
+            ["sh", "-c", shell, self.group] + command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.rmdir(self.group)
+
+    def samples(self):
+        """{moment: bytes of kernel memory other than page tables}."""
+        taken = {}
+        for line in self.process.stdout:
+            taken[json.loads(line)["at"]] = self._read()
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        said = self.process.stderr.read().strip()
+        if self.process.wait():
+            raise BenchError(f"mem: {said}")
+        return taken
+
+    def _read(self):
+        time.sleep(5)  # cgroup statistics are flushed every 2 s
+        with open(f"{self.group}/memory.stat") as handle:
+            stat = dict(line.split() for line in handle)
+        with open("/proc/meminfo") as handle:
+            info = {x.split(":")[0]: int(x.split()[1]) for x in handle}
+        own = int(stat["kernel"]) - int(stat["pagetables"])
+        used = info["MemTotal"] - info["MemFree"] - info["PageTables"]
+        for key in ("AnonPages", "Cached", "Buffers", "Percpu"):
+            used -= info[key]
+        return {"group": own, "global": used * 1024}
+
+
+def write_lat(device, runs=5, iterations=2000):
+    """Medians of ib_write_lat of 8 bytes, microseconds, one per run."""
+    return [_one_write_lat(device, iterations) for _ in range(runs)]
+
+
+def _one_write_lat(device, iterations):
+    command = ["ib_write_lat", "-d", device.name, "-x", device.gid, "-F"]
+    command += ["-s", "8", "-n", str(iterations)]
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        _wait_listening(server)
+        done = subprocess.run(
+            command + ["127.0.0.1"],
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+        )
+        server.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"ib_write_lat on {device.name} hangs")
+    finally:
+        server.kill()
+        server.wait()
+    if done.returncode:
+        raise BenchError(f"ib_write_lat on {device.name}: {_last(done)}")
+    return _typical(done.stdout)
+
+
+def _typical(text):
+    """The column t_typical: the median of one run."""
+    lines = text.splitlines()
+    for head, line in zip(lines, lines[1:]):
+        if "t_typical" in head:
+            return float(line.split()[4])
+    raise BenchError("ib_write_lat printed no figures")
+
+
+def _wait_listening(server, port=18515):
+    wanted = f":{port:04X} "
+    for _ in range(400):
+        for name in ("tcp", "tcp6"):
+            with open(f"/proc/net/{name}") as handle:
+                for line in handle:
+                    if wanted in line and " 0A " in line:
+                        return
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise BenchError("the perftest server does not listen")
