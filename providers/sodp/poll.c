@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * poll.c - reading completions: ibv_poll_cq, CQ-ex sessions, arming
+ *
+ * The kernel fills entries and stores pi; here entries are copied out and ci
+ * is stored once per batch or session. An entry is complete in itself: no QP
+ * is looked up.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "sodp.h"
+
+#define NSEC_PER_SEC 1000000000LL
+
+/* Pairs with the release store of pi behind a filled entry in the kernel */
+static inline uint32_t cq_load_pi(const struct sodp_cq *cq)
+{
+	return __atomic_load_n(&cq->page->pi, __ATOMIC_ACQUIRE);
+}
+
+/* The kernel may overwrite entries below ci: all reads of them are done */
+static inline void cq_store_ci(struct sodp_cq *cq)
+{
+	__atomic_store_n(&cq->page->ci, cq->ci, __ATOMIC_RELEASE);
+}
+
+static inline struct sodp_cqe *cq_slot(const struct sodp_cq *cq, uint32_t index)
+{
+	return &cq->ring[index & cq->mask];
+}
+
+static inline void cq_copy(const struct sodp_cqe *cqe, struct ibv_wc *wc)
+{
+	wc->wr_id = cqe->wr_id;
+	wc->status = cqe->status;
+	wc->opcode = cqe->opcode;
+	wc->vendor_err = cqe->vendor_err;
+	wc->byte_len = cqe->byte_len;
+	wc->invalidated_rkey = cqe->ex;
+	wc->qp_num = cqe->qpn;
+	wc->src_qp = cqe->src_qp;
+	wc->wc_flags = cqe->flags;
+	wc->pkey_index = cqe->pkey_index;
+	wc->slid = cqe->slid;
+	wc->sl = cqe->sl;
+	wc->dlid_path_bits = cqe->dlid_path_bits;
+}
+
+int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	uint32_t ci;
+	uint32_t n;
+
+	sodp_lock(&cq->cq_lock);
+	ci = cq->ci;
+	n = cq_load_pi(cq) - ci;
+	if (n) {
+		if (n > (uint32_t)num)
+			n = num > 0 ? num : 0;
+		for (num = n; num; num--)
+			cq_copy(cq_slot(cq, ci++), wc++);
+		cq->ci = ci;
+		cq_store_ci(cq);
+	}
+	sodp_unlock(&cq->cq_lock);
+	return n;
+}
+
+/**
+ * sodp_req_notify_cq() - ask for an event on the next completion
+ * @ibcq: the CQ
+ * @solicited_only: only a solicited or failed one counts
+ *
+ * A request for any completion that has not had its event yet is not weakened
+ * to solicited ones by a later request.
+ */
+int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	uint32_t kind = SODP_CQ_ARM_SOLICITED;
+
+	sodp_lock(&cq->cq_lock);
+	if (!solicited_only)
+		atomic_store_explicit(&cq->armed_next, true,
+				      memory_order_relaxed);
+	if (atomic_load_explicit(&cq->armed_next, memory_order_relaxed))
+		kind = SODP_CQ_ARM_NEXT;
+
+	__atomic_store_n(&cq->page->arm, ++cq->arm_count << 2 | kind,
+			 __ATOMIC_RELAXED);
+	/*
+	 * The caller polls next. Pairs with the barrier between the store of pi
+	 * and the load of arm in the kernel: either the kernel sees the arm
+	 * word, or the poll sees the entry.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	sodp_unlock(&cq->cq_lock);
+	return 0;
+}
+
+void sodp_cq_event(struct ibv_cq *ibcq)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+
+	atomic_store_explicit(&cq->armed_next, false, memory_order_relaxed);
+}
+
+/**
+ * sodp_cq_clean() - drop the entries of a QP that is gone or was reset
+ * @cq: the CQ
+ * @qpn: number of the QP; the kernel adds no more entries of it
+ *
+ * The entries that stay move up towards pi. The kernel appends at pi and above
+ * meanwhile and looks at nothing below.
+ */
+void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn)
+{
+	uint32_t from;
+	uint32_t to;
+
+	sodp_lock(&cq->cq_lock);
+	from = cq_load_pi(cq);
+	to = from;
+	while (from != cq->ci) {
+		const struct sodp_cqe *cqe = cq_slot(cq, --from);
+
+		if (cqe->qpn == qpn)
+			continue;
+		if (--to != from)
+			*cq_slot(cq, to) = *cqe;
+	}
+	cq->ci = to;
+	cq_store_ci(cq);
+	sodp_unlock(&cq->cq_lock);
+}
+
+static inline void poll_lock(struct sodp_cq *cq)
+{
+	if (!cq->single_threaded)
+		sodp_lock(&cq->cq_lock);
+}
+
+static inline void poll_unlock(struct sodp_cq *cq)
+{
+	if (!cq->single_threaded)
+		sodp_unlock(&cq->cq_lock);
+}
+
+/* Step to the next entry, which stays the kernel's to keep until end_poll */
+static inline int poll_step(struct sodp_cq *cq)
+{
+	const struct sodp_cqe *cqe;
+
+	if (cq->ci == cq->pi) {
+		cq->pi = cq_load_pi(cq);
+		if (cq->ci == cq->pi)
+			return ENOENT;
+	}
+
+	cqe = cq_slot(cq, cq->ci++);
+	cq->cqe = cqe;
+	cq->vcq.cq_ex.wr_id = cqe->wr_id;
+	cq->vcq.cq_ex.status = cqe->status;
+	return 0;
+}
+
+static int poll_start(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
+{
+	struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
+
+	if (unlikely(attr->comp_mask))
+		return EINVAL;
+
+	poll_lock(cq);
+	/* ibv_poll_cq and a resize go on without this cache */
+	cq->pi = cq->ci;
+	if (poll_step(cq)) {
+		poll_unlock(cq);
+		return ENOENT;
+	}
+	return 0;
+}
+
+/*
+ * Stamps are of CLOCK_MONOTONIC_RAW: how far the wall clock is from it now is
+ * good enough for entries of the last moments.
+ */
+static int64_t poll_wallclock_offset(void)
+{
+	struct timespec raw;
+	struct timespec wall;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &raw);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (wall.tv_sec - raw.tv_sec) * NSEC_PER_SEC + wall.tv_nsec -
+	       raw.tv_nsec;
+}
+
+static int poll_start_wallclock(struct ibv_cq_ex *ibcq,
+				struct ibv_poll_cq_attr *attr)
+{
+	int ret;
+
+	ret = poll_start(ibcq, attr);
+	if (!ret)
+		to_sodp_cq_ex(ibcq)->wallclock_offset = poll_wallclock_offset();
+	return ret;
+}
+
+static int poll_next(struct ibv_cq_ex *ibcq)
+{
+	return poll_step(to_sodp_cq_ex(ibcq));
+}
+
+static void poll_end(struct ibv_cq_ex *ibcq)
+{
+	struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
+
+	cq_store_ci(cq);
+	poll_unlock(cq);
+}
+
+static enum ibv_wc_opcode poll_read_opcode(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->opcode;
+}
+
+static uint32_t poll_read_vendor_err(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->vendor_err;
+}
+
+static uint32_t poll_read_byte_len(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->byte_len;
+}
+
+static __be32 poll_read_imm_data(struct ibv_cq_ex *ibcq)
+{
+	return (__be32)to_sodp_cq_ex(ibcq)->cqe->ex;
+}
+
+static uint32_t poll_read_qp_num(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->qpn;
+}
+
+static uint32_t poll_read_src_qp(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->src_qp;
+}
+
+static unsigned int poll_read_wc_flags(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->flags;
+}
+
+static uint32_t poll_read_slid(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->slid;
+}
+
+static uint8_t poll_read_sl(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->sl;
+}
+
+static uint8_t poll_read_dlid_path_bits(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->dlid_path_bits;
+}
+
+static uint64_t poll_read_completion_ts(struct ibv_cq_ex *ibcq)
+{
+	return to_sodp_cq_ex(ibcq)->cqe->timestamp;
+}
+
+static uint64_t poll_read_wallclock_ns(struct ibv_cq_ex *ibcq)
+{
+	const struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
+
+	return cq->cqe->timestamp + cq->wallclock_offset;
+}
+
+/**
+ * sodp_cq_init_ex() - set the CQ-ex callbacks
+ * @cq: the CQ
+ * @wc_flags: what the user wants to read; only the clocks cost anything
+ */
+void sodp_cq_init_ex(struct sodp_cq *cq, uint64_t wc_flags)
+{
+	struct ibv_cq_ex *ibcq = &cq->vcq.cq_ex;
+
+	ibcq->start_poll = poll_start;
+	ibcq->next_poll = poll_next;
+	ibcq->end_poll = poll_end;
+	ibcq->read_opcode = poll_read_opcode;
+	ibcq->read_vendor_err = poll_read_vendor_err;
+	ibcq->read_byte_len = poll_read_byte_len;
+	ibcq->read_imm_data = poll_read_imm_data;
+	ibcq->read_qp_num = poll_read_qp_num;
+	ibcq->read_src_qp = poll_read_src_qp;
+	ibcq->read_wc_flags = poll_read_wc_flags;
+	ibcq->read_slid = poll_read_slid;
+	ibcq->read_sl = poll_read_sl;
+	ibcq->read_dlid_path_bits = poll_read_dlid_path_bits;
+	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP)
+		ibcq->read_completion_ts = poll_read_completion_ts;
+	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK) {
+		ibcq->start_poll = poll_start_wallclock;
+		ibcq->read_completion_wallclock_ns = poll_read_wallclock_ns;
+	}
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * sodp.h - objects of the sodp provider
+ *
+ * Every object embeds the libibverbs object as its first word of business, is
+ * allocated by its create verb and freed by its destroy verb. Rings are mapped
+ * from the kernel; the private copies of the indices here are what the
+ * provider trusts, the mapped words only tell the kernel.
+ *
+ * Locks, leaves all but one: cq_lock may be held while the CQ is resized, so
+ * the kernel command runs under it; sq_lock and rq_lock are never held over a
+ * system call. Order: none is taken under another.
+ */
+#ifndef SODP_PROVIDER_H
+#define SODP_PROVIDER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <infiniband/driver.h>
+
+#include "abi.h"
+
+#ifndef likely
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#endif
+
+struct sodp_lock {
+	atomic_bool held;
+};
+
+void sodp_lock_slow(struct sodp_lock *lk);
+
+static inline void sodp_lock(struct sodp_lock *lk)
+{
+	if (unlikely(atomic_exchange_explicit(&lk->held, true,
+					      memory_order_acquire)))
+		sodp_lock_slow(lk);
+}
+
+static inline void sodp_unlock(struct sodp_lock *lk)
+{
+	atomic_store_explicit(&lk->held, false, memory_order_release);
+}
+
+struct sodp_context {
+	struct verbs_context vctx;
+	int db_fd;
+	uint32_t max_inline;
+	uint32_t max_sge;
+};
+
+/* Part of the kernel's memory that is mapped here */
+struct sodp_map {
+	void *addr;
+	size_t size;
+};
+
+struct sodp_cq {
+	struct verbs_cq vcq;
+	struct sodp_lock cq_lock; /* all below */
+	uint32_t ci;
+	uint32_t pi; /* last seen, valid inside a poll session */
+	uint32_t mask;
+	bool single_threaded;
+	struct sodp_cqe *ring;
+	struct sodp_cq_page *page;
+	const struct sodp_cqe *cqe; /* the one that the session is at */
+	uint32_t arm_count;
+	atomic_bool armed_next; /* cleared without the lock by cq_event */
+	int64_t wallclock_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC_RAW */
+	struct sodp_map map;
+	uint32_t cqn;
+};
+
+/*
+ * A send queue. limit is 0 while the QP state does not let sends be posted:
+ * one compare on the hot path finds both that and a full queue.
+ */
+struct sodp_sq {
+	struct sodp_lock sq_lock; /* all below */
+	uint32_t pi;
+	uint32_t ci; /* last value seen of the kernel's index */
+	uint32_t limit;
+	uint32_t mask;
+	uint32_t stride;
+	uint32_t max_sge;
+	uint32_t max_inline;
+	uint32_t opcodes; /* bit mask of what post_send takes */
+	uint16_t sig_flag; /* SODP_SEND_SIGNALED with sq_sig_all */
+	uint8_t *ring;
+	uint32_t max_wr;
+};
+
+/* A receive queue, of a QP or shared; limit as in struct sodp_sq */
+struct sodp_rq {
+	struct sodp_lock rq_lock; /* all below */
+	uint32_t pi;
+	uint32_t ci;
+	uint32_t limit;
+	uint32_t mask;
+	uint32_t stride;
+	uint32_t max_sge;
+	uint32_t max_wr;
+	uint8_t *ring;
+	uint32_t *pi_word;
+	const uint32_t *ci_word;
+	const uint32_t *flags_word; /* NULL: an SRQ, which has no doorbell */
+	uint32_t qpn;
+	int db_fd;
+};
+
+/* A batch between ibv_wr_start and ibv_wr_complete; under sq_lock */
+struct sodp_batch {
+	uint32_t pi;
+	int err;
+	struct sodp_sqe *sqe;
+	struct sodp_sqe *scratch; /* takes what follows an error */
+};
+
+#ifdef SODP_LIB_HAS_NO_WR_FLUSH
+/*
+ * libibverbs here is older than the source the provider is built from: its
+ * struct ibv_qp_ex ends before wr_flush, so that it keeps the rest of struct
+ * verbs_qp where ours has that pointer.
+ */
+struct sodp_lib_verbs_qp {
+	uint8_t qp_ex[offsetof(struct ibv_qp_ex, wr_flush)];
+	uint32_t comp_mask;
+	struct verbs_xrcd *xrcd;
+};
+#endif
+
+struct sodp_qp {
+	union {
+		struct verbs_qp vqp;
+#ifdef SODP_LIB_HAS_NO_WR_FLUSH
+		struct sodp_lib_verbs_qp lib_vqp;
+#endif
+	};
+	struct sodp_qp_page *page;
+	int db_fd;
+	struct sodp_sq sq;
+	struct sodp_rq rq;
+	struct sodp_batch batch;
+	struct sodp_map map;
+};
+
+struct sodp_srq {
+	struct verbs_srq vsrq;
+	struct sodp_rq rq;
+	struct sodp_map map;
+};
+
+struct sodp_ah {
+	struct ibv_ah ah;
+	uint32_t number;
+};
+
+static inline struct sodp_context *to_sodp_context(struct ibv_context *context)
+{
+	return container_of(context, struct sodp_context, vctx.context);
+}
+
+static inline struct sodp_cq *to_sodp_cq(struct ibv_cq *ibcq)
+{
+	return container_of(ibcq, struct sodp_cq, vcq.cq);
+}
+
+static inline struct sodp_cq *to_sodp_cq_ex(struct ibv_cq_ex *ibcq)
+{
+	return container_of(ibcq, struct sodp_cq, vcq.cq_ex);
+}
+
+static inline struct sodp_qp *to_sodp_qp(struct ibv_qp *ibqp)
+{
+	return container_of(ibqp, struct sodp_qp, vqp.qp);
+}
+
+static inline struct sodp_qp *to_sodp_qp_ex(struct ibv_qp_ex *ibqp)
+{
+	return container_of(ibqp, struct sodp_qp, vqp.qp_ex);
+}
+
+static inline struct sodp_srq *to_sodp_srq(struct ibv_srq *ibsrq)
+{
+	return container_of(ibsrq, struct sodp_srq, vsrq.srq);
+}
+
+static inline struct sodp_ah *to_sodp_ah(struct ibv_ah *ibah)
+{
+	return container_of(ibah, struct sodp_ah, ah);
+}
+
+/* sodp.c */
+int sodp_map_ring(struct ibv_context *context, uint64_t offset, uint64_t size,
+		  struct sodp_map *map);
+void sodp_unmap_ring(struct sodp_map *map);
+
+/* verbs.c */
+int sodp_query_device_ex(struct ibv_context *context,
+			 const struct ibv_query_device_ex_input *input,
+			 struct ibv_device_attr_ex *attr, size_t attr_size);
+int sodp_query_port(struct ibv_context *context, uint8_t port,
+		    struct ibv_port_attr *attr);
+int sodp_query_rt_values(struct ibv_context *context,
+			 struct ibv_values_ex *values);
+struct ibv_pd *sodp_alloc_pd(struct ibv_context *context);
+int sodp_dealloc_pd(struct ibv_pd *pd);
+struct ibv_mr *sodp_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
+			   uint64_t hca_va, int access);
+struct ibv_mr *sodp_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
+				  size_t length, uint64_t iova, int fd,
+				  int access);
+int sodp_rereg_mr(struct verbs_mr *vmr, int flags, struct ibv_pd *pd,
+		  void *addr, size_t length, int access);
+int sodp_dereg_mr(struct verbs_mr *vmr);
+int sodp_advise_mr(struct ibv_pd *pd, enum ibv_advise_mr_advice advice,
+		   uint32_t flags, struct ibv_sge *sg_list, uint32_t num_sge);
+struct ibv_mw *sodp_alloc_mw(struct ibv_pd *pd, enum ibv_mw_type type);
+int sodp_dealloc_mw(struct ibv_mw *mw);
+struct ibv_ah *sodp_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr);
+int sodp_destroy_ah(struct ibv_ah *ibah);
+struct ibv_xrcd *sodp_open_xrcd(struct ibv_context *context,
+				struct ibv_xrcd_init_attr *attr);
+int sodp_close_xrcd(struct ibv_xrcd *ibxrcd);
+
+/* cq.c */
+struct ibv_cq *sodp_create_cq(struct ibv_context *context, int cqe,
+			      struct ibv_comp_channel *channel, int vector);
+struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
+				    struct ibv_cq_init_attr_ex *attr);
+int sodp_destroy_cq(struct ibv_cq *ibcq);
+int sodp_resize_cq(struct ibv_cq *ibcq, int cqe);
+int sodp_modify_cq(struct ibv_cq *ibcq, struct ibv_modify_cq_attr *attr);
+
+/* poll.c */
+int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc);
+int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only);
+void sodp_cq_event(struct ibv_cq *ibcq);
+void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn);
+void sodp_cq_init_ex(struct sodp_cq *cq, uint64_t wc_flags);
+
+/* qp.c */
+struct ibv_qp *sodp_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attr);
+struct ibv_qp *sodp_create_qp_ex(struct ibv_context *context,
+				 struct ibv_qp_init_attr_ex *attr);
+struct ibv_qp *sodp_open_qp(struct ibv_context *context,
+			    struct ibv_qp_open_attr *attr);
+int sodp_query_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int attr_mask,
+		  struct ibv_qp_init_attr *init_attr);
+int sodp_modify_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr,
+		   int attr_mask);
+int sodp_destroy_qp(struct ibv_qp *ibqp);
+
+/* srq.c */
+struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
+				struct ibv_srq_init_attr *attr);
+struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
+				   struct ibv_srq_init_attr_ex *attr);
+int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
+		    int attr_mask);
+int sodp_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr);
+int sodp_destroy_srq(struct ibv_srq *ibsrq);
+int sodp_get_srq_num(struct ibv_srq *ibsrq, uint32_t *srq_num);
+
+/* post.c */
+int sodp_sq_full(struct sodp_qp *qp, uint32_t pi);
+int sodp_sq_ring(struct sodp_qp *qp);
+int sodp_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
+		   struct ibv_send_wr **bad_wr);
+int sodp_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr,
+		   struct ibv_recv_wr **bad_wr);
+int sodp_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr,
+		       struct ibv_recv_wr **bad_wr);
+int sodp_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *mw,
+		 struct ibv_mw_bind *mw_bind);
+
+/* wr.c */
+int sodp_wr_init(struct sodp_qp *qp, enum ibv_qp_type type, uint64_t ops);
+
+static inline struct sodp_sqe *sodp_sq_slot(const struct sodp_sq *sq,
+					    uint32_t index)
+{
+	return (struct sodp_sqe *)(sq->ring + (size_t)(index & sq->mask) *
+						      sq->stride);
+}
+
+static inline struct sodp_sge *sodp_sqe_sges(struct sodp_sqe *sqe)
+{
+	return (struct sodp_sge *)(sqe + 1);
+}
+
+/**
+ * sodp_sq_publish() - let the kernel see the entries below @pi
+ * @qp: its sq_lock is held
+ * @pi: new producer index
+ *
+ * The caller drops the lock and then calls sodp_sq_ring().
+ */
+static inline void sodp_sq_publish(struct sodp_qp *qp, uint32_t pi)
+{
+	qp->sq.pi = pi;
+	__atomic_store_n(&qp->page->sq_pi, pi, __ATOMIC_RELEASE);
+}
+
+#endif /* SODP_PROVIDER_H */

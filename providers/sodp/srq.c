@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * srq.c - shared receive queues, basic and XRC
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <ccan/minmax.h>
+
+#include "sodp.h"
+
+static int srq_attach(struct ibv_context *context, struct sodp_srq *srq,
+		      const struct sodp_create_srq_resp *resp,
+		      const struct ibv_srq_attr *attr)
+{
+	struct sodp_srq_page *page;
+	int ret;
+
+	ret = sodp_map_ring(context, resp->mmap_offset, resp->mmap_size,
+			    &srq->map);
+	if (ret)
+		return ret;
+
+	page = srq->map.addr;
+	srq->rq.mask = resp->depth - 1;
+	srq->rq.stride = resp->stride;
+	srq->rq.ring = (uint8_t *)srq->map.addr + resp->ring_offset;
+	srq->rq.max_sge = resp->max_sge;
+	srq->rq.max_wr = min_t(uint32_t, attr->max_wr, resp->depth);
+	srq->rq.limit = srq->rq.max_wr;
+	srq->rq.pi_word = &page->rq_pi;
+	srq->rq.ci_word = &page->rq_ci;
+	return 0;
+}
+
+struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
+				struct ibv_srq_init_attr *attr)
+{
+	struct sodp_create_srq_cmd_resp resp = {};
+	struct ibv_create_srq cmd;
+	struct sodp_srq *srq;
+	int ret;
+
+	srq = calloc(1, sizeof(*srq));
+	if (!srq)
+		return NULL;
+
+	ret = ibv_cmd_create_srq(pd, &srq->vsrq.srq, attr, &cmd, sizeof(cmd),
+				 &resp.ibv_resp, sizeof(resp));
+	if (ret)
+		goto err_free;
+
+	srq->vsrq.srq_type = IBV_SRQT_BASIC;
+	ret = srq_attach(pd->context, srq, &resp.drv, &attr->attr);
+	if (ret)
+		goto err_destroy;
+	return &srq->vsrq.srq;
+
+err_destroy:
+	srq->vsrq.srq.context = pd->context;
+	ibv_cmd_destroy_srq(&srq->vsrq.srq);
+err_free:
+	free(srq);
+	errno = ret;
+	return NULL;
+}
+
+struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
+				   struct ibv_srq_init_attr_ex *attr)
+{
+	struct sodp_create_srq_cmd_resp resp = {};
+	struct ibv_create_xsrq cmd;
+	struct sodp_srq *srq;
+	int ret;
+
+	if ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) &&
+	    attr->srq_type != IBV_SRQT_BASIC && attr->srq_type != IBV_SRQT_XRC) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+
+	srq = calloc(1, sizeof(*srq));
+	if (!srq)
+		return NULL;
+
+	ret = ibv_cmd_create_srq_ex(context, &srq->vsrq, attr, &cmd,
+				    sizeof(cmd), &resp.ibv_resp, sizeof(resp));
+	if (ret)
+		goto err_free;
+
+	ret = srq_attach(context, srq, &resp.drv, &attr->attr);
+	if (ret)
+		goto err_destroy;
+	return &srq->vsrq.srq;
+
+err_destroy:
+	ibv_cmd_destroy_srq(&srq->vsrq.srq);
+err_free:
+	free(srq);
+	errno = ret;
+	return NULL;
+}
+
+int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
+		    int attr_mask)
+{
+	struct ibv_modify_srq cmd = {};
+
+	return ibv_cmd_modify_srq(ibsrq, attr, attr_mask, &cmd, sizeof(cmd));
+}
+
+int sodp_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr)
+{
+	struct ibv_query_srq cmd;
+
+	return ibv_cmd_query_srq(ibsrq, attr, &cmd, sizeof(cmd));
+}
+
+int sodp_get_srq_num(struct ibv_srq *ibsrq, uint32_t *srq_num)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+
+	/* Only an XRC SRQ is addressed by its number */
+	if (srq->vsrq.srq_type != IBV_SRQT_XRC)
+		return EOPNOTSUPP;
+
+	*srq_num = srq->vsrq.srq_num;
+	return 0;
+}
+
+int sodp_destroy_srq(struct ibv_srq *ibsrq)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	int ret;
+
+	ret = ibv_cmd_destroy_srq(ibsrq);
+	if (ret)
+		return ret;
+
+	sodp_unmap_ring(&srq->map);
+	free(srq);
+	return 0;
+}
