@@ -124,7 +124,7 @@ class Build:
         source = self.root.rdma_core_src
         script = (
             "set -e; mkdir -p /build/user; cd /build/user; "
-            "[ -f Makefile ] || cmake -S /src -B . "
+            "cmake -S /src -B . "
             f"-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDMA_CORE_SRC={source}; "
             "make -k -j$JOBS"
         )

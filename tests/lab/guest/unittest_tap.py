@@ -15,6 +15,8 @@ import sys
 import traceback
 import unittest
 
+HUGE_PAGES = "64"
+
 
 class TapResult(unittest.TestResult):
     def __init__(self, total):
@@ -94,6 +96,9 @@ def unpack(folder):
     # The package's own __init__ loads every test module there is.
     open(f"{target}/__init__.py", "w").close()
     sys.path[:0] = [base, target]
+    # Some tests want huge pages and skip without.
+    with open("/proc/sys/vm/nr_hugepages", "w") as handle:
+        handle.write(HUGE_PAGES)
     import args_parser
 
     args_parser.parser.args = {
@@ -140,6 +145,9 @@ def main():
     while result.count < len(tests) and result.errors:
         # setUpClass failed: its tests were never started.
         result._line(False, result.errors[-1][0], "not run")
+    if args.rdma_core:
+        with open("/proc/sys/vm/nr_hugepages", "w") as handle:
+            handle.write("0")
     return 0 if result.wasSuccessful() else 1
 
 
