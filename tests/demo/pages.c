@@ -30,9 +30,10 @@ static uint64_t resident_kib(void)
 
 static void stop_at(const char *moment, uint64_t ns, uint64_t wrong)
 {
-	printf("{\"at\": \"%s\", \"ns\": %llu, \"wrong\": %llu, "
-	       "\"resident_kib\": %llu}\n", moment, (unsigned long long)ns,
-	       (unsigned long long)wrong, (unsigned long long)resident_kib());
+	printf("{\"at\": \"%s\", \"ns\": %llu, \"wrong\": %llu, ", moment,
+	       (unsigned long long)ns, (unsigned long long)wrong);
+	printf("\"resident_kib\": %llu}\n",
+	       (unsigned long long)resident_kib());
 	fflush(stdout);
 	if (getchar() == EOF)
 		die("nobody listens");
