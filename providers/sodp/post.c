@@ -137,10 +137,7 @@ static inline int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
 			   const struct ibv_send_wr *wr)
 {
 	const struct sodp_sq *sq = &qp->sq;
-	const struct ibv_sge *src = wr->sg_list;
-	struct sodp_sge *dst = sodp_sqe_sges(sqe);
 	unsigned int opcode = wr->opcode;
-	int i;
 
 	if (unlikely(opcode > 31 || !(sq->opcodes >> opcode & 1) ||
 		     (wr->send_flags & ~SEND_FLAGS) ||
@@ -184,11 +181,7 @@ static inline int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
 	if (wr->send_flags & IBV_SEND_INLINE)
 		return sqe_set_inline(sq, sqe, wr);
 
-	for (i = wr->num_sge; i > 0; i--, src++, dst++) {
-		dst->addr = src->addr;
-		dst->length = src->length;
-		dst->lkey = src->lkey;
-	}
+	sodp_copy_sges(sqe + 1, wr->sg_list, wr->num_sge);
 	return 0;
 }
 
@@ -331,8 +324,7 @@ static int rq_post(struct sodp_rq *rq, struct ibv_recv_wr *wr,
 					  (size_t)(pi & rq->mask) * rq->stride);
 		rqe->wr_id = wr->wr_id;
 		rqe->num_sge = wr->num_sge;
-		memcpy(rqe + 1, wr->sg_list,
-		       wr->num_sge * sizeof(struct sodp_sge));
+		sodp_copy_sges(rqe + 1, wr->sg_list, wr->num_sge);
 	}
 	if (unlikely(ret))
 		*bad_wr = wr;

@@ -288,9 +288,16 @@ static inline struct sodp_sqe *sodp_sq_slot(const struct sodp_sq *sq,
 						      sq->stride);
 }
 
-static inline struct sodp_sge *sodp_sqe_sges(struct sodp_sqe *sqe)
+static inline void sodp_copy_sges(void *to, const struct ibv_sge *src,
+				  uint32_t num)
 {
-	return (struct sodp_sge *)(sqe + 1);
+	struct sodp_sge *dst = to;
+
+	for (; num; num--, src++, dst++) {
+		dst->addr = src->addr;
+		dst->length = src->length;
+		dst->lkey = src->lkey;
+	}
 }
 
 /**

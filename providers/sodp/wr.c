@@ -209,7 +209,7 @@ static void wr_set_sge(struct ibv_qp_ex *ibqp, uint32_t lkey, uint64_t addr,
 {
 	struct sodp_qp *qp = to_sodp_qp_ex(ibqp);
 	struct sodp_sqe *sqe = qp->batch.sqe;
-	struct sodp_sge *sge = sodp_sqe_sges(sqe);
+	struct sodp_sge *sge = (struct sodp_sge *)(sqe + 1);
 
 	if (unlikely(!qp->sq.max_sge)) {
 		wr_fail(qp, EINVAL);
@@ -234,7 +234,7 @@ static void wr_set_sge_list(struct ibv_qp_ex *ibqp, size_t num_sge,
 	}
 
 	sqe->num_sge = num_sge;
-	memcpy(sodp_sqe_sges(sqe), sg_list, num_sge * sizeof(*sg_list));
+	sodp_copy_sges(sqe + 1, sg_list, num_sge);
 }
 
 static void wr_set_inline_data_list(struct ibv_qp_ex *ibqp, size_t num_buf,
