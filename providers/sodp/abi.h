@@ -16,15 +16,15 @@
 #include <infiniband/kern-abi.h>
 #include <rdma/sodp-abi.h>
 
-#define SODP_DECLARE_RESP(_name, _core, _drv)                                  \
-	struct _name {                                                         \
-		struct _core ibv_resp;                                         \
-		struct _drv drv;                                               \
-	};                                                                     \
-	static_assert(offsetof(struct _name, drv) == sizeof(struct _core),     \
-		      "driver response must follow the core's at once");       \
-	static_assert(sizeof(struct _name) ==                                  \
-			      sizeof(struct _core) + sizeof(struct _drv),      \
+#define SODP_DECLARE_RESP(_name, _core, _drv)                              \
+	struct _name {                                                     \
+		struct _core ibv_resp;                                     \
+		struct _drv drv;                                           \
+	};                                                                 \
+	static_assert(offsetof(struct _name, drv) == sizeof(struct _core), \
+		      "driver response must follow the core's at once");   \
+	static_assert(sizeof(struct _name) ==                              \
+			      sizeof(struct _core) + sizeof(struct _drv),  \
 		      "no padding behind a response")
 
 SODP_DECLARE_RESP(sodp_get_context_cmd_resp, ib_uverbs_get_context_resp,

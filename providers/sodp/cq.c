@@ -9,12 +9,11 @@
 
 #include "sodp.h"
 
-#define CQ_WC_FLAGS                                                            \
-	(IBV_WC_STANDARD_FLAGS | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP |         \
+#define CQ_WC_FLAGS                                                    \
+	(IBV_WC_STANDARD_FLAGS | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP | \
 	 IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
-#define CQ_FLAGS                                                               \
-	(IBV_CREATE_CQ_ATTR_SINGLE_THREADED |                                  \
-	 IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN)
+#define CQ_FLAGS \
+	(IBV_CREATE_CQ_ATTR_SINGLE_THREADED | IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN)
 
 static void cq_set_ring(struct sodp_cq *cq, const struct sodp_map *map,
 			uint32_t depth, uint32_t ring_offset)
@@ -78,8 +77,8 @@ static int cq_create_ex(struct ibv_context *context, struct sodp_cq *cq,
 
 #ifdef SODP_CREATE_CQ_EX_HAS_PROV_ATTR
 	return ibv_cmd_create_cq_ex(context, attr, NULL, &cq->vcq, &cmd,
-				    sizeof(cmd), &resp->ibv_resp,
-				    sizeof(*resp), 0);
+				    sizeof(cmd), &resp->ibv_resp, sizeof(*resp),
+				    0);
 #else
 	return ibv_cmd_create_cq_ex(context, attr, &cq->vcq, &cmd, sizeof(cmd),
 				    &resp->ibv_resp, sizeof(*resp), 0);
@@ -115,8 +114,8 @@ struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
 	}
 
 	if (attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS)
-		cq->single_threaded =
-			attr->flags & IBV_CREATE_CQ_ATTR_SINGLE_THREADED;
+		cq->single_threaded = attr->flags &
+				      IBV_CREATE_CQ_ATTR_SINGLE_THREADED;
 	sodp_cq_init_ex(cq, attr->wc_flags);
 	return &cq->vcq.cq_ex;
 }

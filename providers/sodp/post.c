@@ -11,14 +11,14 @@
 
 #include "sodp.h"
 
-#define SEND_FLAGS                                                             \
-	(IBV_SEND_FENCE | IBV_SEND_SIGNALED | IBV_SEND_SOLICITED |             \
+#define SEND_FLAGS                                                 \
+	(IBV_SEND_FENCE | IBV_SEND_SIGNALED | IBV_SEND_SOLICITED | \
 	 IBV_SEND_INLINE)
 
 /* Opcodes that may carry their payload in the entry */
-#define INLINE_OPCODES                                                         \
-	(1U << IBV_WR_RDMA_WRITE | 1U << IBV_WR_RDMA_WRITE_WITH_IMM |          \
-	 1U << IBV_WR_SEND | 1U << IBV_WR_SEND_WITH_IMM |                      \
+#define INLINE_OPCODES                                                \
+	(1U << IBV_WR_RDMA_WRITE | 1U << IBV_WR_RDMA_WRITE_WITH_IMM | \
+	 1U << IBV_WR_SEND | 1U << IBV_WR_SEND_WITH_IMM |             \
 	 1U << IBV_WR_SEND_WITH_INV)
 
 /**
@@ -116,7 +116,8 @@ static int sqe_set_bind(struct sodp_sqe *sqe, const struct ibv_send_wr *wr)
 	sqe->bind.mr_lkey = info->mr ? info->mr->lkey : 0;
 	sqe->bind.mw_rkey = wr->bind_mw.mw->rkey;
 	sqe->bind.new_rkey = wr->bind_mw.rkey;
-	sqe->bind.access = info->mw_access_flags;
+	/* A window grants nothing locally; programs ask for it all the same */
+	sqe->bind.access = info->mw_access_flags & ~IBV_ACCESS_LOCAL_WRITE;
 	return 0;
 }
 

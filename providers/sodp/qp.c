@@ -12,18 +12,18 @@
 
 #include "sodp.h"
 
-#define QP_INIT_ATTRS                                                          \
-	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_XRCD |                         \
+#define QP_INIT_ATTRS                                  \
+	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_XRCD | \
 	 IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
 
 /* What ibv_post_send() takes, by transport */
 #define OPCODES_SEND (1U << IBV_WR_SEND | 1U << IBV_WR_SEND_WITH_IMM)
-#define OPCODES_WRITE                                                          \
+#define OPCODES_WRITE \
 	(1U << IBV_WR_RDMA_WRITE | 1U << IBV_WR_RDMA_WRITE_WITH_IMM)
 #define OPCODES_LOCAL (1U << IBV_WR_LOCAL_INV | 1U << IBV_WR_BIND_MW)
-#define OPCODES_UD OPCODES_SEND
-#define OPCODES_UC                                                             \
-	(OPCODES_SEND | OPCODES_WRITE | OPCODES_LOCAL |                        \
+#define OPCODES_UD    OPCODES_SEND
+#define OPCODES_UC                                      \
+	(OPCODES_SEND | OPCODES_WRITE | OPCODES_LOCAL | \
 	 1U << IBV_WR_SEND_WITH_INV)
 #define OPCODES_RC                                                             \
 	(OPCODES_UC | 1U << IBV_WR_RDMA_READ |                                 \
@@ -62,8 +62,8 @@ static void qp_set_rings(struct sodp_qp *qp,
 		qp->sq.max_sge = min_t(uint32_t, attr->cap.max_send_sge,
 				       resp->max_send_sge);
 		qp->sq.max_inline = resp->max_inline;
-		qp->sq.max_wr = min_t(uint32_t, attr->cap.max_send_wr,
-				      resp->sq_depth);
+		qp->sq.max_wr =
+			min_t(uint32_t, attr->cap.max_send_wr, resp->sq_depth);
 		qp->sq.opcodes = qp_opcodes(attr->qp_type);
 		qp->sq.sig_flag = attr->sq_sig_all ? SODP_SEND_SIGNALED : 0;
 	}
@@ -74,8 +74,8 @@ static void qp_set_rings(struct sodp_qp *qp,
 		qp->rq.ring = base + resp->rq_offset;
 		qp->rq.max_sge = min_t(uint32_t, attr->cap.max_recv_sge,
 				       resp->max_recv_sge);
-		qp->rq.max_wr = min_t(uint32_t, attr->cap.max_recv_wr,
-				      resp->rq_depth);
+		qp->rq.max_wr =
+			min_t(uint32_t, attr->cap.max_recv_wr, resp->rq_depth);
 		qp->rq.pi_word = &qp->page->rq_pi;
 		qp->rq.ci_word = &qp->page->rq_ci;
 		qp->rq.flags_word = &qp->page->flags;

@@ -15,7 +15,7 @@
 #include "sodp.h"
 
 /* How often a taken lock is looked at before the CPU is given away */
-#define LOCK_SPINS 100
+#define LOCK_SPINS  100
 #define LOCK_YIELDS 100
 
 /**
@@ -147,8 +147,8 @@ static int context_get(struct sodp_context *ctx)
 	ret = ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), NULL,
 				  &resp.ibv_resp, sizeof(resp));
 #else
-	ret = ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd),
-				  &resp.ibv_resp, sizeof(resp));
+	ret = ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), &resp.ibv_resp,
+				  sizeof(resp));
 #endif
 	if (ret)
 		return ret;

@@ -23,7 +23,7 @@
 #include "abi.h"
 
 #ifndef likely
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
 
@@ -284,8 +284,8 @@ int sodp_wr_init(struct sodp_qp *qp, enum ibv_qp_type type, uint64_t ops);
 static inline struct sodp_sqe *sodp_sq_slot(const struct sodp_sq *sq,
 					    uint32_t index)
 {
-	return (struct sodp_sqe *)(sq->ring + (size_t)(index & sq->mask) *
-						      sq->stride);
+	return (struct sodp_sqe *)(sq->ring +
+				   (size_t)(index & sq->mask) * sq->stride);
 }
 
 static inline void sodp_copy_sges(void *to, const struct ibv_sge *src,

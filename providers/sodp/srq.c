@@ -74,7 +74,8 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 	int ret;
 
 	if ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) &&
-	    attr->srq_type != IBV_SRQT_BASIC && attr->srq_type != IBV_SRQT_XRC) {
+	    attr->srq_type != IBV_SRQT_BASIC &&
+	    attr->srq_type != IBV_SRQT_XRC) {
 		errno = EOPNOTSUPP;
 		return NULL;
 	}

@@ -16,20 +16,20 @@
 
 /* What each transport can do: send_ops_flags and the setters */
 #define OPS_SEND (IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM)
-#define OPS_UD OPS_SEND
+#define OPS_UD	 OPS_SEND
 #define OPS_UC                                                                 \
 	(OPS_SEND | IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_RDMA_WRITE | \
 	 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | IBV_QP_EX_WITH_LOCAL_INV |       \
 	 IBV_QP_EX_WITH_BIND_MW)
-#define OPS_RC_NO_FLUSH                                                        \
-	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ |                                   \
-	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |                                   \
+#define OPS_RC_NO_FLUSH                      \
+	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ | \
+	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP | \
 	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_ATOMIC_WRITE)
 #if defined(SODP_SRC_HAS_NO_WR_FLUSH) || defined(SODP_LIB_HAS_NO_WR_FLUSH)
 #define OPS_RC OPS_RC_NO_FLUSH
 #else
 #define SODP_WR_FLUSH_OP 1
-#define OPS_RC (OPS_RC_NO_FLUSH | IBV_QP_EX_WITH_FLUSH)
+#define OPS_RC		 (OPS_RC_NO_FLUSH | IBV_QP_EX_WITH_FLUSH)
 #endif
 
 static void wr_fail(struct sodp_qp *qp, int err)
@@ -175,7 +175,8 @@ static void wr_bind_mw(struct ibv_qp_ex *ibqp, struct ibv_mw *mw, uint32_t rkey,
 {
 	struct sodp_sqe *sqe;
 
-	if (unlikely(mw->type != IBV_MW_TYPE_2 || (!info->mr && info->length))) {
+	if (unlikely(mw->type != IBV_MW_TYPE_2 ||
+		     (!info->mr && info->length))) {
 		wr_fail(to_sodp_qp_ex(ibqp), EINVAL);
 		return;
 	}
@@ -186,7 +187,7 @@ static void wr_bind_mw(struct ibv_qp_ex *ibqp, struct ibv_mw *mw, uint32_t rkey,
 	sqe->bind.mr_lkey = info->mr ? info->mr->lkey : 0;
 	sqe->bind.mw_rkey = mw->rkey;
 	sqe->bind.new_rkey = rkey;
-	sqe->bind.access = info->mw_access_flags;
+	sqe->bind.access = info->mw_access_flags & ~IBV_ACCESS_LOCAL_WRITE;
 }
 
 static void wr_set_ud_addr(struct ibv_qp_ex *ibqp, struct ibv_ah *ah,

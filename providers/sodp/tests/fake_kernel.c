@@ -9,12 +9,12 @@
 
 #include "fake_kernel.h"
 
-#define QP_MEM_SIZE 8192
-#define QP_RING 256
-#define CQ_MEM_SIZE 8192
-#define CQ_RING 128
-#define QP_OFFSET 0x1000
-#define CQ_OFFSET 0x2000
+#define QP_MEM_SIZE   8192
+#define QP_RING	      256
+#define CQ_MEM_SIZE   8192
+#define CQ_RING	      128
+#define QP_OFFSET     0x1000
+#define CQ_OFFSET     0x2000
 #define NEW_CQ_OFFSET 0x3000
 
 struct fake_kernel fake;

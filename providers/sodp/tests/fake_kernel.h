@@ -10,14 +10,14 @@
 
 #include "../sodp.h"
 
-#define FAKE_QPN 0x123
-#define FAKE_SQ_DEPTH 8
-#define FAKE_RQ_DEPTH 4
+#define FAKE_QPN       0x123
+#define FAKE_SQ_DEPTH  8
+#define FAKE_RQ_DEPTH  4
 #define FAKE_SQ_STRIDE 128
 #define FAKE_RQ_STRIDE 48
-#define FAKE_CQ_DEPTH 8
-#define FAKE_INLINE 64
-#define FAKE_SGE 2
+#define FAKE_CQ_DEPTH  8
+#define FAKE_INLINE    64
+#define FAKE_SGE       2
 
 struct fake_kernel {
 	uint8_t *qp_mem;

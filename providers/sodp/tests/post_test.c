@@ -127,9 +127,12 @@ static void test_states(void)
 		int send;
 		int recv;
 	} table[] = {
-		{ IBV_QPS_RESET, EINVAL, EINVAL }, { IBV_QPS_INIT, EINVAL, 0 },
-		{ IBV_QPS_RTR, EINVAL, 0 },	   { IBV_QPS_RTS, 0, 0 },
-		{ IBV_QPS_SQD, 0, 0 },		   { IBV_QPS_SQE, 0, 0 },
+		{ IBV_QPS_RESET, EINVAL, EINVAL },
+		{ IBV_QPS_INIT, EINVAL, 0 },
+		{ IBV_QPS_RTR, EINVAL, 0 },
+		{ IBV_QPS_RTS, 0, 0 },
+		{ IBV_QPS_SQD, 0, 0 },
+		{ IBV_QPS_SQE, 0, 0 },
 		{ IBV_QPS_ERR, 0, 0 },
 	};
 	struct ibv_recv_wr *bad_recv;
@@ -169,8 +172,8 @@ static void test_inline(void)
 	wr.send_flags |= IBV_SEND_INLINE;
 	wr.num_sge = 2;
 	sge[0] = (struct ibv_sge){ .addr = (uintptr_t)rig.buf, .length = 3 };
-	sge[1] = (struct ibv_sge){ .addr = (uintptr_t)rig.buf + 3,
-				   .length = 5 };
+	sge[1] =
+		(struct ibv_sge){ .addr = (uintptr_t)rig.buf + 3, .length = 5 };
 	CHECK(!sodp_post_send(rig.qp, &wr, &bad));
 	sqe = fake_sqe(FIRST);
 	CHECK(sqe->flags == (SODP_SEND_SIGNALED | SODP_SEND_INLINE));

@@ -17,17 +17,17 @@
 
 extern int test_failed;
 
-#define CHECK(cond)                                                            \
-	do {                                                                   \
-		if (!(cond)) {                                                 \
-			printf("# %s:%d: %s\n", __func__, __LINE__, #cond);    \
-			test_failed = 1;                                            \
-		}                                                              \
+#define CHECK(cond)                                                         \
+	do {                                                                \
+		if (!(cond)) {                                              \
+			printf("# %s:%d: %s\n", __func__, __LINE__, #cond); \
+			test_failed = 1;                                    \
+		}                                                           \
 	} while (0)
 
-#define RC_OPS                                                                 \
-	(IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_SEND_WITH_IMM |            \
-	 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |             \
+#define RC_OPS                                                      \
+	(IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_SEND_WITH_IMM | \
+	 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |  \
 	 IBV_QP_EX_WITH_BIND_MW)
 
 struct rig {
