@@ -14,7 +14,7 @@
 
 #define QP_INIT_ATTRS                                  \
 	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_XRCD | \
-	 IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
+	 IBV_QP_INIT_ATTR_CREATE_FLAGS | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
 
 /* What ibv_post_send() takes, by transport */
 #define OPCODES_SEND (1U << IBV_WR_SEND | 1U << IBV_WR_SEND_WITH_IMM)
@@ -98,11 +98,15 @@ static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
 		     struct ibv_qp_init_attr_ex *attr)
 {
 	struct sodp_create_qp_cmd_resp resp = {};
+	uint32_t comp_mask = attr->comp_mask;
 	struct ibv_create_qp cmd;
 	int ret;
 
+	/* No create flag is supported, but no flags may be said explicitly */
+	attr->comp_mask &= ~IBV_QP_INIT_ATTR_CREATE_FLAGS;
 	ret = ibv_cmd_create_qp_ex(context, &qp->vqp, attr, &cmd, sizeof(cmd),
 				   &resp.ibv_resp, sizeof(resp));
+	attr->comp_mask = comp_mask;
 	if (ret)
 		return ret;
 
@@ -134,7 +138,9 @@ struct ibv_qp *sodp_create_qp_ex(struct ibv_context *context,
 	struct sodp_qp *qp;
 	int ret;
 
-	if (!check_comp_mask(attr->comp_mask, QP_INIT_ATTRS)) {
+	if (!check_comp_mask(attr->comp_mask, QP_INIT_ATTRS) ||
+	    ((attr->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS) &&
+	     attr->create_flags)) {
 		errno = EOPNOTSUPP;
 		return NULL;
 	}

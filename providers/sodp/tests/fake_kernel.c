@@ -207,6 +207,10 @@ int __wrap_ibv_cmd_create_qp_ex(struct ibv_context *context,
 {
 	struct sodp_create_qp_cmd_resp *full = (void *)resp;
 
+	/* What libibverbs refuses */
+	if (attr->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS)
+		return EINVAL;
+
 	qp->qp.context = context;
 	qp->qp.qp_num = FAKE_QPN;
 	qp->qp.qp_type = attr->qp_type;

@@ -80,7 +80,7 @@ static void test_wr_errors(void)
 	rig_close(&rig);
 }
 
-static void test_ops_of_type(void)
+static void test_create_attrs(void)
 {
 	struct ibv_qp_init_attr_ex attr = {
 		.qp_type = IBV_QPT_UD,
@@ -88,11 +88,23 @@ static void test_ops_of_type(void)
 			     IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.send_ops_flags = IBV_QP_EX_WITH_RDMA_WRITE,
 	};
+	struct ibv_qp *qp;
 	struct rig rig;
 
 	rig_open(&rig, IBV_QPT_RC, RC_OPS);
 	CHECK(!sodp_create_qp_ex(rig.pd.context, &attr));
 	CHECK(errno == EOPNOTSUPP && fake.destroyed == 1);
+	fake.destroyed = 0;
+
+	/* Create flags: none, said explicitly, is no error */
+	attr.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS;
+	attr.create_flags = IBV_QP_CREATE_BLOCK_SELF_MCAST_LB;
+	CHECK(!sodp_create_qp_ex(rig.pd.context, &attr));
+	CHECK(errno == EOPNOTSUPP && !fake.destroyed);
+	attr.create_flags = 0;
+	qp = sodp_create_qp_ex(rig.pd.context, &attr);
+	CHECK(qp && !sodp_destroy_qp(qp));
+	CHECK(attr.comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS);
 	fake.destroyed = 0;
 	rig_close(&rig);
 }
@@ -100,6 +112,6 @@ static void test_ops_of_type(void)
 const struct test wr_tests[] = {
 	{ "ibv_wr batches", test_wr_batch },
 	{ "ibv_wr errors", test_wr_errors },
-	{ "operations of a QP type", test_ops_of_type },
+	{ "creation attributes", test_create_attrs },
 	{},
 };
