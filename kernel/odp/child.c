@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * child.c - children: the spans of a region that listen to the mm
+ *
+ * A child comes into being when a device first touches its span, so that
+ * registration costs nothing and an mm's interval tree holds only what is
+ * used. It goes when its last leaf has gone.
+ */
+
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "core.h"
+#include "trace.h"
+
+static void child_destroy(struct sodp_child *child)
+{
+	struct sodp_region *region = child->region;
+
+	trace_sodp_child_destroy(region, child->start, child->last);
+	/* Sleeps until no callback runs; nobody can find it after that */
+	mmu_interval_notifier_remove(&child->interval_sub);
+	xa_cmpxchg(&region->children, child->index, child, NULL, 0);
+	kfree_rcu(child, rcu);
+	/* The region may be gone after the decrement; its address is a key */
+	if (atomic_dec_and_test(&region->live_children))
+		wake_up_var(&region->live_children);
+}
+
+static void child_destroy_work(struct work_struct *work)
+{
+	child_destroy(container_of(work, struct sodp_child, destroy_work));
+}
+
+/**
+ * sodp_child_put() - drop a reference; the last one destroys, but later
+ * @child: may be gone afterwards
+ *
+ * Context: Any process context, notifier callbacks included.
+ */
+void sodp_child_put(struct sodp_child *child)
+{
+	if (refcount_dec_and_test(&child->refs))
+		queue_work(sodp_gc_wq, &child->destroy_work);
+}
+
+/**
+ * sodp_child_put_sync() - drop a reference; the last one destroys, now
+ * @child: may be gone afterwards
+ *
+ * Context: May sleep. No mmap_lock, no leaf_mutex, not in a callback.
+ */
+void sodp_child_put_sync(struct sodp_child *child)
+{
+	if (refcount_dec_and_test(&child->refs))
+		child_destroy(child);
+}
+
+static struct sodp_child *child_create(struct sodp_region *region,
+				       unsigned long index)
+{
+	u64 first = (u64)index << SODP_CHILD_SHIFT;
+	u64 last = first + SODP_CHILD_SIZE - 1;
+	struct sodp_child *child;
+	int ret;
+
+	child = kzalloc(sizeof(*child), GFP_KERNEL_ACCOUNT);
+	if (!child)
+		return ERR_PTR(-ENOMEM);
+	child->region = region;
+	child->index = index;
+	child->start = max(first, region->start & PAGE_MASK);
+	child->last = min(last, region->last | ~PAGE_MASK);
+	refcount_set(&child->refs, 1);
+	INIT_WORK(&child->destroy_work, child_destroy_work);
+	ret = mmu_interval_notifier_insert(&child->interval_sub, region->mm,
+					   child->start,
+					   child->last - child->start + 1,
+					   &sodp_child_ops);
+	if (ret) {
+		kfree(child);
+		return ERR_PTR(ret);
+	}
+	atomic_inc(&region->live_children);
+	return child;
+}
+
+/* Find a child that is alive; @seen is what was there, dying ones included */
+static struct sodp_child *child_find(struct sodp_region *region,
+				     unsigned long index,
+				     struct sodp_child **seen)
+{
+	struct sodp_child *child;
+
+	rcu_read_lock();
+	child = xa_load(&region->children, index);
+	*seen = child;
+	if (child && !refcount_inc_not_zero(&child->refs))
+		child = NULL;
+	rcu_read_unlock();
+	return child;
+}
+
+/**
+ * sodp_child_get() - the child of a span, made if need be
+ * @region: where; its memcg is the active one
+ * @index: in region->children
+ * @nowait: do not make it if that needs mmap_lock for writing
+ *
+ * Whoever loses the race to publish frees its own and takes the winner's.
+ * One that is dying is replaced at once: for a moment two children listen to
+ * the span, and a leaf may be zapped twice by one event, which is harmless.
+ *
+ * Context: May sleep; mm_users held, mmap_lock not.
+ * Return: a reference, or an ERR_PTR().
+ */
+struct sodp_child *sodp_child_get(struct sodp_region *region,
+				  unsigned long index, bool nowait)
+{
+	struct sodp_child *child, *seen, *old;
+
+	for (;;) {
+		child = child_find(region, index, &seen);
+		if (child)
+			return child;
+		/* The mm's first notifier ever takes mmap_lock */
+		if (nowait && !mm_has_notifiers(region->mm))
+			return ERR_PTR(-EAGAIN);
+		child = child_create(region, index);
+		if (IS_ERR(child))
+			return child;
+		old = xa_cmpxchg(&region->children, index, seen, child,
+				 GFP_KERNEL);
+		if (old == seen) {
+			trace_sodp_child_create(region, child->start,
+						child->last);
+			return child;
+		}
+		sodp_child_put_sync(child);
+		if (xa_is_err(old))
+			return ERR_PTR(xa_err(old));
+	}
+}

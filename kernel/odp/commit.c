@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * commit.c - from a fault's private scratch to the live entries
+ */
+
+#include <linux/hmm.h>
+
+#include "core.h"
+#include "trace.h"
+
+/**
+ * sodp_fault_complete() - does the snapshot have all that is needed
+ * @fault: its pfns filled
+ *
+ * Context: Any.
+ * Return: true if so.
+ */
+bool sodp_fault_complete(const struct sodp_fault *fault)
+{
+	unsigned long need = HMM_PFN_VALID;
+	unsigned int page;
+
+	if (fault->write)
+		need |= HMM_PFN_WRITE;
+	for (page = fault->first; page < fault->last; page++)
+		if ((fault->pfns[page] & need) != need)
+			return false;
+	return true;
+}
+
+/*
+ * The entry for one page of the snapshot, 0 if there is none.
+ *
+ * Dirtying. A page that the device may write is dirtied here, when it gets
+ * the right, and not when the entry goes: the zap of a leaf then costs no
+ * work per page. That is enough, because whoever clears the dirty bit of a
+ * page takes the right away first, by a notifier that we have to answer
+ * before it goes on:
+ *  - writeback: folio_mkclean() sends PROTECTION_PAGE to every shared mapping
+ *    before the bit is cleared; the next write faults and dirties again;
+ *  - MADV_FREE: sends CLEAR before it makes pages lazily freeable. The next
+ *    write fault finds them mapped and writable, and the dirty bit set here
+ *    is what makes reclaim keep them;
+ *  - shmem: pages may be writable and clean, which is why we do not rely on
+ *    HMM_PFN_WRITE. It is swapped out only when unmapped (CLEAR);
+ *  - anonymous memory: goes to the swap cache and is written out, or dropped
+ *    when clean, only after it was unmapped (CLEAR);
+ *  - truncation, migration, KSM, fork: unmapped or write-protected first.
+ *
+ * So a page that is dirty already may be written without more ado; one that
+ * is not becomes writable only by a fault that is for writing, lest reading
+ * dirties memory.
+ *
+ * It is safe without the folio lock: the caller holds leaf_mutex and has seen
+ * that no invalidation passed this leaf, so the page is still mapped.
+ */
+static __always_inline unsigned long
+commit_entry(const struct sodp_fault *fault, unsigned long hmm_pfn)
+{
+	unsigned long pfn = hmm_pfn & ~HMM_PFN_FLAGS;
+	struct folio *folio;
+
+	if ((hmm_pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) != HMM_PFN_VALID)
+		return 0;
+	if ((hmm_pfn & HMM_PFN_WRITE) &&
+	    (fault->region->flags & SODP_REGION_WRITABLE)) {
+		folio = page_folio(pfn_to_page(pfn));
+		if (folio_test_dirty(folio))
+			return (pfn << PAGE_SHIFT) | SODP_ENTRY_FLAGS;
+		if (fault->write) {
+			folio_mark_dirty(folio);
+			return (pfn << PAGE_SHIFT) | SODP_ENTRY_FLAGS;
+		}
+	}
+	return (pfn << PAGE_SHIFT) | SODP_ENTRY_READ;
+}
+
+/*
+ * One mapping of the CPU covers the leaf, and the region all of the leaf: one
+ * entry will do. The table, if there is one, is kept empty meanwhile.
+ */
+static void commit_huge(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+	unsigned long entry = commit_entry(fault, fault->pfns[fault->first]);
+	unsigned int added = SODP_LEAF_PAGES - leaf->present;
+	bool had_table = leaf->present && !leaf->huge_entry;
+
+	entry -= (unsigned long)fault->first << PAGE_SHIFT;
+	entry |= leaf->huge_entry & SODP_ENTRY_FLAGS;
+	if (leaf->huge_entry == entry)
+		return;
+	WRITE_ONCE(leaf->huge_entry, entry);
+	/* An access that looked before may miss, which does no harm */
+	if (had_table)
+		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
+	leaf->present = SODP_LEAF_PAGES;
+	if (added)
+		sodp_count(fault->region, mapped_pages, added);
+	fault->pages += SODP_LEAF_PAGES;
+	fault->huge++;
+}
+
+static void commit_table(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+	unsigned int page, added = 0, changed = 0;
+	unsigned long old, entry;
+
+	for (page = fault->first; page < fault->end; page++) {
+		entry = commit_entry(fault, fault->pfns[page]);
+		old = leaf->table[page];
+		if (!entry || (entry | (old & SODP_ENTRY_FLAGS)) == old)
+			continue;
+		/* Writable once is writable until a notifier says otherwise */
+		WRITE_ONCE(leaf->table[page],
+			   entry | (old & SODP_ENTRY_FLAGS));
+		added += !old;
+		changed++;
+	}
+	leaf->present += added;
+	fault->pages += changed;
+	if (added)
+		sodp_count(fault->region, mapped_pages, added);
+}
+
+/*
+ * The mm maps the leaf by small pages and we have it huge. A notifier has to
+ * have come in between, so this is not seen unless the mm has several ways
+ * to map one page; the entry's pages are still mapped, no access is harmed.
+ */
+static void commit_drop_huge(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+
+	sodp_count(fault->region, mapped_pages, -(s64)leaf->present);
+	leaf->present = 0;
+	WRITE_ONCE(leaf->huge_entry, 0);
+}
+
+/*
+ * Is the snapshot still true of this leaf? The child's sequence says so for
+ * its whole span. If it has moved, the leaf's own count decides: it was
+ * sampled before mmu_interval_read_begin(), which waited until no
+ * invalidation of the span was in progress. One that began later found this
+ * leaf in region->leaves, where it was before that, and it counts, under
+ * leaf_mutex, in every leaf that it overlaps before it may go on. If the
+ * count has not moved, then it overlaps other leaves only; or it is about to
+ * wait for our leaf_mutex, the pages are still mapped, and it will find and
+ * zap what we commit.
+ */
+static bool commit_is_stale(const struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+
+	lockdep_assert_held(&leaf->leaf_mutex);
+	return mmu_interval_read_retry(&leaf->child->interval_sub,
+				       fault->interval_seq) &&
+	       leaf->inval_count != fault->inval_count;
+}
+
+/**
+ * sodp_fault_commit() - publish what the snapshot found
+ * @fault: its pfns filled, mmap_lock not held
+ *
+ * Context: May sleep.
+ * Return: 0; -EBUSY when an invalidation came first; -ESTALE when the leaf
+ * was unlinked; -ENOMEM.
+ */
+int sodp_fault_commit(struct sodp_fault *fault)
+{
+	unsigned long hmm_pfn = fault->pfns[fault->first];
+	struct sodp_leaf *leaf = fault->leaf;
+	int ret = 0;
+	bool huge;
+
+	huge = (hmm_pfn & HMM_PFN_VALID) &&
+	       hmm_pfn_to_map_order(hmm_pfn) >= SODP_LEAF_ORDER &&
+	       sodp_region_covers(fault->region, fault->base, SODP_LEAF_SIZE);
+	if (!huge && sodp_leaf_add_table(fault->region, leaf, GFP_KERNEL))
+		return -ENOMEM;
+
+	mutex_lock(&leaf->leaf_mutex);
+	if (atomic_read(&leaf->accesses) & LEAF_DEAD) {
+		ret = -ESTALE;
+	} else if (commit_is_stale(fault)) {
+		sodp_count(fault->region, collisions, 1);
+		ret = -EBUSY;
+	} else if (huge) {
+		commit_huge(fault);
+	} else {
+		if (leaf->huge_entry)
+			commit_drop_huge(fault);
+		commit_table(fault);
+	}
+	mutex_unlock(&leaf->leaf_mutex);
+	trace_sodp_commit(fault->region, fault->base, fault->first,
+			  fault->end, huge, ret);
+	return ret;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * core.h - what the files of rdma_odp.ko share
+ *
+ * odp_umem.h has the vocabulary. One name, one thing: interval_sub is always
+ * the subscription to the mm's notifiers that a child owns.
+ */
+#ifndef SODP_ODP_CORE_H
+#define SODP_ODP_CORE_H
+
+#include <linux/bits.h>
+#include <linux/lockdep.h>
+#include <linux/io.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <rdma/odp_umem.h>
+
+#include "../compat/compat.h"
+
+/* Entries are one word, and all memory is in the kernel's direct map */
+#ifndef CONFIG_64BIT
+#error "sodp needs a 64-bit kernel"
+#endif
+
+/**
+ * DOC: Locking
+ *
+ * Outer locks first; nothing is ever taken in the other direction::
+ *
+ *   mmap_lock (read; never held when a leaf_mutex is taken by a fault)
+ *     page, i_mmap and anon_vma locks of whoever invalidates
+ *       leaf->leaf_mutex
+ *         accessor (a lockdep map: the wait for accesses in flight)
+ *         locks of folio_mark_dirty(), xa_lock of leaves and children
+ *
+ * leaf_mutex is taken by the invalidate callback, which reclaim may call:
+ * under it nobody allocates with reclaim, takes mmap_lock, or faults.
+ *
+ * An access is a count in leaf->accesses. It is not a lock, but who holds one
+ * keeps an invalidation, and so perhaps reclaim, waiting: between
+ * sodp_access_begin() and sodp_access_end() nothing sleeps, takes mmap_lock,
+ * takes a leaf_mutex or allocates with reclaim. Lockdep is taught that at
+ * module load (lockdep_teach()), with the map that both sides acquire.
+ *
+ * Two accesses may be held at once, in any order: an access never waits, it
+ * backs off with -EAGAIN.
+ *
+ * Lifetimes::
+ *
+ *   region  refs: the driver's, by sodp_region_get() and sodp_region_put().
+ *           busy: faults and prefetches in it; destroy waits for them.
+ *   child   refs: one of each of its leaves, one of each fault creating a
+ *           leaf. The last one destroys it, from a workqueue or from
+ *           sodp_region_destroy(), never from a notifier callback.
+ *   leaf    refs: one of region->leaves, one of each fault, invalidation or
+ *           collection using it. Freed by RCU. LEAF_DEAD is set, under
+ *           leaf_mutex, when it leaves region->leaves.
+ */
+
+#define SODP_LEAF_PAGES		(1U << (SODP_LEAF_SHIFT - PAGE_SHIFT))
+#define SODP_LEAF_ORDER		(SODP_LEAF_SHIFT - PAGE_SHIFT)
+
+/* An entry is the page's physical address and what the device may do */
+#define SODP_ENTRY_READ		BIT(0)
+#define SODP_ENTRY_WRITE	BIT(1)
+#define SODP_ENTRY_FLAGS	(SODP_ENTRY_READ | SODP_ENTRY_WRITE)
+
+/* leaf->accesses: a count of accesses in flight, and these */
+#define LEAF_ZAPPING		BIT(30)	/* an invalidation waits or zaps */
+#define LEAF_DEAD		BIT(29)	/* unlinked */
+#define LEAF_CLOSED		(LEAF_ZAPPING | LEAF_DEAD)
+#define LEAF_COUNT		(LEAF_DEAD - 1)
+
+/* Leaves that may be empty, for the collector */
+#define LEAF_MARK_EMPTY		XA_MARK_0
+
+/* region->busy: a count of faults and prefetches, and this */
+#define REGION_DYING		BIT(30)
+#define REGION_COUNT		(REGION_DYING - 1)
+
+/* A leaf emptied this long ago may be freed: zap and refault do not churn */
+#define SODP_GC_DELAY		msecs_to_jiffies(200)
+
+struct sodp_domain {
+	struct sodp_odp_stats stats;
+	atomic64_t fault_buckets[SODP_FAULT_BUCKETS];
+	/*
+	 * Read without a lock by faults (READ_ONCE, pairs with WRITE_ONCE in
+	 * sodp_domain_set_fault_model()): a fault may see half of a new
+	 * model, which delays it by some value between the two.
+	 */
+	struct sodp_fault_model fault_model;
+	atomic_t prefetches_queued;
+	atomic_t regions;
+	char name[64];
+};
+
+/**
+ * struct sodp_region - a range of one mm, or pages that do not move
+ * @leaves: struct sodp_leaf by va >> SODP_LEAF_SHIFT; read under RCU
+ * @children: struct sodp_child by va >> SODP_CHILD_SHIFT; read under RCU
+ * @domain: what it is counted in
+ * @start: first byte
+ * @last: last byte
+ * @flags: enum sodp_region_flags
+ * @is_static: filled by sodp_region_add_pages(), has no mm
+ * @busy: faults and prefetches in it, and REGION_DYING
+ * @live_children: children not yet freed
+ * @refs: references of the driver
+ * @mm: whose memory; held by mmgrab(), NULL if static
+ * @memcg: charged for leaves and children
+ * @gc_work: frees leaves marked LEAF_MARK_EMPTY
+ * @stats: counters
+ */
+struct sodp_region {
+	struct xarray leaves;
+	struct xarray children;
+	struct sodp_domain *domain;
+	u64 start;
+	u64 last;
+	u32 flags;
+	bool is_static;
+	atomic_t busy;
+	atomic_t live_children;
+	refcount_t refs;
+	struct mm_struct *mm;
+	struct mem_cgroup *memcg;
+	struct delayed_work gc_work;
+	struct sodp_odp_stats stats;
+};
+
+/**
+ * struct sodp_child - an aligned 1 GiB span of a region
+ * @interval_sub: what tells us of invalidations in the span
+ * @region: parent
+ * @index: in region->children
+ * @start: first byte, page aligned, clipped to the region
+ * @last: last byte
+ * @refs: leaves, and faults about to make one
+ * @destroy_work: runs when @refs is 0
+ * @rcu: frees it
+ */
+struct sodp_child {
+	struct mmu_interval_notifier interval_sub;
+	struct sodp_region *region;
+	unsigned long index;
+	unsigned long start;
+	unsigned long last;
+	refcount_t refs;
+	struct work_struct destroy_work;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct sodp_leaf - an aligned 2 MiB span of a region
+ * @accesses: accesses in flight, LEAF_ZAPPING, LEAF_DEAD
+ * @around_next: page that follows the last one a fault mapped
+ * @around_pages: how far beyond its needs the next sequential fault may go.
+ *	Both are hints, read and written without a lock (READ_ONCE, WRITE_ONCE)
+ * @huge_entry: when not 0, entry of page 0 of 512 contiguous pages
+ * @table: 512 entries, NULL until the first is needed; while @huge_entry is
+ *	set it is not looked at. Set once (cmpxchg), freed with the leaf.
+ *	Entries are written under @leaf_mutex, with WRITE_ONCE; set at any
+ *	time, cleared when no access is in flight. Read by who has an access.
+ * @index: in region->leaves
+ * @child: who tells of invalidations; NULL in a static region
+ * @refs: see DOC: Locking
+ * @present: pages that have an entry; under @leaf_mutex
+ * @inval_count: invalidations of some of this leaf; written under
+ *	@leaf_mutex, sampled without it (WRITE_ONCE, READ_ONCE)
+ * @leaf_mutex: serialises commit, invalidation and unlinking. Taken in
+ *	notifier callbacks, by the rules of DOC: Locking.
+ * @rcu: frees it
+ */
+struct sodp_leaf {
+	atomic_t accesses;
+	u16 around_next;
+	u16 around_pages;
+	unsigned long huge_entry;
+	unsigned long *table;
+	unsigned long index;
+	struct sodp_child *child;
+	refcount_t refs;
+	unsigned int present;
+	unsigned long inval_count;
+	struct mutex leaf_mutex;
+	struct rcu_head rcu;
+};
+
+#define sodp_count(region, counter, n)					\
+	do {								\
+		struct sodp_region *count_region = (region);		\
+		s64 count_n = (n);					\
+									\
+		atomic64_add(count_n, &count_region->stats.counter);	\
+		atomic64_add(count_n,					\
+			     &count_region->domain->stats.counter);	\
+	} while (0)
+
+/* main.c */
+extern struct workqueue_struct *sodp_gc_wq;
+extern struct workqueue_struct *sodp_prefetch_wq;
+extern struct lockdep_map sodp_accessor_map;
+
+/* region.c */
+int sodp_region_enter(struct sodp_region *region);
+void sodp_region_leave(struct sodp_region *region);
+bool sodp_region_covers(const struct sodp_region *region, u64 va, u64 len);
+
+static inline bool sodp_region_is_dying(const struct sodp_region *region)
+{
+	return atomic_read(&region->busy) & REGION_DYING;
+}
+
+/* child.c */
+struct sodp_child *sodp_child_get(struct sodp_region *region,
+				  unsigned long index, bool nowait);
+void sodp_child_put(struct sodp_child *child);
+void sodp_child_put_sync(struct sodp_child *child);
+
+/* leaf.c */
+int sodp_leaf_cache_init(void);
+void sodp_leaf_cache_exit(void);
+struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
+				unsigned long index, bool nowait);
+struct sodp_leaf *sodp_leaf_find(struct sodp_region *region,
+				 unsigned long *index, unsigned long last);
+void sodp_leaf_put(struct sodp_leaf *leaf);
+int sodp_leaf_add_table(struct sodp_region *region, struct sodp_leaf *leaf,
+			gfp_t gfp);
+void sodp_leaf_unlink_all(struct sodp_region *region);
+void sodp_leaf_mark_empty(struct sodp_region *region, unsigned long index);
+void sodp_leaf_gc_work(struct work_struct *work);
+void sodp_leaf_lockdep_teach(void);
+
+/**
+ * sodp_leaf_entry() - the entry of one page
+ * @leaf: an access to it is held, or its leaf_mutex
+ * @va: some byte of the page
+ *
+ * Return: the entry, 0 if there is none.
+ */
+static __always_inline unsigned long
+sodp_leaf_entry(const struct sodp_leaf *leaf, unsigned long va)
+{
+	/* Pairs with WRITE_ONCE in commit_huge() and leaf_zap() */
+	unsigned long entry = READ_ONCE(leaf->huge_entry);
+	const unsigned long *table;
+
+	if (entry)
+		return entry + (va & (SODP_LEAF_SIZE - 1) & PAGE_MASK);
+	/* Pairs with cmpxchg in sodp_leaf_add_table(), by the dependency */
+	table = READ_ONCE(leaf->table);
+	if (!table)
+		return 0;
+	return READ_ONCE(table[(va >> PAGE_SHIFT) & (SODP_LEAF_PAGES - 1)]);
+}
+
+/* access.c */
+struct sodp_leaf *sodp_access_hold(struct sodp_region *region,
+				   unsigned long index);
+void sodp_access_wake(struct sodp_leaf *leaf);
+
+/* A value-returning atomic: everything done in the access comes before it */
+static __always_inline void sodp_access_uncount(struct sodp_leaf *leaf)
+{
+	int left = atomic_dec_return(&leaf->accesses);
+
+	/* The leaf may be freed from here on; its address is still a key */
+	if (unlikely(left & LEAF_CLOSED) && !(left & LEAF_COUNT))
+		sodp_access_wake(leaf);
+}
+
+/* End what sodp_access_hold() began */
+static __always_inline void sodp_access_drop(struct sodp_leaf *leaf)
+{
+	lock_map_release(&sodp_accessor_map);
+	sodp_access_uncount(leaf);
+}
+
+/* invalidate.c */
+extern const struct mmu_interval_notifier_ops sodp_child_ops;
+
+/* fault.c */
+#define SODP_SCRATCH_BYTES	(SODP_LEAF_PAGES * sizeof(unsigned long))
+
+/**
+ * struct sodp_fault - a fault in one leaf, as it goes
+ * @region: where
+ * @leaf: where; referenced
+ * @mm: of the region; mm_users held
+ * @pfns: private scratch, one per page of the leaf, filled by hmm
+ * @vma: one that covers the last page needed; valid while @locked
+ * @base: address of the leaf's first byte
+ * @first: first page needed
+ * @last: page after the last one needed
+ * @end: page after the last one that is welcome (fault-around)
+ * @tried: address whose fault was told to retry, to do it the patient way
+ * @flags: enum sodp_fault_flags
+ * @write: @flags has SODP_FAULT_WRITE
+ * @locked: mmap_lock is held
+ * @populated: handle_mm_fault() was called since the last snapshot
+ * @interval_seq: of the snapshot
+ * @inval_count: of the leaf, sampled before @interval_seq
+ * @pages: pages committed
+ * @huge: huge entries committed
+ */
+struct sodp_fault {
+	struct sodp_region *region;
+	struct sodp_leaf *leaf;
+	struct mm_struct *mm;
+	unsigned long *pfns;
+	struct vm_area_struct *vma;
+	unsigned long base;
+	unsigned int first;
+	unsigned int last;
+	unsigned int end;
+	unsigned long tried;
+	u32 flags;
+	bool write;
+	bool locked;
+	bool populated;
+	unsigned long interval_seq;
+	unsigned long inval_count;
+	unsigned long pages;
+	unsigned int huge;
+};
+
+int sodp_fault_init(void);
+void sodp_fault_exit(void);
+
+/* populate.c */
+int sodp_fault_check_vmas(struct sodp_fault *fault);
+int sodp_fault_populate(struct sodp_fault *fault);
+int sodp_fault_snapshot(struct sodp_fault *fault, unsigned int from,
+			unsigned int to);
+
+/* commit.c */
+bool sodp_fault_complete(const struct sodp_fault *fault);
+int sodp_fault_commit(struct sodp_fault *fault);
+
+/* stats.c */
+void sodp_stats_latency(struct sodp_domain *domain, u64 ns);
+bool sodp_fault_model_on(struct sodp_domain *domain);
+void sodp_fault_model_delay(struct sodp_domain *domain, unsigned long pages);
+
+#endif /* SODP_ODP_CORE_H */

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * fault.c - a device misses an entry
+ *
+ * A fault is cut into leaves. Each goes round
+ *
+ *	sample leaf->inval_count, mmu_interval_read_begin()
+ *	snapshot what the mm maps into private scratch
+ *	handle_mm_fault() what is missing, and snapshot again
+ *	under leaf_mutex: still true? then commit
+ *
+ * until it holds. The live entries never hold anything unverified.
+ */
+
+#include <linux/export.h>
+#include <linux/hmm.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "core.h"
+#include "trace.h"
+
+/* A collision is retried this long, then again for a single page */
+#define FAULT_RETRY_TIME	HZ
+/* Who may not wait gives up sooner and lets a worker do it */
+#define FAULT_NOWAIT_TRIES	4
+/* How often a page may look impossible after its fault was handled */
+#define FAULT_ERROR_TRIES	4
+
+#define AROUND_MIN_PAGES	(SZ_64K >> PAGE_SHIFT)
+
+static struct kmem_cache *scratch_cache;
+
+/* Take the sequence and look. Pairs with leaf_invalidate(), commit_is_stale() */
+static int fault_look(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+
+	fault->populated = false;
+	fault->inval_count = READ_ONCE(leaf->inval_count);
+	/*
+	 * May sleep until invalidations of the child's span are over; none of
+	 * them needs mmap_lock to get there.
+	 */
+	fault->interval_seq =
+		mmu_interval_read_begin(&leaf->child->interval_sub);
+	return sodp_fault_snapshot(fault, fault->first, fault->end);
+}
+
+static int fault_under_mmap_lock(struct sodp_fault *fault)
+{
+	int ret;
+
+	ret = sodp_fault_check_vmas(fault);
+	if (ret)
+		return ret;
+	ret = fault_look(fault);
+	if (ret || (fault->flags & SODP_FAULT_SNAPSHOT))
+		return ret;
+	ret = sodp_fault_populate(fault);
+	if (!ret && fault->populated)
+		ret = fault_look(fault);
+	return ret;
+}
+
+static bool fault_found_any(const struct sodp_fault *fault)
+{
+	unsigned int page;
+
+	for (page = fault->first; page < fault->end; page++)
+		if (fault->pfns[page] & HMM_PFN_VALID)
+			return true;
+	return false;
+}
+
+/*
+ * One round. Return 0; -EBUSY, -ESTALE or -ERESTART for another one; -EAGAIN
+ * if it would wait and must not; or what is wrong.
+ */
+static int fault_try(struct sodp_fault *fault)
+{
+	int ret;
+
+	if (!(fault->flags & SODP_FAULT_NOWAIT))
+		mmap_read_lock(fault->mm);
+	else if (!mmap_read_trylock(fault->mm))
+		return -EAGAIN;
+	fault->locked = true;
+	ret = fault_under_mmap_lock(fault);
+	if (fault->locked)
+		mmap_read_unlock(fault->mm);
+	fault->vma = NULL;
+	if (ret)
+		return ret;
+	if (fault->flags & SODP_FAULT_SNAPSHOT)
+		return fault_found_any(fault) ? sodp_fault_commit(fault) : 0;
+	/* Gone again, or there is a page but not one for a device */
+	if (!sodp_fault_complete(fault))
+		return -EBUSY;
+	return sodp_fault_commit(fault);
+}
+
+static bool fault_page_is_error(const struct sodp_fault *fault)
+{
+	unsigned int page;
+
+	for (page = fault->first; page < fault->last; page++)
+		if (fault->pfns[page] & HMM_PFN_ERROR)
+			return true;
+	return false;
+}
+
+static int fault_new_leaf(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf;
+
+	leaf = sodp_leaf_get(fault->region, fault->base >> SODP_LEAF_SHIFT,
+			     fault->flags & SODP_FAULT_NOWAIT);
+	if (IS_ERR(leaf))
+		return PTR_ERR(leaf);
+	if (fault->leaf)
+		sodp_leaf_put(fault->leaf);
+	fault->leaf = leaf;
+	return 0;
+}
+
+/* Can another round help: is this an outcome that passes */
+static bool fault_is_transient(int ret)
+{
+	return ret == -EBUSY || ret == -ESTALE || ret == -ERESTART ||
+	       ret == -ENOMEM;
+}
+
+/* Reasons to stop that are none of the memory's */
+static int fault_interrupted(const struct sodp_fault *fault,
+			     unsigned int tries)
+{
+	if (sodp_region_is_dying(fault->region))
+		return -ESRCH;
+	if (fatal_signal_pending(current))
+		return -EAGAIN;
+	if ((fault->flags & SODP_FAULT_NOWAIT) && tries > FAULT_NOWAIT_TRIES)
+		return -EAGAIN;
+	return 0;
+}
+
+/*
+ * Rounds, until one works. Bounded in time, not counting what is spent
+ * waiting for pages (-ERESTART): those waits end when the page is there.
+ * When time is up only the first page is tried, and fault->last says so.
+ */
+static int fault_leaf(struct sodp_fault *fault)
+{
+	unsigned long deadline = jiffies + FAULT_RETRY_TIME;
+	unsigned int tries, errors = 0;
+	int ret, stop;
+
+	for (tries = 1;; tries++) {
+		ret = fault_try(fault);
+		if (!fault_is_transient(ret))
+			return ret;
+		stop = fault_interrupted(fault, tries);
+		if (stop)
+			return stop;
+		if (ret == -EBUSY && fault_page_is_error(fault) &&
+		    ++errors > FAULT_ERROR_TRIES)
+			return -EFAULT;
+		if (ret == -ERESTART) {
+			deadline = jiffies + FAULT_RETRY_TIME;
+			continue;
+		}
+		if (ret == -ESTALE) {
+			stop = fault_new_leaf(fault);
+			if (stop)
+				return stop;
+		}
+		if (time_after(jiffies, deadline)) {
+			if (fault->last - fault->first == 1)
+				return ret == -ENOMEM ? ret : -EAGAIN;
+			fault->last = fault->first + 1;
+			fault->end = fault->last;
+			deadline = jiffies + FAULT_RETRY_TIME;
+		}
+		if (ret == -ENOMEM)
+			schedule_timeout_uninterruptible(1);
+		else
+			cond_resched();
+	}
+}
+
+/* Did somebody else map it in the meantime */
+static bool fault_is_covered(struct sodp_fault *fault)
+{
+	unsigned long need = SODP_ENTRY_READ;
+	struct sodp_leaf *leaf;
+	unsigned int page;
+	bool covered = true;
+
+	if (!READ_ONCE(fault->leaf->present))
+		return false;
+	leaf = sodp_access_hold(fault->region, fault->base >> SODP_LEAF_SHIFT);
+	if (!leaf)
+		return false;
+	if (fault->write)
+		need |= SODP_ENTRY_WRITE;
+	for (page = fault->first; covered && page < fault->last; page++) {
+		unsigned long va = fault->base + (page << PAGE_SHIFT);
+
+		covered = (sodp_leaf_entry(leaf, va) & need) == need;
+	}
+	sodp_access_drop(leaf);
+	return covered;
+}
+
+/* How far a stream that comes from the leaf before may go on in this one */
+static unsigned int around_inherited(struct sodp_fault *fault)
+{
+	unsigned long index = fault->base >> SODP_LEAF_SHIFT;
+	unsigned int pages = 0;
+	struct sodp_leaf *leaf;
+
+	if (!index)
+		return 0;
+	rcu_read_lock();
+	leaf = xa_load(&fault->region->leaves, index - 1);
+	if (leaf && READ_ONCE(leaf->around_next) == SODP_LEAF_PAGES)
+		pages = READ_ONCE(leaf->around_pages);
+	rcu_read_unlock();
+	return pages;
+}
+
+/*
+ * Fault-around: a fault that starts where the one before ended is part of a
+ * stream, and the window beyond its needs doubles. Others get none.
+ */
+static void around_open(struct sodp_fault *fault)
+{
+	struct sodp_leaf *leaf = fault->leaf;
+	unsigned int pages = READ_ONCE(leaf->around_pages);
+	unsigned long rest;
+
+	fault->end = fault->last;
+	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT))
+		return;
+	if (!pages && !fault->first)
+		pages = around_inherited(fault);
+	else if (fault->first != READ_ONCE(leaf->around_next))
+		pages = 0;
+	rest = (fault->region->last - fault->base) >> PAGE_SHIFT;
+	fault->end = min_t(unsigned long, fault->last + pages,
+			   min_t(unsigned long, rest + 1, SODP_LEAF_PAGES));
+	pages = clamp_t(unsigned int, pages * 2, AROUND_MIN_PAGES,
+			SODP_LEAF_PAGES);
+	WRITE_ONCE(leaf->around_pages, pages);
+}
+
+static void around_close(struct sodp_fault *fault)
+{
+	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT))
+		return;
+	if (READ_ONCE(fault->leaf->huge_entry))
+		fault->end = SODP_LEAF_PAGES;
+	WRITE_ONCE(fault->leaf->around_next, fault->end);
+}
+
+/* Fault in what [va, last] needs of the leaf that va is in */
+static int fault_piece(struct sodp_fault *fault, u64 va, u64 last)
+{
+	int ret;
+
+	fault->base = va & ~(SODP_LEAF_SIZE - 1);
+	fault->first = (va - fault->base) >> PAGE_SHIFT;
+	last = min_t(u64, last - fault->base, SODP_LEAF_SIZE - 1);
+	fault->last = (last >> PAGE_SHIFT) + 1;
+	fault->leaf = NULL;
+	fault->tried = ULONG_MAX;
+	ret = fault_new_leaf(fault);
+	if (ret)
+		return ret;
+	if (!fault_is_covered(fault)) {
+		around_open(fault);
+		ret = fault_leaf(fault);
+		around_close(fault);
+	}
+	/* Advice: what cannot be mapped is left out */
+	if (ret && (fault->flags & SODP_FAULT_SNAPSHOT) && ret != -ESRCH)
+		ret = 0;
+	if (!READ_ONCE(fault->leaf->present))
+		sodp_leaf_mark_empty(fault->region,
+				     fault->base >> SODP_LEAF_SHIFT);
+	sodp_leaf_put(fault->leaf);
+	return ret;
+}
+
+static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
+{
+	int ret = 0;
+
+	while (!ret && va <= last) {
+		if (sodp_region_is_dying(fault->region))
+			return -ESRCH;
+		if (fatal_signal_pending(current))
+			return -EAGAIN;
+		ret = fault_piece(fault, va, last);
+		/* Not always to the end of the leaf: see fault_leaf() */
+		va = fault->base + ((u64)fault->last << PAGE_SHIFT);
+		cond_resched();
+	}
+	return ret;
+}
+
+static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
+{
+	struct sodp_region *region = fault->region;
+	int ret;
+
+	if (sodp_region_enter(region))
+		return -ESRCH;
+	ret = -ESRCH;
+	if (!mmget_not_zero(region->mm))
+		goto out_leave;
+	fault->mm = region->mm;
+	ret = -ENOMEM;
+	fault->pfns = kmem_cache_alloc(scratch_cache, GFP_KERNEL);
+	if (fault->pfns) {
+		ret = fault_pieces(fault, va, last);
+		kmem_cache_free(scratch_cache, fault->pfns);
+	}
+	/* The last user's exit would run here, under our callers' locks */
+	mmput_async(region->mm);
+out_leave:
+	sodp_region_leave(region);
+	return ret;
+}
+
+/* A no-wait fault that gave up is not counted: the worker's will be */
+static void fault_account(const struct sodp_fault *fault, int ret, u64 ns)
+{
+	struct sodp_region *region = fault->region;
+
+	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT)) {
+		sodp_count(region, prefetch_pages, fault->pages);
+		return;
+	}
+	if (fault->pages)
+		sodp_count(region, fault_pages, fault->pages);
+	if (fault->huge)
+		sodp_count(region, fault_huge, fault->huge);
+	if (ret == -EAGAIN) {
+		if (fault->flags & SODP_FAULT_NOWAIT)
+			sodp_count(region, faults_handed_over, 1);
+		return;
+	}
+	sodp_count(region, faults, 1);
+	if (fault->write)
+		sodp_count(region, faults_write, 1);
+	else
+		sodp_count(region, faults_read, 1);
+	if (ret)
+		sodp_count(region, faults_failed, 1);
+	sodp_stats_latency(region->domain, ns);
+}
+
+static int fault_validate(struct sodp_region *region, u64 va, u64 len,
+			  u32 flags)
+{
+	if (!sodp_region_covers(region, va, len))
+		return -EFAULT;
+	if ((flags & SODP_FAULT_WRITE) &&
+	    !(region->flags & SODP_REGION_WRITABLE))
+		return -EACCES;
+	/* All pages of a static region are there, or will never be */
+	if (region->is_static)
+		return -EFAULT;
+	return 0;
+}
+
+/**
+ * sodp_region_fault() - map a range for the device
+ * @region: where
+ * @va: first byte
+ * @len: bytes, all that the operation still needs
+ * @flags: enum sodp_fault_flags
+ *
+ * Afterwards every page of the range had an entry, readable or, with
+ * SODP_FAULT_WRITE, writable; it may be gone again by the time the caller
+ * looks, who then faults again.
+ *
+ * The caller's mm does not matter. In a user's context a fatal signal ends
+ * the wait with -EAGAIN; a worker is waited for by whoever has to wait for
+ * it. Memory under userfaultfd may keep a worker waiting until the page is
+ * provided, the userfaultfd is closed or the range unmapped.
+ *
+ * Context: May sleep. Neither mmap_lock nor an access held.
+ * Return: 0; -EAGAIN when it would wait under SODP_FAULT_NOWAIT, or should be
+ * tried again; -EFAULT outside the region, not mapped or not permitted;
+ * -EACCES writing to a region that is not writable; -ESRCH the process, or
+ * the region, is gone; -ENOMEM.
+ */
+int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags)
+{
+	struct sodp_fault fault = {
+		.region = region,
+		.flags = flags,
+		.write = flags & SODP_FAULT_WRITE,
+	};
+	bool advice = flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT);
+	bool model = !advice && sodp_fault_model_on(region->domain);
+	u64 began;
+	int ret;
+
+	if (!len)
+		return 0;
+	trace_sodp_fault_begin(region, va, len, flags);
+	began = advice ? 0 : ktime_get_ns();
+	ret = fault_validate(region, va, len, flags);
+	if (!ret && model && (flags & SODP_FAULT_NOWAIT))
+		ret = -EAGAIN;
+	if (!ret)
+		ret = fault_range(&fault, va, va + len - 1);
+	if (!ret && model)
+		sodp_fault_model_delay(region->domain, fault.pages);
+	fault_account(&fault, ret, advice ? 0 : ktime_get_ns() - began);
+	trace_sodp_fault_end(region, va, len, fault.pages, ret);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(sodp_region_fault);
+
+/*
+ * A constructor, so that a scratch is not cleared at every fault. It is
+ * cleared once because hmm keeps some bits of what it finds there.
+ */
+static void scratch_init(void *scratch)
+{
+	memset(scratch, 0, SODP_SCRATCH_BYTES);
+}
+
+int sodp_fault_init(void)
+{
+	scratch_cache = kmem_cache_create("sodp_scratch", SODP_SCRATCH_BYTES,
+					  sizeof(unsigned long), 0,
+					  scratch_init);
+	return scratch_cache ? 0 : -ENOMEM;
+}
+
+void sodp_fault_exit(void)
+{
+	kmem_cache_destroy(scratch_cache);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * main.c - rdma_odp.ko: load and unload
+ */
+
+#include <linux/lockdep.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+
+#include "core.h"
+
+/* Collects empty leaves, destroys children */
+struct workqueue_struct *sodp_gc_wq;
+/* Asynchronous prefetch; its waits for pages must not delay sodp_gc_wq */
+struct workqueue_struct *sodp_prefetch_wq;
+
+/* Held by accesses in flight and by who waits for them: DOC: Locking */
+#ifdef CONFIG_LOCKDEP
+struct lockdep_map sodp_accessor_map =
+	STATIC_LOCKDEP_MAP_INIT("sodp_accessor", &sodp_accessor_map);
+#endif
+
+/* A worker stuck in one page must not keep others from their turn */
+#define PREFETCH_MAX_ACTIVE	256
+
+/*
+ * Take the locks once in the order that DOC: Locking gives, so that lockdep
+ * finds fault with the other order the first time that it is tried, and not
+ * when reclaim happens to come by.
+ */
+static void lockdep_teach(void)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	if (current->mm)
+		mmap_read_lock(current->mm);
+	fs_reclaim_acquire(GFP_KERNEL);
+	sodp_leaf_lockdep_teach();
+	fs_reclaim_release(GFP_KERNEL);
+	if (current->mm)
+		mmap_read_unlock(current->mm);
+}
+
+static int __init odp_init(void)
+{
+	int ret = -ENOMEM;
+
+	sodp_gc_wq = alloc_workqueue("sodp_gc", WQ_UNBOUND, 0);
+	if (!sodp_gc_wq)
+		return ret;
+	sodp_prefetch_wq = alloc_workqueue("sodp_prefetch", WQ_UNBOUND,
+					   PREFETCH_MAX_ACTIVE);
+	if (!sodp_prefetch_wq)
+		goto err_gc_wq;
+	ret = sodp_leaf_cache_init();
+	if (ret)
+		goto err_prefetch_wq;
+	ret = sodp_fault_init();
+	if (ret)
+		goto err_leaf_cache;
+	lockdep_teach();
+	return 0;
+
+err_leaf_cache:
+	sodp_leaf_cache_exit();
+err_prefetch_wq:
+	destroy_workqueue(sodp_prefetch_wq);
+err_gc_wq:
+	destroy_workqueue(sodp_gc_wq);
+	return ret;
+}
+
+static void __exit odp_exit(void)
+{
+	sodp_fault_exit();
+	destroy_workqueue(sodp_prefetch_wq);
+	destroy_workqueue(sodp_gc_wq);
+	sodp_leaf_cache_exit();
+}
+
+module_init(odp_init);
+module_exit(odp_exit);
+MODULE_DESCRIPTION("On-demand paging of user memory for RDMA devices");
+MODULE_LICENSE("Dual BSD/GPL");

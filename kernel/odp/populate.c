@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * populate.c - what a fault does under mmap_lock
+ *
+ * hmm_range_fault() only ever looks (snapshot), one walk for a whole run of
+ * pages; what it does not find is faulted in by handle_mm_fault(), which,
+ * unlike hmm_range_fault(), can drop mmap_lock while it waits. So swap, FUSE
+ * and userfaultfd memory work, and an mmap() of the application never waits
+ * for our I/O.
+ */
+
+#include <linux/hmm.h>
+#include <linux/magic.h>
+#include <linux/mmu_context.h>
+#include <linux/pgtable.h>
+#include <linux/userfaultfd_k.h>
+
+#include "core.h"
+
+/* A file-backed read fault maps about this many pages around (64 KiB) */
+#define FAULT_AROUND_PAGES	(SZ_64K >> PAGE_SHIFT)
+
+static unsigned long fault_va(const struct sodp_fault *fault, unsigned int page)
+{
+	return fault->base + ((unsigned long)page << PAGE_SHIFT);
+}
+
+static unsigned long vma_file_magic(const struct vm_area_struct *vma)
+{
+	return vma->vm_file ? file_inode(vma->vm_file)->i_sb->s_magic : 0;
+}
+
+/*
+ * What get_user_pages() refuses, we refuse. Memory of these two may not be in
+ * the kernel's direct map, through which we copy.
+ */
+static int fault_check_vma(const struct sodp_fault *fault,
+			   struct vm_area_struct *vma)
+{
+	unsigned long magic = vma_file_magic(vma);
+
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return -EFAULT;
+	if (!(vma->vm_flags & VM_READ))
+		return -EFAULT;
+	if (fault->write && !(vma->vm_flags & VM_WRITE))
+		return -EFAULT;
+	if (!arch_vma_access_permitted(vma, fault->write, false, true))
+		return -EFAULT;
+	if (magic == SECRETMEM_MAGIC || magic == SODP_GUEST_MEMFD_MAGIC)
+		return -EFAULT;
+	return 0;
+}
+
+/**
+ * sodp_fault_check_vmas() - is all that is needed mapped, and allowed
+ * @fault: locked; gets @vma, and @end clipped to it
+ *
+ * What is present is taken from the snapshot without another look at the
+ * vma, so this is where forbidden memory is kept out.
+ *
+ * Context: mmap_lock held.
+ * Return: 0 or -EFAULT.
+ */
+int sodp_fault_check_vmas(struct sodp_fault *fault)
+{
+	unsigned long va = fault_va(fault, fault->first);
+	unsigned long last = fault_va(fault, fault->last) - 1;
+	struct vm_area_struct *vma;
+	unsigned long end;
+	int ret;
+
+	mmap_assert_locked(fault->mm);
+	for (;;) {
+		vma = find_vma(fault->mm, va);
+		if (!vma || vma->vm_start > last)
+			break;
+		if (vma->vm_start > va)
+			return -EFAULT;
+		ret = fault_check_vma(fault, vma);
+		if (ret)
+			return ret;
+		fault->vma = vma;
+		va = vma->vm_end;
+		if (va > last)
+			break;
+	}
+	if (va <= last)
+		return -EFAULT;
+	end = (fault->vma->vm_end - fault->base) >> PAGE_SHIFT;
+	fault->end = min_t(unsigned long, fault->end, end);
+	return 0;
+}
+
+/**
+ * sodp_fault_snapshot() - look what the mm has mapped
+ * @fault: locked; its pfns of @from to @to are filled
+ * @from: first page
+ * @to: page after the last one
+ *
+ * Context: mmap_lock held.
+ * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
+ */
+int sodp_fault_snapshot(struct sodp_fault *fault, unsigned int from,
+			unsigned int to)
+{
+	struct hmm_range range = {
+		.notifier = &fault->leaf->child->interval_sub,
+		.notifier_seq = fault->interval_seq,
+		.start = fault_va(fault, from),
+		.end = fault_va(fault, to),
+		.hmm_pfns = fault->pfns + from,
+		/* Owns no device memory: private pages are migrated back */
+		.dev_private_owner = fault->region,
+	};
+
+	mmap_assert_locked(fault->mm);
+	return hmm_range_fault(&range);
+}
+
+/* Does @page need handle_mm_fault(), going by the snapshot */
+static bool fault_page_missing(const struct sodp_fault *fault,
+			       unsigned int page)
+{
+	unsigned long need = HMM_PFN_VALID;
+
+	if (fault->write)
+		need |= HMM_PFN_WRITE;
+	return (fault->pfns[page] & need) != need;
+}
+
+/*
+ * Without waiting: a file's page may need a read that, in some cases,
+ * handle_mm_fault() waits for even when told not to.
+ */
+static bool fault_vma_may_wait(struct vm_area_struct *vma)
+{
+	unsigned long magic = vma_file_magic(vma);
+
+	return magic && magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
+}
+
+static unsigned int fault_mm_flags(const struct sodp_fault *fault,
+				   unsigned long va, bool nowait)
+{
+	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY;
+
+	if (fault->write)
+		flags |= FAULT_FLAG_WRITE;
+	if (nowait)
+		flags |= FAULT_FLAG_RETRY_NOWAIT;
+	else
+		flags |= FAULT_FLAG_KILLABLE;
+	/* Told to retry for this very page before: now it may insist */
+	if (fault->tried == va)
+		flags |= FAULT_FLAG_TRIED;
+	return flags;
+}
+
+/*
+ * Fault one page in. Return 0; -EAGAIN if it would wait and must not;
+ * -ERESTART if mmap_lock was dropped, start over; or what is wrong.
+ */
+static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
+		     unsigned int page, bool nowait)
+{
+	unsigned long va = fault_va(fault, page);
+	vm_fault_t result;
+
+	result = handle_mm_fault(vma, va, fault_mm_flags(fault, va, nowait),
+				 NULL);
+	fault->populated = true;
+	if (likely(!(result & (VM_FAULT_ERROR | VM_FAULT_RETRY |
+			       VM_FAULT_COMPLETED))))
+		return 0;
+	if (result & VM_FAULT_COMPLETED) {
+		fault->locked = false;
+		return -ERESTART;
+	}
+	if (result & VM_FAULT_RETRY) {
+		/* With RETRY_NOWAIT the lock is not dropped */
+		if (nowait)
+			return -EAGAIN;
+		fault->locked = false;
+		fault->tried = va;
+		return -ERESTART;
+	}
+	return vm_fault_to_errno(result, 0);
+}
+
+/* Is the pmd a leaf: then its other pages have come with the first */
+static bool fault_got_huge(struct mm_struct *mm, unsigned long va)
+{
+	pgd_t *pgd = pgd_offset(mm, va);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t pmd;
+
+	mmap_assert_locked(mm);
+	/* mmap_lock keeps these tables, though not the last one, in place */
+	if (pgd_none(*pgd))
+		return false;
+	p4d = p4d_offset(pgd, va);
+	if (p4d_none(*p4d))
+		return false;
+	pud = pud_offset(p4d, va);
+	if (pud_none(*pud) || pud_leaf(*pud))
+		return !pud_none(*pud);
+	pmd = pmdp_get_lockless(pmd_offset(pud, va));
+	return pmd_present(pmd) && pmd_leaf(pmd);
+}
+
+/*
+ * One page was faulted in: more may have come with it. Return the page to go
+ * on with.
+ */
+static unsigned int fault_skip_ahead(struct sodp_fault *fault,
+				     struct vm_area_struct *vma,
+				     unsigned int page, unsigned int to)
+{
+	unsigned int next = page + 1;
+
+	if (fault_got_huge(fault->mm, fault_va(fault, page)))
+		return to;
+	if (vma->vm_file && !fault->write && next < to)
+		sodp_fault_snapshot(fault, next,
+				    min(next + FAULT_AROUND_PAGES, to));
+	return next;
+}
+
+static int fault_populate_needed(struct sodp_fault *fault)
+{
+	bool nowait = fault->flags & SODP_FAULT_NOWAIT;
+	struct vm_area_struct *vma = fault->vma;
+	unsigned int page = fault->first;
+	bool peek = true;
+	int ret;
+
+	while (page < fault->last) {
+		unsigned long va = fault_va(fault, page);
+
+		if (!fault_page_missing(fault, page)) {
+			page++;
+			continue;
+		}
+		if (unlikely(va < vma->vm_start || va >= vma->vm_end)) {
+			vma = vma_lookup(fault->mm, va);
+			if (!vma)
+				return -EFAULT;
+			peek = true;
+		}
+		if (nowait && fault_vma_may_wait(vma))
+			return -EAGAIN;
+		ret = fault_one(fault, vma, page, nowait);
+		if (ret)
+			return ret;
+		if (peek || (vma->vm_file && !fault->write))
+			page = fault_skip_ahead(fault, vma, page, fault->last);
+		else
+			page++;
+		peek = false;
+	}
+	return 0;
+}
+
+/*
+ * Fault-around. Only memory that would be written anyway is created, and
+ * nothing that goes wrong here is an error of the fault.
+ */
+static void fault_populate_around(struct sodp_fault *fault)
+{
+	struct vm_area_struct *vma = fault->vma;
+	unsigned int page = fault->last;
+
+	if (page >= fault->end || !fault->write || !vma_is_anonymous(vma) ||
+	    userfaultfd_armed(vma))
+		return;
+	if (fault_got_huge(fault->mm, fault_va(fault, page)))
+		return;
+	for (; page < fault->end; page++)
+		if (fault_page_missing(fault, page) &&
+		    fault_one(fault, vma, page, true))
+			break;
+}
+
+/**
+ * sodp_fault_populate() - fault in what the snapshot misses
+ * @fault: locked, its vmas checked, its pfns filled; when it returns
+ *	@locked says whether mmap_lock is still held, @populated whether a
+ *	new snapshot is needed
+ *
+ * Context: mmap_lock held. May sleep, and may wait for long with it dropped,
+ * unless SODP_FAULT_NOWAIT.
+ * Return: 0; -EAGAIN if it would wait and must not; -ERESTART to start over;
+ * -EFAULT, -ENOMEM.
+ */
+int sodp_fault_populate(struct sodp_fault *fault)
+{
+	int ret;
+
+	mmap_assert_locked(fault->mm);
+	ret = fault_populate_needed(fault);
+	if (!ret)
+		fault_populate_around(fault);
+	return ret;
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * prefetch.c - map ahead of use
+ *
+ * Asynchronous requests have a workqueue of their own, and a domain may have
+ * a bounded number of them under way; beyond that the caller does the work.
+ */
+
+#include <linux/export.h>
+#include <linux/slab.h>
+
+#include "core.h"
+#include "trace.h"
+
+/* Requests under way per domain */
+#define PREFETCH_MAX_QUEUED	128
+
+/**
+ * struct prefetch_request - an asynchronous prefetch
+ * @work: queued
+ * @region: entered, and a reference: sodp_region_destroy() waits for us
+ * @va: first byte
+ * @len: bytes
+ * @advice: which
+ */
+struct prefetch_request {
+	struct work_struct work;
+	struct sodp_region *region;
+	u64 va;
+	u64 len;
+	enum sodp_advice advice;
+};
+
+static int prefetch_carry_out(struct sodp_region *region, u64 va, u64 len,
+			      enum sodp_advice advice)
+{
+	u32 flags = SODP_FAULT_PREFETCH;
+	int ret;
+
+	if (advice == SODP_ADVICE_PREFETCH_WRITE)
+		flags |= SODP_FAULT_WRITE;
+	else if (advice == SODP_ADVICE_NO_FAULT)
+		flags |= SODP_FAULT_SNAPSHOT;
+	ret = sodp_region_fault(region, va, len, flags);
+	sodp_count(region, prefetches, 1);
+	trace_sodp_prefetch(region, va, len, advice, ret);
+	return ret;
+}
+
+static void prefetch_work(struct work_struct *work)
+{
+	struct prefetch_request *request =
+		container_of(work, struct prefetch_request, work);
+	struct sodp_region *region = request->region;
+
+	/* Stops at the next leaf, or at once, when the region is dying */
+	prefetch_carry_out(region, request->va, request->len, request->advice);
+	atomic_dec(&region->domain->prefetches_queued);
+	sodp_region_leave(region);
+	sodp_region_put(region);
+	kfree(request);
+}
+
+/* Return -EAGAIN when the caller should do it itself */
+static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
+			  enum sodp_advice advice)
+{
+	struct sodp_domain *domain = region->domain;
+	struct prefetch_request *request;
+
+	if (atomic_inc_return(&domain->prefetches_queued) >
+	    PREFETCH_MAX_QUEUED)
+		goto err_queued;
+	request = kmalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
+	if (!request)
+		goto err_queued;
+	if (sodp_region_enter(region)) {
+		kfree(request);
+		atomic_dec(&domain->prefetches_queued);
+		return -ESRCH;
+	}
+	sodp_region_get(region);
+	INIT_WORK(&request->work, prefetch_work);
+	request->region = region;
+	request->va = va;
+	request->len = len;
+	request->advice = advice;
+	queue_work(sodp_prefetch_wq, &request->work);
+	return 0;
+
+err_queued:
+	atomic_dec(&domain->prefetches_queued);
+	return -EAGAIN;
+}
+
+/**
+ * sodp_region_prefetch() - act on an application's advice
+ * @region: where
+ * @va: first byte
+ * @len: bytes
+ * @advice: SODP_ADVICE_NO_FAULT maps what is present and is never an error
+ * @flush: be done on return; else be done some time later, as far as possible
+ *
+ * Context: May sleep. Neither mmap_lock nor an access held.
+ * Return: 0; -EINVAL not an ODP region; -EFAULT outside the region, or (with
+ * @flush) not mapped or not permitted; -EPERM to write to a region that is
+ * not writable; -EINTR a fatal signal came; -ESRCH the process or the region
+ * is gone; -ENOMEM.
+ */
+int sodp_region_prefetch(struct sodp_region *region, u64 va, u64 len,
+			 enum sodp_advice advice, bool flush)
+{
+	int ret;
+
+	if (region->is_static)
+		return -EINVAL;
+	if (!sodp_region_covers(region, va, len))
+		return -EFAULT;
+	if (advice == SODP_ADVICE_PREFETCH_WRITE &&
+	    !(region->flags & SODP_REGION_WRITABLE))
+		return -EPERM;
+	if (!flush) {
+		ret = prefetch_queue(region, va, len, advice);
+		if (ret != -EAGAIN)
+			return ret;
+	}
+	ret = prefetch_carry_out(region, va, len, advice);
+	if (!flush && ret != -ESRCH)
+		return 0;
+	return ret == -EAGAIN ? -EINTR : ret;
+}
+EXPORT_SYMBOL_GPL(sodp_region_prefetch);

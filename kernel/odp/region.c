@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * region.c - regions: create, fill (static ones), destroy
+ *
+ * Creating a region costs the same whatever its length: two empty xarrays.
+ */
+
+#include <linux/export.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "core.h"
+
+/**
+ * sodp_region_covers() - is a range inside a region
+ * @region: which
+ * @va: first byte
+ * @len: bytes; none are always inside
+ *
+ * Context: Any.
+ * Return: true if so.
+ */
+bool sodp_region_covers(const struct sodp_region *region, u64 va, u64 len)
+{
+	if (!len)
+		return true;
+	return va >= region->start && va <= region->last &&
+	       len - 1 <= region->last - va;
+}
+
+/**
+ * sodp_region_enter() - begin to work in a region
+ * @region: which
+ *
+ * Context: Any.
+ * Return: 0, or -ESRCH when it is being destroyed.
+ */
+int sodp_region_enter(struct sodp_region *region)
+{
+	/* Pairs with atomic_fetch_or() in sodp_region_destroy() */
+	if (likely(!(atomic_inc_return(&region->busy) & REGION_DYING)))
+		return 0;
+	sodp_region_leave(region);
+	return -ESRCH;
+}
+
+/**
+ * sodp_region_leave() - done in a region
+ * @region: entered before
+ *
+ * Context: Any.
+ */
+void sodp_region_leave(struct sodp_region *region)
+{
+	int left = atomic_dec_return(&region->busy);
+
+	/* It may be freed from here on; its address is still a key */
+	if (unlikely(left & REGION_DYING) && !(left & REGION_COUNT))
+		wake_up_var(&region->busy);
+}
+
+static struct sodp_region *region_alloc(struct sodp_domain *domain, u64 start,
+					u64 length, u32 flags)
+{
+	struct sodp_region *region;
+	u64 last;
+
+	if (!length)
+		return ERR_PTR(-EINVAL);
+	if (check_add_overflow(start, length - 1, &last))
+		return ERR_PTR(-EOVERFLOW);
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	xa_init_flags(&region->leaves, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&region->children, XA_FLAGS_ACCOUNT);
+	region->domain = domain;
+	region->start = start;
+	region->last = last;
+	region->flags = flags;
+	refcount_set(&region->refs, 1);
+	INIT_DELAYED_WORK(&region->gc_work, sodp_leaf_gc_work);
+	atomic_inc(&domain->regions);
+	return region;
+}
+
+/**
+ * sodp_region_create() - a region of the caller's memory
+ * @domain: what to count it in
+ * @start: first byte, of any alignment
+ * @length: bytes; may reach beyond what is mapped, now or ever
+ * @flags: enum sodp_region_flags; an implicit region is clipped to the
+ *	address space
+ *
+ * Maps nothing and tells the mm nothing: that happens at the first fault.
+ *
+ * Context: Process context of the memory's owner.
+ * Return: a region with one reference, for sodp_region_destroy(); -EINVAL
+ * empty or no memory, -EOVERFLOW, -EFAULT outside the address space, -ENOMEM.
+ */
+struct sodp_region *sodp_region_create(struct sodp_domain *domain, u64 start,
+				       u64 length, u32 flags)
+{
+	struct mm_struct *mm = current->mm;
+	struct sodp_region *region;
+
+	if (!mm)
+		return ERR_PTR(-EINVAL);
+	region = region_alloc(domain, start, length, flags);
+	if (IS_ERR(region))
+		return region;
+	if (flags & SODP_REGION_IMPLICIT)
+		region->last = min_t(u64, region->last, mm->task_size - 1);
+	if (region->start > region->last || region->last >= mm->task_size) {
+		sodp_region_put(region);
+		return ERR_PTR(-EFAULT);
+	}
+	mmgrab(mm);
+	region->mm = mm;
+	region->memcg = get_mem_cgroup_from_mm(mm);
+	return region;
+}
+EXPORT_SYMBOL_GPL(sodp_region_create);
+
+/**
+ * sodp_region_create_static() - a region of pages that do not move
+ * @domain: what to count it in
+ * @start: first byte
+ * @length: bytes
+ * @flags: enum sodp_region_flags
+ *
+ * Accessed and copied like any other, by the same code. Empty until
+ * sodp_region_add_pages(). The driver keeps the pages until the region is
+ * destroyed.
+ *
+ * Context: May sleep.
+ * Return: a region with one reference, for sodp_region_destroy(); -EINVAL,
+ * -EOVERFLOW, -ENOMEM.
+ */
+struct sodp_region *sodp_region_create_static(struct sodp_domain *domain,
+					      u64 start, u64 length, u32 flags)
+{
+	struct sodp_region *region;
+
+	region = region_alloc(domain, start, length, flags);
+	if (!IS_ERR(region))
+		region->is_static = true;
+	return region;
+}
+EXPORT_SYMBOL_GPL(sodp_region_create_static);
+
+/* Pages @first to @first + @nr of a leaf; the caller is alone with it */
+static int region_fill_leaf(struct sodp_region *region, struct sodp_leaf *leaf,
+			    unsigned int first, unsigned long pfn,
+			    unsigned int nr)
+{
+	unsigned long entry = (pfn << PAGE_SHIFT) | SODP_ENTRY_READ;
+	unsigned int i, added = 0;
+
+	if (region->flags & SODP_REGION_WRITABLE)
+		entry |= SODP_ENTRY_WRITE;
+	if (nr < SODP_LEAF_PAGES &&
+	    sodp_leaf_add_table(region, leaf, GFP_KERNEL))
+		return -ENOMEM;
+	mutex_lock(&leaf->leaf_mutex);
+	if (nr == SODP_LEAF_PAGES) {
+		added = nr - leaf->present;
+		WRITE_ONCE(leaf->huge_entry, entry);
+	}
+	for (i = first; nr < SODP_LEAF_PAGES && i < first + nr; i++) {
+		added += !leaf->table[i];
+		WRITE_ONCE(leaf->table[i], entry);
+		entry += PAGE_SIZE;
+	}
+	leaf->present += added;
+	mutex_unlock(&leaf->leaf_mutex);
+	if (added)
+		sodp_count(region, mapped_pages, added);
+	return 0;
+}
+
+/**
+ * sodp_region_add_pages() - put pages into a static region
+ * @region: static, and not yet in use
+ * @va: where; page aligned
+ * @pfn: first page
+ * @nr_pages: contiguous pages. 512 that fill a leaf get a huge entry, so
+ *	longer runs in fewer calls are better.
+ *
+ * Context: May sleep. One caller at a time.
+ * Return: 0, -EINVAL, -EFAULT outside the region, -ENOMEM.
+ */
+int sodp_region_add_pages(struct sodp_region *region, u64 va,
+			  unsigned long pfn, unsigned long nr_pages)
+{
+	u64 first = region->start & PAGE_MASK;
+	u64 last = region->last | ~PAGE_MASK;
+	int ret = 0;
+
+	if (!region->is_static || !PAGE_ALIGNED(va))
+		return -EINVAL;
+	if (!nr_pages)
+		return 0;
+	if (va < first || va > last ||
+	    nr_pages - 1 > (last - va) >> PAGE_SHIFT)
+		return -EFAULT;
+	while (!ret && nr_pages) {
+		unsigned int page = (va >> PAGE_SHIFT) & (SODP_LEAF_PAGES - 1);
+		unsigned int nr = min_t(unsigned long, nr_pages,
+					SODP_LEAF_PAGES - page);
+		struct sodp_leaf *leaf;
+
+		leaf = sodp_leaf_get(region, va >> SODP_LEAF_SHIFT, false);
+		if (IS_ERR(leaf))
+			return PTR_ERR(leaf);
+		ret = region_fill_leaf(region, leaf, page, pfn, nr);
+		sodp_leaf_put(leaf);
+		va += (u64)nr << PAGE_SHIFT;
+		pfn += nr;
+		nr_pages -= nr;
+	}
+	return ret;
+}
+EXPORT_SYMBOL_GPL(sodp_region_add_pages);
+
+/**
+ * sodp_region_get() - take a reference
+ * @region: which
+ *
+ * Keeps the structure, not the mapping: after sodp_region_destroy() every
+ * access and fault of it fails.
+ *
+ * Context: Any.
+ */
+void sodp_region_get(struct sodp_region *region)
+{
+	refcount_inc(&region->refs);
+}
+EXPORT_SYMBOL_GPL(sodp_region_get);
+
+/**
+ * sodp_region_put() - drop a reference
+ * @region: may be gone afterwards
+ *
+ * Context: Process context; does not wait.
+ */
+void sodp_region_put(struct sodp_region *region)
+{
+	if (!refcount_dec_and_test(&region->refs))
+		return;
+	if (region->mm)
+		mmdrop(region->mm);
+	mem_cgroup_put(region->memcg);
+	atomic_dec(&region->domain->regions);
+	xa_destroy(&region->children);
+	xa_destroy(&region->leaves);
+	kfree(region);
+}
+EXPORT_SYMBOL_GPL(sodp_region_put);
+
+/**
+ * sodp_region_destroy() - end a region, and drop the first reference
+ * @region: from sodp_region_create() or sodp_region_create_static()
+ *
+ * Called once. When it returns no page is touched, no callback, prefetch,
+ * fault or collection of this region runs or will run; what others try with
+ * their references fails with -EAGAIN (access, copy) or -ESRCH (fault).
+ *
+ * In this order it
+ *  1. marks the region dying: new faults and prefetches are refused, those
+ *     that run stop at the next leaf;
+ *  2. waits for them, and for queued prefetches, which do nothing any more.
+ *     A fault that waits for a page ends when the page is there: disk, FUSE
+ *     server, or who serves its userfaultfd (or closes it, or unmaps the
+ *     range). Nothing else makes a worker stop waiting, so neither can we;
+ *  3. unlinks every leaf and waits for its accesses in flight, which do not
+ *     sleep;
+ *  4. waits until the last child is gone, and with it the last callback;
+ *  5. stops the collector, which nobody can start any more.
+ *
+ * Context: May sleep. No mmap_lock, no access, and not in a notifier
+ * callback. Not from inside a fault or prefetch of the region.
+ */
+void sodp_region_destroy(struct sodp_region *region)
+{
+	/* Pairs with atomic_inc_return() in sodp_region_enter() */
+	atomic_fetch_or(REGION_DYING, &region->busy);
+	wait_var_event(&region->busy,
+		       !(atomic_read(&region->busy) & REGION_COUNT));
+	sodp_leaf_unlink_all(region);
+	wait_var_event(&region->live_children,
+		       !atomic_read(&region->live_children));
+	cancel_delayed_work_sync(&region->gc_work);
+	sodp_region_put(region);
+}
+EXPORT_SYMBOL_GPL(sodp_region_destroy);
+
+/**
+ * sodp_region_stats() - the counters of a region
+ * @region: which
+ *
+ * Context: Any.
+ * Return: live counters, good as long as the region is.
+ */
+const struct sodp_odp_stats *sodp_region_stats(struct sodp_region *region)
+{
+	return &region->stats;
+}
+EXPORT_SYMBOL_GPL(sodp_region_stats);
+
+/**
+ * sodp_region_is_odp() - can its pages come and go
+ * @region: which
+ *
+ * Context: Any.
+ * Return: false for a static region.
+ */
+bool sodp_region_is_odp(const struct sodp_region *region)
+{
+	return !region->is_static;
+}
+EXPORT_SYMBOL_GPL(sodp_region_is_odp);
+
+/**
+ * sodp_region_is_implicit() - was it created with SODP_REGION_IMPLICIT
+ * @region: which
+ *
+ * Context: Any.
+ * Return: true if so.
+ */
+bool sodp_region_is_implicit(const struct sodp_region *region)
+{
+	return region->flags & SODP_REGION_IMPLICIT;
+}
+EXPORT_SYMBOL_GPL(sodp_region_is_implicit);

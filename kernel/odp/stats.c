@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * stats.c - domains: counters, latency histogram, fault model
+ */
+
+#include <linux/delay.h>
+#include <linux/export.h>
+#include <linux/log2.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "core.h"
+
+/* A model may be set to seconds; one fault is never held for longer */
+#define FAULT_MODEL_MAX_NS	(5ULL * NSEC_PER_SEC)
+
+/**
+ * sodp_domain_create() - what the regions of one device share
+ * @name: of the device, for messages
+ *
+ * Context: May sleep.
+ * Return: a domain, or ERR_PTR(-ENOMEM).
+ */
+struct sodp_domain *sodp_domain_create(const char *name)
+{
+	struct sodp_domain *domain;
+
+	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
+	if (!domain)
+		return ERR_PTR(-ENOMEM);
+	strscpy(domain->name, name, sizeof(domain->name));
+	return domain;
+}
+EXPORT_SYMBOL_GPL(sodp_domain_create);
+
+/**
+ * sodp_domain_destroy() - free a domain
+ * @domain: all of its regions are gone: destroyed, and put
+ *
+ * Context: May sleep.
+ */
+void sodp_domain_destroy(struct sodp_domain *domain)
+{
+	/* Leaked rather than used after free */
+	if (WARN_ONCE(atomic_read(&domain->regions), "sodp: %s has regions\n",
+		      domain->name))
+		return;
+	kfree(domain);
+}
+EXPORT_SYMBOL_GPL(sodp_domain_destroy);
+
+/**
+ * sodp_domain_stats() - the sum of the counters of all regions, past included
+ * @domain: which
+ *
+ * Context: Any.
+ * Return: live counters, good as long as the domain is.
+ */
+const struct sodp_odp_stats *sodp_domain_stats(struct sodp_domain *domain)
+{
+	return &domain->stats;
+}
+EXPORT_SYMBOL_GPL(sodp_domain_stats);
+
+/**
+ * sodp_domain_fault_bucket() - one column of the fault latency histogram
+ * @domain: which
+ * @i: column: faults of [2^i, 2^(i+1)) us, the first and the last open-ended
+ *
+ * Context: Any.
+ * Return: faults counted, 0 if there is no such column.
+ */
+u64 sodp_domain_fault_bucket(struct sodp_domain *domain, unsigned int i)
+{
+	if (i >= SODP_FAULT_BUCKETS)
+		return 0;
+	return atomic64_read(&domain->fault_buckets[i]);
+}
+EXPORT_SYMBOL_GPL(sodp_domain_fault_bucket);
+
+/**
+ * sodp_stats_latency() - count one fault in the histogram
+ * @domain: where
+ * @ns: how long it took
+ *
+ * Context: Any.
+ */
+void sodp_stats_latency(struct sodp_domain *domain, u64 ns)
+{
+	u64 us = div_u64(ns, NSEC_PER_USEC);
+	unsigned int i = us ? ilog2(us) : 0;
+
+	atomic64_inc(&domain->fault_buckets[min(i, SODP_FAULT_BUCKETS - 1U)]);
+}
+
+/**
+ * sodp_domain_set_fault_model() - make faults slower, from now on
+ * @domain: where
+ * @model: how; all zero for no delay
+ *
+ * Context: Any.
+ */
+void sodp_domain_set_fault_model(struct sodp_domain *domain,
+				 const struct sodp_fault_model *model)
+{
+	/* Pair with READ_ONCE in sodp_domain_get_fault_model() */
+	WRITE_ONCE(domain->fault_model.fixed_ns, model->fixed_ns);
+	WRITE_ONCE(domain->fault_model.per_page_ns, model->per_page_ns);
+	WRITE_ONCE(domain->fault_model.jitter_ns, model->jitter_ns);
+}
+EXPORT_SYMBOL_GPL(sodp_domain_set_fault_model);
+
+/**
+ * sodp_domain_get_fault_model() - what was set
+ * @domain: where
+ * @model: filled
+ *
+ * Context: Any.
+ */
+void sodp_domain_get_fault_model(struct sodp_domain *domain,
+				 struct sodp_fault_model *model)
+{
+	/* Pair with WRITE_ONCE in sodp_domain_set_fault_model() */
+	model->fixed_ns = READ_ONCE(domain->fault_model.fixed_ns);
+	model->per_page_ns = READ_ONCE(domain->fault_model.per_page_ns);
+	model->jitter_ns = READ_ONCE(domain->fault_model.jitter_ns);
+}
+EXPORT_SYMBOL_GPL(sodp_domain_get_fault_model);
+
+/**
+ * sodp_fault_model_on() - are faults delayed
+ * @domain: where
+ *
+ * Context: Any.
+ * Return: true if so.
+ */
+bool sodp_fault_model_on(struct sodp_domain *domain)
+{
+	struct sodp_fault_model model;
+
+	sodp_domain_get_fault_model(domain, &model);
+	return model.fixed_ns || model.per_page_ns || model.jitter_ns;
+}
+
+/**
+ * sodp_fault_model_delay() - wait as long as a NIC would
+ * @domain: where
+ * @pages: that the fault mapped
+ *
+ * Context: May sleep. Not in the region: sodp_region_destroy() does not wait
+ * for a delay.
+ */
+void sodp_fault_model_delay(struct sodp_domain *domain, unsigned long pages)
+{
+	struct sodp_fault_model model;
+	u64 ns;
+
+	sodp_domain_get_fault_model(domain, &model);
+	ns = model.fixed_ns + (u64)model.per_page_ns * pages;
+	if (model.jitter_ns)
+		ns += get_random_u32() % model.jitter_ns;
+	ns = min(ns, FAULT_MODEL_MAX_NS);
+	if (ns < 10 * NSEC_PER_USEC)
+		ndelay(ns);
+	else
+		fsleep(div_u64(ns, NSEC_PER_USEC));
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * trace.h - trace points of the ODP core
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM sodp_odp
+
+#if !defined(SODP_ODP_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define SODP_ODP_TRACE_H
+
+#include <linux/tracepoint.h>
+
+struct sodp_region;
+
+DECLARE_EVENT_CLASS(sodp_child,
+	TP_PROTO(const struct sodp_region *region, unsigned long start,
+		 unsigned long last),
+	TP_ARGS(region, start, last),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(unsigned long, start)
+		__field(unsigned long, last)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->start = start;
+		__entry->last = last;
+	),
+	TP_printk("region=%p start=%#lx last=%#lx", __entry->region,
+		  __entry->start, __entry->last)
+);
+
+DEFINE_EVENT(sodp_child, sodp_child_create,
+	TP_PROTO(const struct sodp_region *region, unsigned long start,
+		 unsigned long last),
+	TP_ARGS(region, start, last)
+);
+
+DEFINE_EVENT(sodp_child, sodp_child_destroy,
+	TP_PROTO(const struct sodp_region *region, unsigned long start,
+		 unsigned long last),
+	TP_ARGS(region, start, last)
+);
+
+TRACE_EVENT(sodp_fault_begin,
+	TP_PROTO(const struct sodp_region *region, u64 va, u64 len, u32 flags),
+	TP_ARGS(region, va, len, flags),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(u64, va)
+		__field(u64, len)
+		__field(u32, flags)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->va = va;
+		__entry->len = len;
+		__entry->flags = flags;
+	),
+	TP_printk("region=%p va=%#llx len=%llu flags=%#x", __entry->region,
+		  __entry->va, __entry->len, __entry->flags)
+);
+
+TRACE_EVENT(sodp_fault_end,
+	TP_PROTO(const struct sodp_region *region, u64 va, u64 len,
+		 unsigned long pages, int ret),
+	TP_ARGS(region, va, len, pages, ret),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(u64, va)
+		__field(u64, len)
+		__field(unsigned long, pages)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->va = va;
+		__entry->len = len;
+		__entry->pages = pages;
+		__entry->ret = ret;
+	),
+	TP_printk("region=%p va=%#llx len=%llu pages=%lu ret=%d",
+		  __entry->region, __entry->va, __entry->len, __entry->pages,
+		  __entry->ret)
+);
+
+TRACE_EVENT(sodp_commit,
+	TP_PROTO(const struct sodp_region *region, unsigned long base,
+		 unsigned int first, unsigned int end, bool huge, int ret),
+	TP_ARGS(region, base, first, end, huge, ret),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(unsigned long, base)
+		__field(unsigned int, first)
+		__field(unsigned int, end)
+		__field(bool, huge)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->base = base;
+		__entry->first = first;
+		__entry->end = end;
+		__entry->huge = huge;
+		__entry->ret = ret;
+	),
+	TP_printk("region=%p leaf=%#lx pages=%u-%u huge=%d ret=%d",
+		  __entry->region, __entry->base, __entry->first,
+		  __entry->end, __entry->huge, __entry->ret)
+);
+
+TRACE_EVENT(sodp_invalidate,
+	TP_PROTO(const struct sodp_region *region, unsigned long start,
+		 unsigned long last, unsigned int event, unsigned long pages,
+		 bool done),
+	TP_ARGS(region, start, last, event, pages, done),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(unsigned long, start)
+		__field(unsigned long, last)
+		__field(unsigned int, event)
+		__field(unsigned long, pages)
+		__field(bool, done)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->start = start;
+		__entry->last = last;
+		__entry->event = event;
+		__entry->pages = pages;
+		__entry->done = done;
+	),
+	TP_printk("region=%p start=%#lx last=%#lx event=%u pages=%lu done=%d",
+		  __entry->region, __entry->start, __entry->last,
+		  __entry->event, __entry->pages, __entry->done)
+);
+
+TRACE_EVENT(sodp_prefetch,
+	TP_PROTO(const struct sodp_region *region, u64 va, u64 len,
+		 unsigned int advice, int ret),
+	TP_ARGS(region, va, len, advice, ret),
+	TP_STRUCT__entry(
+		__field(const void *, region)
+		__field(u64, va)
+		__field(u64, len)
+		__field(unsigned int, advice)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->va = va;
+		__entry->len = len;
+		__entry->advice = advice;
+		__entry->ret = ret;
+	),
+	TP_printk("region=%p va=%#llx len=%llu advice=%u ret=%d",
+		  __entry->region, __entry->va, __entry->len,
+		  __entry->advice, __entry->ret)
+);
+
+#endif /* SODP_ODP_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
