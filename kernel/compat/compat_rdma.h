@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Verbs of the newest core over those of older ones. HAVE_* come from the
+ * compile probes of kernel/compat.
+ */
+#ifndef SODP_COMPAT_RDMA_H
+#define SODP_COMPAT_RDMA_H
+
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "compat.h"
+#include "sodp.h"
+
+/* Bits an older core does not define are 0: what depends on them drops out */
+#ifdef HAVE_IB_FLUSH
+#define SODP_ACCESS_FLUSH_GLOBAL	IB_ACCESS_FLUSH_GLOBAL
+#define SODP_DEVICE_FLUSH	(IB_DEVICE_FLUSH_GLOBAL | \
+				 IB_DEVICE_ATOMIC_WRITE)
+#else
+#define SODP_ACCESS_FLUSH_GLOBAL	0
+#define SODP_DEVICE_FLUSH		0
+#endif
+#define SODP_ACCESS_FLUSHABLE		SODP_ACCESS_FLUSH_GLOBAL
+
+#ifdef HAVE_IB_ODP_FLUSH
+#define SODP_ODP_CAPS_FLUSH	(IB_ODP_SUPPORT_FLUSH | \
+				 IB_ODP_SUPPORT_ATOMIC_WRITE)
+#else
+#define SODP_ODP_CAPS_FLUSH	0
+#endif
+
+#ifdef HAVE_CREATE_CQ_ATTRS
+static inline int sodp_compat_create_cq(struct ib_cq *ibcq,
+					const struct ib_cq_init_attr *attr,
+					struct uverbs_attr_bundle *attrs)
+{
+	return sodp_cq_create(ibcq, attr, attrs ? &attrs->driver_udata : NULL);
+}
+#else
+static inline int sodp_compat_create_cq(struct ib_cq *ibcq,
+					const struct ib_cq_init_attr *attr,
+					struct ib_udata *udata)
+{
+	return sodp_cq_create(ibcq, attr, udata);
+}
+#endif
+
+#ifdef HAVE_REG_USER_MR_DMAH
+static inline struct ib_mr *
+sodp_compat_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
+			int access, struct ib_dmah *dmah,
+			struct ib_udata *udata)
+{
+	/* No steering tags in software */
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	return sodp_mr_reg_user(pd, start, length, iova, access, udata);
+}
+#else
+static inline struct ib_mr *
+sodp_compat_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
+			int access, struct ib_udata *udata)
+{
+	return sodp_mr_reg_user(pd, start, length, iova, access, udata);
+}
+#endif
+
+#ifdef HAVE_RESIZE_USER_CQ
+#define SODP_OP_RESIZE_CQ .resize_user_cq
+static inline int sodp_compat_resize_cq(struct ib_cq *ibcq, unsigned int cqe,
+					struct ib_udata *udata)
+{
+	return sodp_cq_resize(ibcq, cqe, udata);
+}
+#else
+#define SODP_OP_RESIZE_CQ .resize_cq
+static inline int sodp_compat_resize_cq(struct ib_cq *ibcq, int cqe,
+					struct ib_udata *udata)
+{
+	return cqe > 0 ? sodp_cq_resize(ibcq, cqe, udata) : -EINVAL;
+}
+#endif
+
+#ifndef HAVE_HRTIMER_SETUP
+/* Drop when the oldest kernel is > 6.12 */
+static inline void
+hrtimer_setup(struct hrtimer *timer,
+	      enum hrtimer_restart (*function)(struct hrtimer *),
+	      clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#endif
+
+static inline struct ib_umem *sodp_umem_get(struct ib_device *ibdev,
+					    unsigned long start, size_t length,
+					    int access)
+{
+#ifdef HAVE_IB_UMEM_GET_VA
+	return ib_umem_get_va(ibdev, start, length, access);
+#else
+	return ib_umem_get(ibdev, start, length, access);
+#endif
+}
+
+#endif /* SODP_COMPAT_RDMA_H */

@@ -1,0 +1,3 @@
+#include <rdma/ib_verbs.h>
+int probe(void);
+int probe(void) { return IB_ACCESS_FLUSH_GLOBAL | IB_DEVICE_ATOMIC_WRITE; }

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Completion queues: the kernel writes entries, the application polls them
+ * from its mapping and arms events by a word there.
+ */
+#include <linux/ktime.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "compat_rdma.h"
+#include "sodp.h"
+
+static size_t cq_ring_size(u32 depth)
+{
+	return sizeof(struct sodp_cq_page) +
+	       (size_t)depth * sizeof(struct sodp_cqe);
+}
+
+static void cq_use_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth)
+{
+	cq->ring = ring;
+	cq->page = ring->mem;
+	cq->cqes = ring->mem + sizeof(struct sodp_cq_page);
+	cq->depth = depth;
+}
+
+static enum hrtimer_restart cq_mod_expired(struct hrtimer *timer)
+{
+	struct sodp_cq *cq = container_of(timer, struct sodp_cq, mod_timer);
+	bool fire;
+
+	spin_lock(&cq->cq_lock);
+	fire = cq->mod_pending != 0;
+	cq->mod_pending = 0;
+	spin_unlock(&cq->cq_lock);
+	if (fire)
+		cq->base_cq.comp_handler(&cq->base_cq, cq->base_cq.cq_context);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * sodp_cq_create() - create a CQ and its ring
+ * @ibcq: allocated by ib_core
+ * @attr: entries wanted, flags
+ * @udata: takes struct sodp_create_cq_resp
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EOPNOTSUPP without a user, -EINVAL, -ENOMEM.
+ */
+int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
+		   struct ib_udata *udata)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	struct sodp_create_cq_resp resp = {};
+	struct sodp_ring *ring;
+	u32 depth;
+	int ret;
+
+	if (!udata)
+		return -EOPNOTSUPP;
+	if (attr->flags & ~(IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION |
+			    IB_UVERBS_CQ_FLAGS_IGNORE_OVERRUN))
+		return -EOPNOTSUPP;
+	if (attr->flags & IB_UVERBS_CQ_FLAGS_IGNORE_OVERRUN)
+		return -EOPNOTSUPP;
+	if (!attr->cqe || attr->cqe > SODP_MAX_CQE)
+		return -EINVAL;
+	spin_lock_init(&cq->cq_lock);
+	depth = roundup_pow_of_two(attr->cqe);
+	ring = sodp_ring_alloc(sodp_udata_context(udata), cq_ring_size(depth));
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	cq_use_ring(cq, ring, depth);
+	cq->timestamps = attr->flags &
+			 IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION;
+	hrtimer_setup(&cq->mod_timer, cq_mod_expired, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_SOFT);
+
+	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_size = ring->size;
+	resp.depth = depth;
+	resp.ring_offset = sizeof(struct sodp_cq_page);
+	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+	if (ret)
+		goto err_free_ring;
+	ibcq->cqe = depth;
+	return 0;
+
+err_free_ring:
+	sodp_ring_free(ring);
+	return ret;
+}
+
+int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+
+	/* No QP uses it any more: ib_core counts them */
+	hrtimer_cancel(&cq->mod_timer);
+	sodp_ring_free(cq->ring);
+	return 0;
+}
+
+/* Move the entries not polled yet, which keep their indices, to @ring */
+static int cq_swap_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
+			u32 ci)
+{
+	struct sodp_cqe *cqes = ring->mem + sizeof(struct sodp_cq_page);
+	struct sodp_cq_page *page = ring->mem;
+	u32 i;
+
+	lockdep_assert_held(&cq->cq_lock);
+	if (cq->pi - ci > min(depth, cq->depth))
+		return -EINVAL;
+	for (i = ci; i != cq->pi; i++)
+		cqes[i & (depth - 1)] = cq->cqes[i & (cq->depth - 1)];
+	page->ci = ci;
+	page->pi = cq->pi;
+	page->arm = READ_ONCE(cq->page->arm);
+	cq_use_ring(cq, ring, depth);
+	return 0;
+}
+
+/**
+ * sodp_cq_resize() - give a CQ another depth
+ * @ibcq: the CQ
+ * @cqe: entries wanted
+ * @udata: takes struct sodp_resize_cq_resp
+ *
+ * The application does not poll meanwhile (the provider holds its lock).
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EINVAL when the entries in it do not fit, -ENOMEM.
+ */
+int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
+		   struct ib_udata *udata)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	struct sodp_resize_cq_resp resp = {};
+	struct sodp_ring *ring;
+	struct sodp_ring *old;
+	u32 depth;
+	int ret;
+
+	if (!udata || !cqe || cqe > SODP_MAX_CQE)
+		return -EINVAL;
+	depth = roundup_pow_of_two(cqe);
+	ring = sodp_ring_alloc(sodp_udata_context(udata), cq_ring_size(depth));
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_size = ring->size;
+	resp.depth = depth;
+	resp.ring_offset = sizeof(struct sodp_cq_page);
+	resp.ci = READ_ONCE(cq->page->ci);
+	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+	if (ret)
+		goto err_free_ring;
+
+	spin_lock_bh(&cq->cq_lock);
+	old = cq->ring;
+	ret = cq_swap_ring(cq, ring, depth, resp.ci);
+	spin_unlock_bh(&cq->cq_lock);
+	if (ret)
+		goto err_free_ring;
+	sodp_ring_free(old);
+	ibcq->cqe = depth;
+	return 0;
+
+err_free_ring:
+	sodp_ring_free(ring);
+	return ret;
+}
+
+int sodp_cq_modify(struct ib_cq *ibcq, u16 count, u16 period)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+
+	spin_lock_bh(&cq->cq_lock);
+	cq->mod_count = count;
+	cq->mod_period_us = period;
+	spin_unlock_bh(&cq->cq_lock);
+	return 0;
+}
+
+/* Is an event due for the entry just published? Under cq_lock. */
+static bool cq_event_due(struct sodp_cq *cq, bool solicited)
+{
+	u32 arm = READ_ONCE(cq->page->arm);
+
+	if (arm != cq->arm_seen) {
+		if ((arm & 3) != SODP_CQ_ARM_NEXT &&
+		    !((arm & 3) == SODP_CQ_ARM_SOLICITED && solicited))
+			return false;
+		cq->arm_seen = arm;
+		if (!cq->mod_count || !cq->mod_period_us)
+			return true;
+		/* The first of a moderated group starts the clock */
+		cq->mod_pending = 1;
+		if (cq->mod_count <= 1)
+			goto fire;
+		hrtimer_start(&cq->mod_timer,
+			      ns_to_ktime(cq->mod_period_us * NSEC_PER_USEC),
+			      HRTIMER_MODE_REL_SOFT);
+		return false;
+	}
+	if (!cq->mod_pending || ++cq->mod_pending < cq->mod_count)
+		return false;
+fire:
+	cq->mod_pending = 0;
+	return true;
+}
+
+static void cq_raise_overflow(struct sodp_cq *cq)
+{
+	struct ib_event event = {
+		.device = cq->base_cq.device,
+		.event = IB_EVENT_CQ_ERR,
+		.element.cq = &cq->base_cq,
+	};
+
+	sodp_count(to_sodp_dev(cq->base_cq.device), SODP_CNT_cq_overflows, 1);
+	ibdev_dbg(cq->base_cq.device, "CQ of %u entries overflowed\n",
+		  cq->depth);
+	if (cq->base_cq.event_handler)
+		cq->base_cq.event_handler(&event, cq->base_cq.cq_context);
+}
+
+/**
+ * sodp_cq_post() - write one entry and raise the event it is due
+ * @cq: the CQ, kept alive by the QP that the caller holds a mutex of
+ * @cqe: the entry; its timestamp is filled in here
+ * @solicited: it satisfies a solicited-only arm
+ *
+ * Context: process, under an exec_mutex or a resp_mutex.
+ * Return: 0, or -ENOSPC: the CQ overflowed, now or before, and the entry is
+ * lost.
+ */
+int sodp_cq_post(struct sodp_cq *cq, struct sodp_cqe *cqe, bool solicited)
+{
+	bool overflow = false;
+	bool fire;
+
+	if (cq->timestamps)
+		cqe->timestamp = ktime_get_raw_ns();
+	spin_lock_bh(&cq->cq_lock);
+	if (unlikely(cq->overflowed ||
+		     cq->pi - READ_ONCE(cq->page->ci) >= cq->depth)) {
+		overflow = !cq->overflowed;
+		cq->overflowed = true;
+		spin_unlock_bh(&cq->cq_lock);
+		if (overflow)
+			cq_raise_overflow(cq);
+		return -ENOSPC;
+	}
+	cq->cqes[cq->pi & (cq->depth - 1)] = *cqe;
+	cq->pi++;
+	/* Pairs with the acquire load of pi by the provider */
+	smp_store_release(&cq->page->pi, cq->pi);
+	/*
+	 * Publish pi before reading arm. Pairs with the full barrier between
+	 * the store to arm and the poll that follows it in the provider.
+	 */
+	smp_mb();
+	fire = cq_event_due(cq, solicited);
+	spin_unlock_bh(&cq->cq_lock);
+	if (fire)
+		cq->base_cq.comp_handler(&cq->base_cq, cq->base_cq.cq_context);
+	return 0;
+}

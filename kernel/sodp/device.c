@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The verbs device: what it says of itself, its port, its contexts and
+ * protection domains, and the table that ties the verbs to the files that
+ * implement them.
+ */
+#include <linux/netdevice.h>
+#include <net/addrconf.h>
+#include <rdma/ib_addr.h>
+#include <rdma/ib_cache.h>
+#include <rdma/ib_mad.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "sodp.h"
+#include "compat_rdma.h"
+
+#define DEV_MAX_OBJECTS	(1 << 20)
+
+static void dev_fill_odp_caps(struct ib_odp_caps *caps)
+{
+	caps->general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT;
+	caps->per_transport_caps.rc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
+		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
+		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
+		SODP_ODP_CAPS_FLUSH;
+}
+
+static void dev_fill_limits(struct ib_device_attr *attr)
+{
+	attr->max_mr_size = U64_MAX;
+	attr->page_size_cap = PAGE_SIZE | SZ_2M | SZ_1G;
+	attr->max_qp = DEV_MAX_OBJECTS;
+	attr->max_qp_wr = SODP_MAX_QP_WR;
+	attr->max_send_sge = SODP_MAX_SGE;
+	attr->max_recv_sge = SODP_MAX_SGE;
+	attr->max_sge_rd = SODP_MAX_SGE;
+	attr->max_cq = DEV_MAX_OBJECTS;
+	attr->max_cqe = SODP_MAX_CQE;
+	attr->max_mr = DEV_MAX_OBJECTS;
+	attr->max_mw = DEV_MAX_OBJECTS;
+	attr->max_pd = DEV_MAX_OBJECTS;
+	attr->max_qp_rd_atom = SODP_MAX_RD_ATOMIC;
+	attr->max_qp_init_rd_atom = SODP_MAX_RD_ATOMIC;
+	attr->max_res_rd_atom = DEV_MAX_OBJECTS;
+	attr->max_srq = DEV_MAX_OBJECTS;
+	attr->max_srq_wr = SODP_MAX_SRQ_WR;
+	attr->max_srq_sge = SODP_MAX_SGE;
+	attr->max_pkeys = 1;
+	attr->cq_caps.max_cq_moderation_count = U16_MAX;
+	attr->cq_caps.max_cq_moderation_period = U16_MAX;
+	/* A timestamp is CLOCK_MONOTONIC_RAW in nanoseconds */
+	attr->timestamp_mask = U64_MAX;
+	attr->hca_core_clock = 1000000;
+}
+
+static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
+		     struct ib_udata *udata)
+{
+	if (udata->inlen || udata->outlen)
+		return -EINVAL;
+	memset(attr, 0, sizeof(*attr));
+	attr->sys_image_guid = ibdev->node_guid;
+	attr->vendor_part_id = SODP_UVERBS_ABI_VERSION;
+	attr->device_cap_flags = IB_DEVICE_CURR_QP_STATE_MOD |
+				 IB_DEVICE_RC_RNR_NAK_GEN |
+				 IB_DEVICE_SYS_IMAGE_GUID |
+				 IB_DEVICE_PORT_ACTIVE_EVENT |
+				 IB_DEVICE_MEM_WINDOW |
+				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
+				 IB_DEVICE_MEM_MGT_EXTENSIONS |
+				 SODP_DEVICE_FLUSH;
+	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
+	attr->atomic_cap = IB_ATOMIC_GLOB;
+	dev_fill_limits(attr);
+	dev_fill_odp_caps(&attr->odp_caps);
+	return 0;
+}
+
+static int dev_query_port(struct ib_device *ibdev, u32 port,
+			  struct ib_port_attr *attr)
+{
+	struct net_device *ndev = to_sodp_dev(ibdev)->ndev;
+
+	attr->gid_tbl_len = SODP_GID_TABLE_LEN;
+	attr->pkey_tbl_len = 1;
+	attr->port_cap_flags = IB_PORT_CM_SUP;
+	attr->ip_gids = true;
+	attr->max_msg_sz = SODP_MAX_MSG;
+	attr->max_vl_num = 1;
+	attr->max_mtu = IB_MTU_4096;
+	attr->active_mtu = iboe_get_mtu(READ_ONCE(ndev->mtu)) ? : IB_MTU_256;
+	if (netif_running(ndev) && netif_carrier_ok(ndev)) {
+		attr->state = IB_PORT_ACTIVE;
+		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;
+	} else {
+		attr->state = IB_PORT_DOWN;
+		attr->phys_state = IB_PORT_PHYS_STATE_DISABLED;
+	}
+	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
+				&attr->active_width);
+}
+
+static int dev_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
+			  u16 *pkey)
+{
+	if (index)
+		return -EINVAL;
+	*pkey = IB_DEFAULT_PKEY_FULL;
+	return 0;
+}
+
+static int dev_port_immutable(struct ib_device *ibdev, u32 port,
+			      struct ib_port_immutable *immutable)
+{
+	immutable->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
+	immutable->pkey_tbl_len = 1;
+	immutable->gid_tbl_len = SODP_GID_TABLE_LEN;
+	immutable->max_mad_size = IB_MGMT_MAD_SIZE;
+	return 0;
+}
+
+static enum rdma_link_layer dev_link_layer(struct ib_device *ibdev, u32 port)
+{
+	return IB_LINK_LAYER_ETHERNET;
+}
+
+static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
+			      struct ib_udata *udata)
+{
+	struct sodp_alloc_ucontext_resp resp = {
+		.max_inline = SODP_MAX_INLINE,
+		.max_sge = SODP_MAX_SGE,
+	};
+
+	return ib_copy_to_udata(udata, &resp,
+				min(sizeof(resp), udata->outlen));
+}
+
+static void dev_dealloc_ucontext(struct ib_ucontext *ucontext)
+{
+}
+
+/* Its presence lets uverbs take the device away from open files */
+static void dev_disassociate_ucontext(struct ib_ucontext *ucontext)
+{
+}
+
+static int dev_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int dev_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static void dev_fw_str(struct ib_device *ibdev, char *str)
+{
+	snprintf(str, IB_FW_VERSION_NAME_MAX, "%s", SODP_VERSION);
+}
+
+static void dev_dealloc_driver(struct ib_device *ibdev)
+{
+	sodp_device_remove(to_sodp_dev(ibdev));
+}
+
+static const struct ib_device_ops dev_ops = {
+	.owner = THIS_MODULE,
+	.driver_id = (enum rdma_driver_id)SODP_DRIVER_ID,
+	.uverbs_abi_ver = SODP_UVERBS_ABI_VERSION,
+
+	.advise_mr = sodp_mr_advise,
+	.alloc_hw_port_stats = sodp_alloc_port_stats,
+	.alloc_mw = sodp_mw_alloc,
+	.alloc_pd = dev_alloc_pd,
+	.alloc_ucontext = dev_alloc_ucontext,
+	.create_cq = sodp_compat_create_cq,
+	.create_qp = sodp_qp_create,
+	.create_srq = sodp_srq_create,
+	.dealloc_driver = dev_dealloc_driver,
+	.dealloc_mw = sodp_mw_dealloc,
+	.dealloc_pd = dev_dealloc_pd,
+	.dealloc_ucontext = dev_dealloc_ucontext,
+	.dereg_mr = sodp_mr_dereg,
+	.destroy_cq = sodp_cq_destroy,
+	.destroy_qp = sodp_qp_destroy,
+	.destroy_srq = sodp_srq_destroy,
+	.disassociate_ucontext = dev_disassociate_ucontext,
+	.fill_res_cq_entry = sodp_fill_res_cq,
+	.fill_res_mr_entry = sodp_fill_res_mr,
+	.fill_res_qp_entry = sodp_fill_res_qp,
+	.fill_stat_mr_entry = sodp_fill_stat_mr,
+	.get_dev_fw_str = dev_fw_str,
+	.get_hw_stats = sodp_get_port_stats,
+	.get_link_layer = dev_link_layer,
+	.get_port_immutable = dev_port_immutable,
+	.mmap = sodp_mmap,
+	.mmap_free = sodp_mmap_free,
+	.modify_cq = sodp_cq_modify,
+	.modify_qp = sodp_qp_modify,
+	.modify_srq = sodp_srq_modify,
+	.query_device = dev_query,
+	.query_pkey = dev_query_pkey,
+	.query_port = dev_query_port,
+	.query_qp = sodp_qp_query,
+	.query_srq = sodp_srq_query,
+	.reg_user_mr = sodp_compat_reg_user_mr,
+	.rereg_user_mr = sodp_mr_rereg_user,
+	SODP_OP_RESIZE_CQ = sodp_compat_resize_cq,
+
+	INIT_RDMA_OBJ_SIZE(ib_cq, sodp_cq, base_cq),
+	INIT_RDMA_OBJ_SIZE(ib_mw, sodp_mw, base_mw),
+	INIT_RDMA_OBJ_SIZE(ib_pd, sodp_pd, base_pd),
+	INIT_RDMA_OBJ_SIZE(ib_qp, sodp_ibqp, base_qp),
+	INIT_RDMA_OBJ_SIZE(ib_srq, sodp_srq, base_srq),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, sodp_ucontext, base_ucontext),
+};
+
+/**
+ * sodp_device_init() - fill in an allocated device before registration
+ * @dev: the device, with ndev set
+ *
+ * Context: process.
+ */
+void sodp_device_init(struct sodp_dev *dev)
+{
+	struct ib_device *ibdev = &dev->base_dev;
+
+	strscpy(ibdev->node_desc, "sodp", sizeof(ibdev->node_desc));
+	ibdev->node_type = RDMA_NODE_IB_CA;
+	ibdev->phys_port_cnt = 1;
+	ibdev->num_comp_vectors = num_possible_cpus();
+	addrconf_addr_eui48((u8 *)&ibdev->node_guid, dev->ndev->dev_addr);
+	ibdev->driver_def = sodp_uapi_defs;
+	ib_set_device_ops(ibdev, &dev_ops);
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Keys: the table of what lkeys and rkeys name, and the check that every
+ * access to user memory goes through.
+ *
+ * A key is 24 bits of index and 8 bits of version, both drawn at random, so
+ * that a peer cannot guess a valid one from those it was given.
+ */
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "sodp.h"
+
+#define KEY_INDEX_TRIES	128
+
+/**
+ * sodp_key_alloc() - make a key, not valid yet
+ * @dev: the device
+ * @kind: region or window
+ *
+ * Context: process, may sleep.
+ * Return: the key with one reference, or ERR_PTR(-ENOMEM).
+ */
+struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
+{
+	struct sodp_key *key;
+	int tries;
+	int ret;
+
+	key = kzalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
+	if (!key)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&key->ref, 1);
+	init_completion(&key->idle);
+	mutex_init(&key->mw_mutex);
+	key->kind = kind;
+	key->state = SODP_KEY_FREE;
+	key->dev = dev;
+	for (tries = 0; tries < KEY_INDEX_TRIES; tries++) {
+		key->key = get_random_u32();
+		/* 0 and the all-ones index stay free: users test for them */
+		if (key->key >> 8 == 0 || key->key >> 8 == 0xffffff)
+			continue;
+		ret = xa_insert(&dev->keys, key->key >> 8, key,
+				GFP_KERNEL_ACCOUNT);
+		if (ret != -EBUSY)
+			break;
+	}
+	if (tries == KEY_INDEX_TRIES)
+		ret = -ENOMEM;
+	if (ret) {
+		kfree(key);
+		return ERR_PTR(ret);
+	}
+	return key;
+}
+
+void sodp_key_put(struct sodp_key *key)
+{
+	if (refcount_dec_and_test(&key->ref))
+		complete(&key->idle);
+}
+
+/**
+ * sodp_key_quiesce() - no one uses the key when this returns
+ * @key: a key with its initial reference
+ *
+ * Lookups fail until the reference is set anew. References are held for one
+ * slice of work, so the wait is short.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_key_quiesce(struct sodp_key *key)
+{
+	reinit_completion(&key->idle);
+	sodp_key_put(key);
+	wait_for_completion(&key->idle);
+}
+
+/**
+ * sodp_key_retire() - take a key out of the table, wait for its users, free
+ * @key: from sodp_key_alloc()
+ *
+ * What the key points to may be freed when this returns.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_key_retire(struct sodp_key *key)
+{
+	xa_erase(&key->dev->keys, key->key >> 8);
+	sodp_key_quiesce(key);
+	kfree_rcu(key, rcu);
+}
+
+/**
+ * sodp_key_get() - look a key up by its index, whatever version it has now
+ * @dev: the device
+ * @key: lkey or rkey
+ *
+ * Context: any.
+ * Return: the key with a reference for the caller, or NULL.
+ */
+struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key)
+{
+	struct sodp_key *found;
+
+	rcu_read_lock();
+	found = xa_load(&dev->keys, key >> 8);
+	if (found && !refcount_inc_not_zero(&found->ref))
+		found = NULL;
+	rcu_read_unlock();
+	return found;
+}
+
+static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
+{
+	u64 off = addr - key->iova;
+
+	return addr >= key->iova && off <= key->length &&
+	       len <= key->length - off;
+}
+
+/**
+ * sodp_key_local() - resolve a local SGE
+ * @qp: the QP that uses it
+ * @lkey: its key
+ * @addr: first byte
+ * @len: bytes
+ * @access: IB_ACCESS_LOCAL_WRITE when it will be written, else 0
+ * @seg: result; holds a reference until sodp_seg_put()
+ *
+ * Context: any.
+ * Return: SODP_OK or SODP_E_LOC_PROT.
+ */
+enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
+				 u64 len, u32 access, struct sodp_seg *seg)
+{
+	struct sodp_key *key = sodp_key_get(qp->dev, lkey);
+
+	if (unlikely(!key))
+		goto deny;
+	if (unlikely(key->kind != SODP_KEY_MR || key->key != lkey ||
+		     key->state != SODP_KEY_VALID || key->pd != qp->pd ||
+		     (access & ~key->access) || !key_covers(key, addr, len))) {
+		sodp_key_put(key);
+		goto deny;
+	}
+	seg->key = key;
+	seg->region = key->region;
+	seg->va = key->va + (addr - key->iova);
+	seg->length = len;
+	return SODP_OK;
+deny:
+	ibdev_dbg(&qp->dev->base_dev,
+		  "QP %#x: lkey %#x does not grant %#llx+%llu access %#x\n",
+		  qp->qpn, lkey, addr, len, access);
+	return SODP_E_LOC_PROT;
+}
+
+/* A window grants what its binding says, on memory of its MR */
+static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
+			      u32 rkey, u64 addr, u64 len, u32 access,
+			      struct sodp_seg *seg)
+{
+	bool ok = false;
+
+	mutex_lock(&key->mw_mutex);
+	if (key->state == SODP_KEY_VALID && key->key == rkey &&
+	    key->pd == qp->pd && !(access & ~key->access) &&
+	    key_covers(key, addr, len) &&
+	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn) &&
+	    refcount_inc_not_zero(&key->mr->ref)) {
+		seg->key = key->mr;
+		seg->region = key->region;
+		seg->va = key->va + (addr - key->iova);
+		seg->length = len;
+		ok = true;
+	}
+	mutex_unlock(&key->mw_mutex);
+	return ok;
+}
+
+/**
+ * sodp_key_remote() - resolve memory that a request of the peer names
+ * @qp: the responder's QP
+ * @rkey: its key
+ * @addr: first byte
+ * @len: bytes
+ * @access: IB_ACCESS_REMOTE_* and flush bits needed
+ * @seg: result; holds a reference until sodp_seg_put()
+ *
+ * Context: process, under resp_mutex.
+ * Return: SODP_OK or SODP_E_REM_ACCESS.
+ */
+enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
+				  u64 len, u32 access, struct sodp_seg *seg)
+{
+	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
+	bool ok;
+
+	if (unlikely(!key))
+		goto deny;
+	if (unlikely(key->kind != SODP_KEY_MR)) {
+		ok = key_window_grants(qp, key, rkey, addr, len, access, seg);
+		sodp_key_put(key);
+		if (ok)
+			return SODP_OK;
+		goto deny;
+	}
+	if (unlikely(key->key != rkey || key->state != SODP_KEY_VALID ||
+		     key->pd != qp->pd || (access & ~key->access) ||
+		     !key_covers(key, addr, len))) {
+		sodp_key_put(key);
+		goto deny;
+	}
+	seg->key = key;
+	seg->region = key->region;
+	seg->va = key->va + (addr - key->iova);
+	seg->length = len;
+	return SODP_OK;
+deny:
+	ibdev_dbg(&qp->dev->base_dev,
+		  "QP %#x: rkey %#x does not grant %#llx+%llu access %#x\n",
+		  qp->qpn, rkey, addr, len, access);
+	return SODP_E_REM_ACCESS;
+}
+
+void sodp_seg_put(struct sodp_seg *seg)
+{
+	if (seg->key) {
+		sodp_key_put(seg->key);
+		seg->key = NULL;
+	}
+}

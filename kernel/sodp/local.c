@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The same-host transport: the responder's code is run by the requester's
+ * context, and payload goes from page to page in one copy.
+ */
+#include "ops.h"
+
+/*
+ * Would a packet of this QP be taken by @peer? What a wire would drop in
+ * silence is lost here too, and ends in the requester's retry count.
+ */
+static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
+{
+	enum ib_qp_state state = READ_ONCE(peer->state);
+
+	lockdep_assert_held(&peer->resp_mutex);
+	return !peer->dead && peer->type == qp->type &&
+	       peer->dev->id == qp->peer_dev_id &&
+	       (state == IB_QPS_RTR || state == IB_QPS_RTS ||
+		state == IB_QPS_SQD) &&
+	       peer->attr.dest_qp_num == qp->qpn &&
+	       peer->resp_psn == qp->wqe.req.psn;
+}
+
+static void local_put_segs(struct sodp_cursor *payload)
+{
+	u32 i;
+
+	for (i = 0; i < payload->nr_segs; i++)
+		sodp_seg_put(&payload->segs[i]);
+}
+
+/* Resolve the SGEs of the WQE into @payload, empty ones left out */
+static enum sodp_verdict local_payload(struct sodp_qp *qp, u32 access,
+				       struct sodp_cursor *payload)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+	enum sodp_verdict verdict;
+	u32 i;
+
+	payload->nr_segs = 0;
+	if (wqe->inline_data) {
+		payload->segs = NULL;
+		payload->buf = wqe->inline_data;
+		return SODP_OK;
+	}
+	payload->buf = NULL;
+	for (i = 0; i < wqe->sqe.num_sge; i++) {
+		const struct sodp_sge *sge = &wqe->sge[i];
+
+		if (!sge->length)
+			continue;
+		verdict = sodp_key_local(qp, sge->lkey, sge->addr, sge->length,
+					 access,
+					 &payload->segs[payload->nr_segs]);
+		if (unlikely(verdict)) {
+			local_put_segs(payload);
+			return verdict;
+		}
+		payload->nr_segs++;
+	}
+	return SODP_OK;
+}
+
+/* Hand the request to the peer's responder, or @failed: tell it of a fault */
+static enum sodp_verdict local_request(struct sodp_qp *qp,
+				       struct sodp_cursor *payload,
+				       enum sodp_verdict failed, u64 *budget,
+				       struct sodp_stop *stop)
+{
+	struct sodp_qp *peer = sodp_qp_get(qp->attr.dest_qp_num);
+	enum sodp_verdict verdict = SODP_LOST;
+
+	if (unlikely(!peer))
+		return SODP_LOST;
+	mutex_lock(&peer->resp_mutex);
+	if (likely(local_accepts(qp, peer))) {
+		verdict = failed ? : sodp_resp_request(peer, &qp->wqe.req,
+						       payload, budget, stop);
+		if (unlikely(verdict >= SODP_E_REM_INV_REQ))
+			sodp_resp_fail(peer, verdict);
+		else if (unlikely(verdict == SODP_RNR))
+			qp->rnr_ns = sodp_rnr_ns(peer);
+	}
+	mutex_unlock(&peer->resp_mutex);
+	sodp_qp_put(peer);
+	return verdict;
+}
+
+/**
+ * sodp_local_execute() - carry out the current WQE on a peer of this host
+ * @qp: the requester
+ * @failed: SODP_OK, or what the responder has to be failed with because its
+ *	memory could not be faulted in
+ * @budget: bytes that may be moved
+ * @stop: filled on SODP_AGAIN
+ *
+ * Context: process, under exec_mutex.
+ * Return: as sodp_req_execute().
+ */
+enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
+				     enum sodp_verdict failed, u64 *budget,
+				     struct sodp_stop *stop)
+{
+	struct sodp_seg segs[SODP_MAX_SGE];
+	struct sodp_cursor payload = { .segs = segs };
+	struct sodp_wqe *wqe = &qp->wqe;
+	const struct sodp_op *op = sodp_op_of(wqe->sqe.opcode);
+	struct sodp_cursor result;
+	enum sodp_verdict verdict;
+
+	verdict = local_payload(qp, op->flags & SODP_OP_IN ?
+				IB_ACCESS_LOCAL_WRITE : 0, &payload);
+	if (unlikely(verdict))
+		return verdict;
+	if (likely(!wqe->acked)) {
+		verdict = local_request(qp, &payload, failed, budget, stop);
+		if (verdict)
+			goto out_put;
+		wqe->acked = true;
+	}
+	/* An atomic's old value; the operation itself is not run again */
+	if ((op->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) ==
+	    (SODP_OP_IN | SODP_OP_ATOMIC)) {
+		result.segs = NULL;
+		result.nr_segs = 0;
+		result.buf = (u8 *)&wqe->req.result;
+		verdict = sodp_move(&payload, &result, sizeof(u64),
+				    &wqe->result_done, budget, stop, false);
+	}
+out_put:
+	local_put_segs(&payload);
+	return verdict;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Module, links and the list of devices: "rdma link add NAME type sodp
+ * netdev DEV" makes a device, "rdma link delete" or the end of the netdev
+ * takes it away.
+ */
+#include <linux/if_arp.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <rdma/ib_cache.h>
+#include <rdma/rdma_netlink.h>
+
+#include "sodp.h"
+
+struct workqueue_struct *sodp_wq;
+struct workqueue_struct *sodp_fault_wq;
+/* QPs of all devices by number: a requester finds its peer with one load */
+struct xarray sodp_qps;
+
+/* Guards the list; held while a GID is looked up on each device of it */
+static DEFINE_MUTEX(sodp_devs_mutex);
+static LIST_HEAD(sodp_devs);
+
+/**
+ * sodp_device_by_gid() - which device of this host owns a GID
+ * @from: the device that asks; only its network namespace is searched
+ * @gid: destination
+ *
+ * Context: process, may sleep.
+ * Return: the id of the device, 0 when the GID is not local.
+ */
+u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid)
+{
+	const struct ib_gid_attr *attr;
+	struct sodp_dev *dev;
+	u64 id = 0;
+
+	mutex_lock(&sodp_devs_mutex);
+	list_for_each_entry(dev, &sodp_devs, list) {
+		if (!net_eq(dev_net(dev->ndev), dev_net(from->ndev)))
+			continue;
+		attr = rdma_find_gid_by_port(&dev->base_dev, gid,
+					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1,
+					     NULL);
+		if (IS_ERR(attr))
+			continue;
+		rdma_put_gid_attr(attr);
+		id = dev->id;
+		break;
+	}
+	mutex_unlock(&sodp_devs_mutex);
+	return id;
+}
+
+static bool link_netdev_taken(struct net_device *ndev)
+{
+	struct sodp_dev *dev;
+
+	lockdep_assert_held(&sodp_devs_mutex);
+	list_for_each_entry(dev, &sodp_devs, list)
+		if (dev->ndev == ndev)
+			return true;
+	return false;
+}
+
+/* Put the device on the list, unless its netdev has one */
+static int link_publish(struct sodp_dev *dev)
+{
+	static u64 next_id;
+	int ret = 0;
+
+	mutex_lock(&sodp_devs_mutex);
+	if (link_netdev_taken(dev->ndev)) {
+		ret = -EEXIST;
+	} else {
+		dev->id = ++next_id;
+		list_add_tail(&dev->list, &sodp_devs);
+	}
+	mutex_unlock(&sodp_devs_mutex);
+	return ret;
+}
+
+/**
+ * sodp_device_remove() - free what newlink made; ib_core frees the rest
+ * @dev: a device that is no longer registered, or never was
+ *
+ * Context: process, may sleep.
+ */
+void sodp_device_remove(struct sodp_dev *dev)
+{
+	mutex_lock(&sodp_devs_mutex);
+	if (!list_empty(&dev->list))
+		list_del_init(&dev->list);
+	mutex_unlock(&sodp_devs_mutex);
+	WARN_ON_ONCE(!xa_empty(&dev->keys));
+	xa_destroy(&dev->keys);
+	if (!IS_ERR_OR_NULL(dev->domain))
+		sodp_domain_destroy(dev->domain);
+	free_percpu(dev->counters);
+	dev_put(dev->ndev);
+}
+
+static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
+{
+	struct sodp_dev *dev = ib_alloc_device(sodp_dev, base_dev);
+
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&dev->list);
+	xa_init(&dev->keys);
+	dev_hold(ndev);
+	dev->ndev = ndev;
+	sodp_device_init(dev);
+	dev->counters = alloc_percpu(struct sodp_counters);
+	if (!dev->counters)
+		goto err_dealloc;
+	dev->domain = sodp_domain_create(name);
+	if (IS_ERR(dev->domain))
+		goto err_dealloc;
+	return dev;
+
+err_dealloc:
+	/* Ends in sodp_device_remove() by way of dealloc_driver */
+	ib_dealloc_device(&dev->base_dev);
+	return ERR_PTR(-ENOMEM);
+}
+
+/* rdma link add: RTNL is not held, the netdev is */
+static int link_new(const char *name, struct net_device *ndev)
+{
+	struct sodp_dev *dev;
+	int ret;
+
+	if (ndev->type != ARPHRD_ETHER) {
+		netdev_dbg(ndev, "sodp: not an Ethernet device\n");
+		return -EINVAL;
+	}
+	dev = link_alloc(name, ndev);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	ret = link_publish(dev);
+	if (ret) {
+		netdev_dbg(ndev, "sodp: has a sodp device already\n");
+		goto err_dealloc;
+	}
+	ret = ib_device_set_netdev(&dev->base_dev, ndev, 1);
+	if (ret)
+		goto err_dealloc;
+	ret = ib_register_device(&dev->base_dev, name, NULL);
+	if (ret)
+		goto err_dealloc;
+	return 0;
+
+err_dealloc:
+	ib_dealloc_device(&dev->base_dev);
+	return ret;
+}
+
+static struct rdma_link_ops sodp_link_ops = {
+	.type = "sodp",
+	.newlink = link_new,
+};
+
+static void link_port_event(struct ib_device *ibdev, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = ibdev,
+		.element.port_num = 1,
+		.event = type,
+	};
+
+	ib_dispatch_event(&event);
+}
+
+static int link_netdev_event(struct notifier_block *nb, unsigned long event,
+			     void *ptr)
+{
+	struct net_device *ndev = netdev_notifier_info_to_dev(ptr);
+	struct ib_device *ibdev;
+
+	ibdev = ib_device_get_by_netdev(ndev,
+				(enum rdma_driver_id)SODP_DRIVER_ID);
+	if (!ibdev)
+		return NOTIFY_DONE;
+	switch (event) {
+	case NETDEV_UNREGISTER:
+		ib_unregister_device_queued(ibdev);
+		break;
+	case NETDEV_UP:
+	case NETDEV_CHANGE:
+		link_port_event(ibdev, netif_running(ndev) &&
+				netif_carrier_ok(ndev) ?
+				IB_EVENT_PORT_ACTIVE : IB_EVENT_PORT_ERR);
+		break;
+	case NETDEV_DOWN:
+		link_port_event(ibdev, IB_EVENT_PORT_ERR);
+		break;
+	}
+	ib_device_put(ibdev);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block sodp_netdev_nb = {
+	.notifier_call = link_netdev_event,
+};
+
+static int __init sodp_init(void)
+{
+	int ret;
+
+	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
+	ret = -ENOMEM;
+	sodp_wq = alloc_workqueue("sodp", WQ_UNBOUND, 0);
+	if (!sodp_wq)
+		return ret;
+	/*
+	 * Faults that wait have a queue of their own: however many sleep,
+	 * QPs that have pages find workers on the other.
+	 */
+	sodp_fault_wq = alloc_workqueue("sodp_fault", WQ_UNBOUND,
+					WQ_MAX_ACTIVE);
+	if (!sodp_fault_wq)
+		goto err_destroy_wq;
+	ret = register_netdevice_notifier(&sodp_netdev_nb);
+	if (ret)
+		goto err_destroy_fault_wq;
+	rdma_link_register(&sodp_link_ops);
+	return 0;
+
+err_destroy_fault_wq:
+	destroy_workqueue(sodp_fault_wq);
+err_destroy_wq:
+	destroy_workqueue(sodp_wq);
+	return ret;
+}
+
+static void __exit sodp_exit(void)
+{
+	rdma_link_unregister(&sodp_link_ops);
+	unregister_netdevice_notifier(&sodp_netdev_nb);
+	ib_unregister_driver((enum rdma_driver_id)SODP_DRIVER_ID);
+	/* Faults under way hold references on QPs that are dead by now */
+	destroy_workqueue(sodp_fault_wq);
+	destroy_workqueue(sodp_wq);
+	WARN_ON(!xa_empty(&sodp_qps));
+	xa_destroy(&sodp_qps);
+	/* QPs and keys are freed by RCU */
+	rcu_barrier();
+}
+
+module_init(sodp_init);
+module_exit(sodp_exit);
+
+MODULE_DESCRIPTION("Software RDMA device with on-demand paging");
+MODULE_LICENSE("Dual BSD/GPL");
+MODULE_VERSION(SODP_VERSION);
+MODULE_ALIAS_RDMA_LINK("sodp");

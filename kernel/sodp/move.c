@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Moving bytes between two cursors: user memory under keys on either side,
+ * or a kernel buffer on one.
+ */
+#include <linux/minmax.h>
+
+#include "sodp.h"
+
+/* The segment that byte @pos of a cursor is in, and where in it */
+static struct sodp_seg *cursor_seg(struct sodp_cursor *cursor, u64 pos,
+				   u64 *off)
+{
+	struct sodp_seg *seg = cursor->segs;
+	u32 i;
+
+	for (i = 0; i < cursor->nr_segs; i++, seg++) {
+		if (pos < seg->length) {
+			*off = pos;
+			return seg;
+		}
+		pos -= seg->length;
+	}
+	return NULL;
+}
+
+/* One stretch that crosses no segment end; -EAGAIN with *miss filled */
+static int move_piece(struct sodp_seg *d, u64 d_off, u8 *dbuf,
+		      struct sodp_seg *s, u64 s_off, const u8 *sbuf, u64 len,
+		      u64 *moved, struct sodp_miss *miss)
+{
+	if (likely(d && s))
+		return sodp_copy(d->region, d->va + d_off, s->region,
+				 s->va + s_off, len, moved, miss);
+	if (d)
+		return sodp_copy_in(d->region, d->va + d_off, sbuf, len, moved,
+				    miss);
+	if (s)
+		return sodp_copy_out(dbuf, s->region, s->va + s_off, len,
+				     moved, miss);
+	memcpy(dbuf, sbuf, len);
+	*moved = len;
+	return 0;
+}
+
+/* Fault for all that the message still needs of the segment, not a piece */
+static void move_widen_miss(struct sodp_miss *miss, const struct sodp_seg *seg,
+			    u64 left)
+{
+	u64 end = seg->va + seg->length;
+
+	if (miss->va >= seg->va && miss->va < end)
+		miss->len = max(miss->len, min(end - miss->va, left));
+}
+
+/**
+ * sodp_move() - copy from one cursor to another, as far as it goes
+ * @dst: where to
+ * @src: where from
+ * @len: bytes of the whole message
+ * @done: bytes moved so far, by earlier calls too
+ * @budget: bytes that this slice may still move
+ * @stop: filled on SODP_AGAIN; holds a reference on stop->miss.region
+ * @dst_remote: @dst is the responder's memory and @src the requester's, or
+ *	the other way round
+ *
+ * Context: process, under exec_mutex and resp_mutex; does not fault.
+ * Return: SODP_OK; SODP_AGAIN after a miss; SODP_BUDGET; SODP_E_REM_OP when
+ * the regions disagree with their keys, which is a bug.
+ */
+enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
+			    u64 len, u64 *done, u64 *budget,
+			    struct sodp_stop *stop, bool dst_remote)
+{
+	struct sodp_seg *d = NULL, *s = NULL;
+	u64 d_off = 0, s_off = 0;
+	u64 moved, n;
+	int ret;
+
+	while (*done < len) {
+		if (!*budget)
+			return SODP_BUDGET;
+		n = min(len - *done, *budget);
+		if (dst->segs) {
+			d = cursor_seg(dst, *done, &d_off);
+			if (WARN_ON_ONCE(!d))
+				return SODP_E_REM_OP;
+			n = min(n, d->length - d_off);
+		}
+		if (src->segs) {
+			s = cursor_seg(src, *done, &s_off);
+			if (WARN_ON_ONCE(!s))
+				return SODP_E_REM_OP;
+			n = min(n, s->length - s_off);
+		}
+		moved = 0;
+		ret = move_piece(d, d_off, dst->buf + *done, s, s_off,
+				 src->buf + *done, n, &moved, &stop->miss);
+		*done += moved;
+		*budget -= moved;
+		if (likely(!ret))
+			continue;
+		if (WARN_ON_ONCE(ret != -EAGAIN))
+			return SODP_E_REM_OP;
+		if (stop->miss.flags & SODP_FAULT_WRITE) {
+			move_widen_miss(&stop->miss, d, len - *done);
+			stop->remote = dst_remote;
+		} else {
+			move_widen_miss(&stop->miss, s, len - *done);
+			stop->remote = !dst_remote;
+		}
+		sodp_region_get(stop->miss.region);
+		return SODP_AGAIN;
+	}
+	return SODP_OK;
+}

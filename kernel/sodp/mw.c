@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory windows of type 1 and 2B (IBA 10.6.7): a key of its own over part
+ * of an MR, bound and invalidated by work requests.
+ */
+#include "sodp.h"
+#include "compat_rdma.h"
+
+#define MW_ACCESS (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
+		   IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED | \
+		   SODP_ACCESS_FLUSHABLE)
+
+int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
+{
+	struct sodp_mw *mw = to_sodp_mw(ibmw);
+	struct sodp_key *key;
+
+	key = sodp_key_alloc(to_sodp_dev(ibmw->device),
+			     ibmw->type == IB_MW_TYPE_1 ? SODP_KEY_MW1 :
+							  SODP_KEY_MW2);
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	key->pd = ibmw->pd;
+	mw->key = key;
+	ibmw->rkey = key->key;
+	return 0;
+}
+
+static void mw_unbind(struct sodp_key *key)
+{
+	lockdep_assert_held(&key->mw_mutex);
+	if (key->state != SODP_KEY_VALID)
+		return;
+	key->state = SODP_KEY_FREE;
+	atomic_dec(&key->mr->mw_count);
+	key->mr = NULL;
+}
+
+int sodp_mw_dealloc(struct ib_mw *ibmw)
+{
+	struct sodp_key *key = to_sodp_mw(ibmw)->key;
+
+	mutex_lock(&key->mw_mutex);
+	mw_unbind(key);
+	mutex_unlock(&key->mw_mutex);
+	sodp_key_retire(key);
+	return 0;
+}
+
+/* May @key be bound as @sqe says, given the MR it names? */
+static bool mw_bind_allowed(struct sodp_qp *qp, struct sodp_key *key,
+			    struct sodp_key *mr, const struct sodp_sqe *sqe)
+{
+	u64 off = sqe->bind.addr - mr->iova;
+
+	if (mr->kind != SODP_KEY_MR || mr->key != sqe->bind.mr_lkey ||
+	    mr->state != SODP_KEY_VALID || mr->pd != qp->pd ||
+	    !(mr->access & IB_ACCESS_MW_BIND))
+		return false;
+	if (sqe->bind.access & ~MW_ACCESS)
+		return false;
+	/* IBA 10.6.7.2: remote writes need the MR to be locally writable */
+	if ((sqe->bind.access &
+	     (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)) &&
+	    !(mr->access & IB_ACCESS_LOCAL_WRITE))
+		return false;
+	if (key->kind == SODP_KEY_MW1 && (sqe->bind.access & IB_ZERO_BASED))
+		return false;
+	return sqe->bind.addr >= mr->iova && off <= mr->length &&
+	       sqe->bind.length <= mr->length - off;
+}
+
+static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
+				    const struct sodp_sqe *sqe)
+{
+	struct sodp_key *mr = sodp_key_get(qp->dev, sqe->bind.mr_lkey);
+
+	lockdep_assert_held(&key->mw_mutex);
+	if (!mr)
+		return SODP_E_MW_BIND;
+	if (!mw_bind_allowed(qp, key, mr, sqe) ||
+	    !atomic_inc_unless_negative(&mr->mw_count)) {
+		sodp_key_put(mr);
+		return SODP_E_MW_BIND;
+	}
+	mw_unbind(key);
+	key->mr = mr;
+	key->region = mr->region;
+	key->va = mr->va + (sqe->bind.addr - mr->iova);
+	key->iova = sqe->bind.access & IB_ZERO_BASED ? 0 : sqe->bind.addr;
+	key->length = sqe->bind.length;
+	key->access = sqe->bind.access & ~IB_ZERO_BASED;
+	key->qpn = qp->qpn;
+	key->key = sqe->bind.new_rkey;
+	key->state = SODP_KEY_VALID;
+	/* mw_count keeps the MR from here on */
+	sodp_key_put(mr);
+	return SODP_OK;
+}
+
+/**
+ * sodp_mw_bind() - carry out a BIND_MW work request
+ * @qp: the QP it was posted to
+ * @sqe: a private copy of it
+ *
+ * A length of 0 unbinds a window of type 1 (ibv_bind_mw(3)).
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_OK or SODP_E_MW_BIND.
+ */
+enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
+{
+	struct sodp_key *key = sodp_key_get(qp->dev, sqe->bind.mw_rkey);
+	enum sodp_verdict verdict = SODP_E_MW_BIND;
+
+	if (!key)
+		goto out;
+	mutex_lock(&key->mw_mutex);
+	if (key->kind == SODP_KEY_MR || key->key != sqe->bind.mw_rkey ||
+	    key->pd != qp->pd ||
+	    sqe->bind.new_rkey >> 8 != sqe->bind.mw_rkey >> 8)
+		goto out_unlock;
+	if (key->kind == SODP_KEY_MW2 &&
+	    (key->state != SODP_KEY_FREE || !sqe->bind.length))
+		goto out_unlock;
+	if (sqe->bind.length) {
+		verdict = mw_bind_to(qp, key, sqe);
+	} else {
+		mw_unbind(key);
+		key->key = sqe->bind.new_rkey;
+		verdict = SODP_OK;
+	}
+out_unlock:
+	mutex_unlock(&key->mw_mutex);
+	sodp_key_put(key);
+out:
+	if (verdict)
+		ibdev_dbg(&qp->dev->base_dev,
+			  "QP %#x: window %#x not bound to MR %#x\n", qp->qpn,
+			  sqe->bind.mw_rkey, sqe->bind.mr_lkey);
+	return verdict;
+}
+
+/**
+ * sodp_key_invalidate() - LOCAL_INV, or the invalidation of SEND_WITH_INV
+ * @qp: the QP of the request (local) or the responder's (remote)
+ * @rkey: key of a type 2 window
+ * @remote: which of the two
+ *
+ * Context: process, under exec_mutex or resp_mutex.
+ * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote).
+ */
+enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 rkey,
+				      bool remote)
+{
+	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
+	bool ok = false;
+
+	if (key) {
+		mutex_lock(&key->mw_mutex);
+		if (key->kind == SODP_KEY_MW2 && key->key == rkey &&
+		    key->pd == qp->pd && key->state == SODP_KEY_VALID &&
+		    key->qpn == qp->qpn) {
+			mw_unbind(key);
+			ok = true;
+		}
+		mutex_unlock(&key->mw_mutex);
+		sodp_key_put(key);
+	}
+	if (ok)
+		return SODP_OK;
+	ibdev_dbg(&qp->dev->base_dev, "QP %#x: key %#x cannot be invalidated\n",
+		  qp->qpn, rkey);
+	return remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Queue pairs: creation, lookup, query and destruction. What a QP does is in
+ * sq.c (requester) and resp.c (responder).
+ */
+#include <linux/slab.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "sodp.h"
+
+struct sodp_qp *sodp_qp_get(u32 qpn)
+{
+	struct sodp_qp *qp;
+
+	rcu_read_lock();
+	qp = xa_load(&sodp_qps, qpn);
+	if (qp && !refcount_inc_not_zero(&qp->ref))
+		qp = NULL;
+	rcu_read_unlock();
+	return qp;
+}
+
+void sodp_qp_put(struct sodp_qp *qp)
+{
+	if (refcount_dec_and_test(&qp->ref))
+		kfree_rcu(qp, rcu);
+}
+
+/**
+ * sodp_qp_event() - raise an affiliated asynchronous event
+ * @qp: a QP that is not dead, under one of its mutexes
+ * @type: which
+ */
+void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = &qp->dev->base_dev,
+		.event = type,
+		.element.qp = qp->ibqp,
+	};
+
+	if (qp->ibqp->event_handler)
+		qp->ibqp->event_handler(&event, qp->ibqp->qp_context);
+}
+
+/**
+ * sodp_qp_set_error() - move a QP to the error state
+ * @qp: the QP
+ *
+ * Flushing is left to whoever executes the SQ next: the caller flushes, or
+ * calls sodp_sq_kick().
+ *
+ * Context: process.
+ * Return: true if the state changed.
+ */
+bool sodp_qp_set_error(struct sodp_qp *qp)
+{
+	bool changed = false;
+
+	spin_lock(&qp->state_lock);
+	if (qp->state != IB_QPS_ERR && qp->state != IB_QPS_RESET) {
+		/* Pairs with the READ_ONCE() of state on the data path */
+		WRITE_ONCE(qp->state, IB_QPS_ERR);
+		changed = true;
+	}
+	spin_unlock(&qp->state_lock);
+	return changed;
+}
+
+static int qp_check_init(const struct ib_qp_init_attr *init)
+{
+	if (init->qp_type != IB_QPT_RC || init->create_flags)
+		return -EOPNOTSUPP;
+	if (init->rwq_ind_tbl || init->source_qpn)
+		return -EOPNOTSUPP;
+	if (init->cap.max_send_wr > SODP_MAX_QP_WR ||
+	    init->cap.max_send_sge > SODP_MAX_SGE ||
+	    init->cap.max_inline_data > SODP_MAX_INLINE)
+		return -EINVAL;
+	if (!init->srq && (init->cap.max_recv_wr > SODP_MAX_QP_WR ||
+			   init->cap.max_recv_sge > SODP_MAX_SGE))
+		return -EINVAL;
+	if (!init->send_cq || !init->recv_cq)
+		return -EINVAL;
+	return 0;
+}
+
+/* Sizes of both rings; the caps that follow go back to the caller */
+static void qp_size_rings(struct sodp_qp *qp, struct ib_qp_cap *cap)
+{
+	u32 payload;
+
+	cap->max_send_sge = max_t(u32, cap->max_send_sge, 1);
+	payload = max_t(u32, cap->max_send_sge * sizeof(struct sodp_sge),
+			cap->max_inline_data);
+	qp->sq_stride = ALIGN(sizeof(struct sodp_sqe) + payload, 64);
+	cap->max_inline_data = min_t(u32, SODP_MAX_INLINE, qp->sq_stride -
+				     sizeof(struct sodp_sqe));
+	qp->sq_depth = roundup_pow_of_two(max_t(u32, cap->max_send_wr, 1));
+	cap->max_send_wr = qp->sq_depth;
+	if (qp->srq) {
+		cap->max_recv_wr = 0;
+		cap->max_recv_sge = 0;
+		return;
+	}
+	cap->max_recv_sge = max_t(u32, cap->max_recv_sge, 1);
+	qp->rq_stride = sizeof(struct sodp_rqe) +
+			cap->max_recv_sge * sizeof(struct sodp_sge);
+	qp->rq_depth = roundup_pow_of_two(max_t(u32, cap->max_recv_wr, 1));
+	cap->max_recv_wr = qp->rq_depth;
+}
+
+static int qp_make_ring(struct sodp_qp *qp)
+{
+	size_t sq_size = (size_t)qp->sq_depth * qp->sq_stride;
+	size_t rq_size = (size_t)qp->rq_depth * qp->rq_stride;
+
+	/* The rings start behind the index lines, which are 192 bytes */
+	qp->ring = sodp_ring_alloc(qp->ucontext, sizeof(struct sodp_qp_page) +
+				   sq_size + rq_size);
+	if (IS_ERR(qp->ring))
+		return PTR_ERR(qp->ring);
+	qp->page = qp->ring->mem;
+	qp->sq = qp->ring->mem + sizeof(struct sodp_qp_page);
+	qp->rq = qp->sq + sq_size;
+	return 0;
+}
+
+static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
+{
+	struct sodp_create_qp_resp resp = {
+		.mmap_offset = sodp_ring_offset(qp->ring),
+		.mmap_size = qp->ring->size,
+		.qpn = qp->qpn,
+		.sq_depth = qp->sq_depth,
+		.sq_stride = qp->sq_stride,
+		.sq_offset = qp->sq - (u8 *)qp->ring->mem,
+		.rq_depth = qp->rq_depth,
+		.rq_stride = qp->rq_stride,
+		.rq_offset = qp->rq - (u8 *)qp->ring->mem,
+		.max_inline = qp->cap.max_inline_data,
+		.max_send_sge = qp->cap.max_send_sge,
+		.max_recv_sge = qp->cap.max_recv_sge,
+	};
+
+	return ib_copy_to_udata(udata, &resp,
+				min(sizeof(resp), udata->outlen));
+}
+
+static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
+				const struct ib_qp_init_attr *init)
+{
+	struct sodp_qp *qp = kzalloc(sizeof(*qp), GFP_KERNEL_ACCOUNT);
+
+	if (!qp)
+		return NULL;
+	refcount_set(&qp->ref, 1);
+	qp->dev = to_sodp_dev(ibqp->device);
+	qp->ibqp = ibqp;
+	qp->type = init->qp_type;
+	qp->sig_type = init->sq_sig_type;
+	qp->send_cq = to_sodp_cq(init->send_cq);
+	qp->recv_cq = to_sodp_cq(init->recv_cq);
+	qp->srq = to_sodp_srq(init->srq);
+	qp->pd = ibqp->pd;
+	qp->state = IB_QPS_RESET;
+	spin_lock_init(&qp->state_lock);
+	mutex_init(&qp->exec_mutex);
+	mutex_init(&qp->resp_mutex);
+	INIT_WORK(&qp->sq_work, sodp_sq_work);
+	sodp_park_init(qp);
+	return qp;
+}
+
+/**
+ * sodp_qp_create() - create a QP and its rings
+ * @ibqp: allocated by ib_core
+ * @init: wanted; the caps given come back in it, never less
+ * @udata: takes struct sodp_create_qp_resp
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
+ * the device's, -ENOMEM.
+ */
+int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
+		   struct ib_udata *udata)
+{
+	static u32 next_qpn = SODP_MIN_QPN;
+	struct sodp_qp *qp;
+	int ret;
+
+	if (!udata)
+		return -EOPNOTSUPP;
+	ret = qp_check_init(init);
+	if (ret)
+		return ret;
+	qp = qp_alloc(ibqp, init);
+	if (!qp)
+		return -ENOMEM;
+	qp->ucontext = sodp_udata_context(udata);
+	qp_size_rings(qp, &init->cap);
+	qp->cap = init->cap;
+	ret = qp_make_ring(qp);
+	if (ret)
+		goto err_free_qp;
+	to_ibqp(ibqp)->qp = qp;
+	ret = xa_alloc_cyclic(&sodp_qps, &qp->qpn, NULL,
+			      XA_LIMIT(SODP_MIN_QPN, SODP_MAX_QPN), &next_qpn,
+			      GFP_KERNEL_ACCOUNT);
+	if (ret < 0)
+		goto err_free_ring;
+	ibqp->qp_num = qp->qpn;
+	ret = qp_reply(qp, udata);
+	if (ret)
+		goto err_erase;
+	/* Lookups find it from here on */
+	xa_store(&sodp_qps, qp->qpn, qp, GFP_KERNEL);
+	return 0;
+
+err_erase:
+	xa_erase(&sodp_qps, qp->qpn);
+err_free_ring:
+	sodp_ring_free(qp->ring);
+err_free_qp:
+	kfree(qp);
+	return ret;
+}
+
+/**
+ * sodp_qp_destroy() - no request runs on the QP, or is begun, after this
+ * @ibqp: the QP
+ * @udata: unused
+ *
+ * Does not wait for a fault that the QP is parked for: memory behind a
+ * userfaultfd may be served by the very process that is exiting here. The
+ * worker keeps its own references and finds the QP dead.
+ *
+ * Context: process, may sleep.
+ * Return: 0.
+ */
+int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
+{
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+
+	xa_erase(&sodp_qps, qp->qpn);
+	mutex_lock(&qp->exec_mutex);
+	mutex_lock(&qp->resp_mutex);
+	qp->dead = true;
+	spin_lock(&qp->state_lock);
+	WRITE_ONCE(qp->state, IB_QPS_RESET);
+	spin_unlock(&qp->state_lock);
+	mutex_unlock(&qp->resp_mutex);
+	sodp_park_cancel_locked(qp);
+	mutex_unlock(&qp->exec_mutex);
+	/* Nothing starts the timer or queues the work for a dead QP */
+	hrtimer_cancel(&qp->park_timer);
+	if (cancel_work_sync(&qp->sq_work))
+		sodp_qp_put(qp);
+	sodp_ring_free(qp->ring);
+	sodp_qp_put(qp);
+	return 0;
+}
+
+/**
+ * sodp_qp_query() - report attributes and caps
+ * @ibqp: the QP
+ * @attr: result
+ * @mask: ignored, all is reported
+ * @init: result
+ *
+ * Context: process.
+ * Return: 0.
+ */
+int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		  struct ib_qp_init_attr *init)
+{
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+
+	spin_lock(&qp->state_lock);
+	*attr = qp->attr;
+	attr->qp_state = qp->state;
+	attr->cur_qp_state = qp->state;
+	attr->sq_draining = qp->state == IB_QPS_SQD &&
+			    READ_ONCE(qp->wqe.valid);
+	spin_unlock(&qp->state_lock);
+	attr->sq_psn = READ_ONCE(qp->sq_psn);
+	attr->rq_psn = READ_ONCE(qp->resp_psn);
+	attr->cap = qp->cap;
+	attr->port_num = 1;
+	init->event_handler = ibqp->event_handler;
+	init->qp_context = ibqp->qp_context;
+	init->send_cq = ibqp->send_cq;
+	init->recv_cq = ibqp->recv_cq;
+	init->srq = ibqp->srq;
+	init->cap = qp->cap;
+	init->sq_sig_type = qp->sig_type;
+	init->qp_type = qp->type;
+	return 0;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The QP state machine (IBA 10.3.1) and the attributes set along its way.
+ */
+#include <rdma/ib_addr.h>
+
+#include "sodp.h"
+
+static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			     int mask)
+{
+	struct ib_port_attr port;
+
+	if ((mask & IB_QP_PORT) && attr->port_num != 1)
+		return -EINVAL;
+	if ((mask & IB_QP_PKEY_INDEX) && attr->pkey_index)
+		return -EINVAL;
+	if (mask & (IB_QP_ALT_PATH | IB_QP_RATE_LIMIT))
+		return -EOPNOTSUPP;
+	if ((mask & IB_QP_PATH_MIG_STATE) &&
+	    attr->path_mig_state != IB_MIG_MIGRATED)
+		return -EINVAL;
+	if (mask & IB_QP_PATH_MTU) {
+		if (ib_query_port(&qp->dev->base_dev, 1, &port))
+			return -EINVAL;
+		if (attr->path_mtu < IB_MTU_256 ||
+		    attr->path_mtu > port.active_mtu)
+			return -EINVAL;
+	}
+	if ((mask & IB_QP_AV) &&
+	    !(rdma_ah_get_ah_flags(&attr->ah_attr) & IB_AH_GRH))
+		return -EINVAL;
+	return 0;
+}
+
+static int modify_check(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			int mask, enum ib_qp_state cur, enum ib_qp_state next)
+{
+	if (!ib_modify_qp_is_ok(cur, next, qp->type, mask))
+		return -EINVAL;
+	if ((mask & IB_QP_MAX_QP_RD_ATOMIC) &&
+	    attr->max_rd_atomic > SODP_MAX_RD_ATOMIC)
+		return -EINVAL;
+	if ((mask & IB_QP_MAX_DEST_RD_ATOMIC) &&
+	    attr->max_dest_rd_atomic > SODP_MAX_RD_ATOMIC)
+		return -EINVAL;
+	if ((mask & IB_QP_TIMEOUT) && attr->timeout > 31)
+		return -EINVAL;
+	if ((mask & IB_QP_RETRY_CNT) && attr->retry_cnt > 7)
+		return -EINVAL;
+	if ((mask & IB_QP_RNR_RETRY) && attr->rnr_retry > 7)
+		return -EINVAL;
+	if ((mask & IB_QP_MIN_RNR_TIMER) && attr->min_rnr_timer > 31)
+		return -EINVAL;
+	if ((mask & IB_QP_DEST_QPN) && attr->dest_qp_num > SODP_MAX_QPN)
+		return -EINVAL;
+	return modify_check_path(qp, attr, mask);
+}
+
+static void modify_store_av(struct sodp_qp *qp, const struct ib_qp_attr *attr)
+{
+	lockdep_assert_held(&qp->state_lock);
+	qp->attr.ah_attr = attr->ah_attr;
+	/* A reference of the caller's that ends with this call */
+	qp->attr.ah_attr.grh.sgid_attr = NULL;
+}
+
+static void modify_store(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			 int mask)
+{
+	lockdep_assert_held(&qp->state_lock);
+#define STORE(bit, field)					\
+	do {							\
+		if (mask & (bit))				\
+			qp->attr.field = attr->field;		\
+	} while (0)
+	STORE(IB_QP_ACCESS_FLAGS, qp_access_flags);
+	STORE(IB_QP_PKEY_INDEX, pkey_index);
+	STORE(IB_QP_PORT, port_num);
+	STORE(IB_QP_QKEY, qkey);
+	STORE(IB_QP_PATH_MTU, path_mtu);
+	STORE(IB_QP_TIMEOUT, timeout);
+	STORE(IB_QP_RETRY_CNT, retry_cnt);
+	STORE(IB_QP_RNR_RETRY, rnr_retry);
+	STORE(IB_QP_RQ_PSN, rq_psn);
+	STORE(IB_QP_SQ_PSN, sq_psn);
+	STORE(IB_QP_MAX_QP_RD_ATOMIC, max_rd_atomic);
+	STORE(IB_QP_MAX_DEST_RD_ATOMIC, max_dest_rd_atomic);
+	STORE(IB_QP_MIN_RNR_TIMER, min_rnr_timer);
+	STORE(IB_QP_DEST_QPN, dest_qp_num);
+	STORE(IB_QP_EN_SQD_ASYNC_NOTIFY, en_sqd_async_notify);
+#undef STORE
+	if (mask & IB_QP_AV)
+		modify_store_av(qp, attr);
+	if (mask & IB_QP_SQ_PSN)
+		qp->sq_psn = attr->sq_psn & 0xffffff;
+	if (mask & IB_QP_RQ_PSN)
+		qp->resp_psn = attr->rq_psn & 0xffffff;
+}
+
+/* Both mutexes are held: drop all that was posted and start afresh */
+static void modify_reset(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->resp_mutex);
+	sodp_park_cancel_locked(qp);
+	qp->wqe.valid = false;
+	qp->recv.valid = false;
+	qp->last_wqe_sent = false;
+	qp->sq_ci = READ_ONCE(qp->page->sq_pi);
+	qp->rq_ci = READ_ONCE(qp->page->rq_pi);
+	WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
+	WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
+	sodp_qp_page_flags(qp, 0, ~0U);
+	memset(&qp->attr, 0, sizeof(qp->attr));
+	qp->peer_dev_id = 0;
+	qp->msn = 0;
+}
+
+/**
+ * sodp_qp_modify() - change state and attributes
+ * @ibqp: the QP
+ * @attr: values
+ * @mask: which of them
+ * @udata: unused
+ *
+ * A move to the error state has flushed both queues when this returns.
+ *
+ * Context: process, may sleep; waits for the slice of work in progress.
+ * Return: 0; -EINVAL illegal transition or value; -EOPNOTSUPP alternate
+ * path, rate limit.
+ */
+int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		   struct ib_udata *udata)
+{
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+	enum ib_qp_state cur, next;
+	int ret;
+
+	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
+		return -EOPNOTSUPP;
+	mutex_lock(&qp->exec_mutex);
+	mutex_lock(&qp->resp_mutex);
+	cur = mask & IB_QP_CUR_STATE ? attr->cur_qp_state : qp->state;
+	next = mask & IB_QP_STATE ? attr->qp_state : cur;
+	ret = cur == qp->state ? modify_check(qp, attr, mask, cur, next) :
+				 -EINVAL;
+	if (ret)
+		goto out_unlock;
+	if (next == IB_QPS_RESET)
+		modify_reset(qp);
+	spin_lock(&qp->state_lock);
+	modify_store(qp, attr, mask);
+	/* Pairs with the READ_ONCE() of state on the data path */
+	WRITE_ONCE(qp->state, next);
+	spin_unlock(&qp->state_lock);
+	if (mask & IB_QP_AV)
+		qp->peer_dev_id = sodp_device_by_gid(qp->dev,
+			&rdma_ah_read_grh(&qp->attr.ah_attr)->dgid);
+	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
+		qp->sqd_event = qp->attr.en_sqd_async_notify;
+	if (next == IB_QPS_ERR)
+		sodp_park_cancel_locked(qp);
+out_unlock:
+	mutex_unlock(&qp->resp_mutex);
+	if (!ret && next == IB_QPS_ERR)
+		sodp_sq_flush_locked(qp);
+	sodp_sq_unlock(qp);
+	if (!ret && next != IB_QPS_ERR)
+		sodp_sq_doorbell(qp);
+	if (ret)
+		ibdev_dbg(&qp->dev->base_dev,
+			  "QP %#x: modify %d -> %d, mask %#x: %d\n", qp->qpn,
+			  cur, next, mask, ret);
+	return ret;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The requester's half of one work request: take it from the ring, check it,
+ * turn it into a request, hand that to a transport.
+ */
+#include <linux/nospec.h>
+
+#include "ops.h"
+#include "compat_rdma.h"
+
+const struct sodp_op sodp_ops[SODP_NR_OPS] = {
+	[SODP_WR_SEND] = {
+		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_WC_SEND, 0, "SEND" },
+	[SODP_WR_SEND_WITH_IMM] = {
+		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_WC_SEND, 0, "SEND_WITH_IMM" },
+	[SODP_WR_SEND_WITH_INV] = {
+		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_WC_SEND, 0, "SEND_WITH_INV" },
+	[SODP_WR_RDMA_WRITE] = {
+		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RDMA,
+		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE, "RDMA_WRITE" },
+	[SODP_WR_RDMA_WRITE_WITH_IMM] = {
+		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RDMA | SODP_OP_RECV,
+		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE,
+		"RDMA_WRITE_WITH_IMM" },
+	[SODP_WR_RDMA_READ] = {
+		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA,
+		SODP_WC_RDMA_READ, IB_ACCESS_REMOTE_READ, "RDMA_READ" },
+	[SODP_WR_ATOMIC_CMP_AND_SWP] = {
+		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC,
+		SODP_WC_COMP_SWAP, IB_ACCESS_REMOTE_ATOMIC, "CMP_AND_SWP" },
+	[SODP_WR_ATOMIC_FETCH_AND_ADD] = {
+		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC,
+		SODP_WC_FETCH_ADD, IB_ACCESS_REMOTE_ATOMIC, "FETCH_AND_ADD" },
+	[SODP_WR_LOCAL_INV] = {
+		SODP_OP_VALID | SODP_OP_LOCAL,
+		SODP_WC_LOCAL_INV, 0, "LOCAL_INV" },
+	[SODP_WR_BIND_MW] = {
+		SODP_OP_VALID | SODP_OP_LOCAL,
+		SODP_WC_BIND_MW, 0, "BIND_MW" },
+	[SODP_WR_FLUSH] = {
+		SODP_OP_VALID | SODP_OP_RDMA,
+		SODP_WC_FLUSH, SODP_ACCESS_FLUSH_GLOBAL, "FLUSH" },
+	[SODP_WR_ATOMIC_WRITE] = {
+		SODP_OP_VALID | SODP_OP_RDMA | SODP_OP_ATOMIC,
+		SODP_WC_ATOMIC_WRITE, IB_ACCESS_REMOTE_WRITE,
+		"ATOMIC_WRITE" },
+};
+
+/* Copy SGEs behind the header and add up their lengths */
+static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
+					struct sodp_wqe *wqe, const u8 *slot,
+					const struct sodp_op *op)
+{
+	u32 i;
+
+	if (wqe->sqe.flags & SODP_SEND_INLINE) {
+		if (!(op->flags & SODP_OP_OUT) ||
+		    wqe->sqe.inline_len > qp->cap.max_inline_data)
+			return SODP_E_LOC_QP_OP;
+		wqe->length = wqe->sqe.inline_len;
+		wqe->inline_data = (u8 *)slot + sizeof(struct sodp_sqe);
+		wqe->sqe.num_sge = 0;
+		return SODP_OK;
+	}
+	if (wqe->sqe.num_sge > qp->cap.max_send_sge)
+		return SODP_E_LOC_QP_OP;
+	memcpy(wqe->sge, slot + sizeof(struct sodp_sqe),
+	       wqe->sqe.num_sge * sizeof(struct sodp_sge));
+	barrier_data(wqe->sge);
+	for (i = 0; i < wqe->sqe.num_sge; i++)
+		wqe->length += wqe->sge[i].length;
+	if (wqe->length > SODP_MAX_MSG)
+		return SODP_E_LOC_LEN;
+	return SODP_OK;
+}
+
+/* The part of a request that depends on the opcode */
+static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
+				  struct sodp_request *req)
+{
+	const struct sodp_sqe *sqe = &wqe->sqe;
+
+	switch (sqe->opcode) {
+	case SODP_WR_ATOMIC_CMP_AND_SWP:
+	case SODP_WR_ATOMIC_FETCH_AND_ADD:
+		if (wqe->length != sizeof(u64))
+			return SODP_E_LOC_LEN;
+		req->remote_addr = sqe->atomic.remote_addr;
+		req->rkey = sqe->atomic.rkey;
+		req->compare = sqe->atomic.compare_add;
+		req->operand = sqe->opcode == SODP_WR_ATOMIC_CMP_AND_SWP ?
+			       sqe->atomic.swap : sqe->atomic.compare_add;
+		break;
+	case SODP_WR_ATOMIC_WRITE:
+		wqe->length = sizeof(u64);
+		req->remote_addr = sqe->atomic_write.remote_addr;
+		req->rkey = sqe->atomic_write.rkey;
+		req->operand = sqe->atomic_write.value;
+		break;
+	case SODP_WR_FLUSH:
+		req->remote_addr = sqe->flush.remote_addr;
+		req->rkey = sqe->flush.rkey;
+		req->flush_length = sqe->flush.length;
+		req->flush_type = sqe->flush.type;
+		req->flush_level = sqe->flush.level;
+		break;
+	default:
+		req->remote_addr = sqe->rdma.remote_addr;
+		req->rkey = sqe->rdma.rkey;
+		break;
+	}
+	req->length = wqe->length;
+	return SODP_OK;
+}
+
+/**
+ * sodp_req_fetch() - take the WQE at the consumer index
+ * @qp: the requester; there is an entry to take
+ *
+ * The entry is copied once and only the copy is used, but for inline
+ * payload, of which nothing is decided on. The WQE is valid afterwards even
+ * on error, so that it can be completed with its wr_id.
+ *
+ * Context: under exec_mutex.
+ * Return: SODP_OK, or the error to complete it with.
+ */
+enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
+{
+	const u8 *slot = qp->sq + (qp->sq_ci & (qp->sq_depth - 1)) *
+			 (size_t)qp->sq_stride;
+	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_request *req = &wqe->req;
+	const struct sodp_op *op;
+	enum sodp_verdict verdict;
+	u32 mtu_shift;
+
+	memcpy(&wqe->sqe, slot, sizeof(wqe->sqe));
+	/* The copy must not be re-read from the slot after the checks */
+	barrier_data(&wqe->sqe);
+	wqe->valid = true;
+	wqe->length = 0;
+	wqe->inline_data = NULL;
+	wqe->acked = false;
+	wqe->fault_ret = 0;
+	wqe->result_done = 0;
+	qp->rnr_left = qp->attr.rnr_retry;
+	qp->retry_left = qp->attr.retry_cnt;
+	if (wqe->sqe.opcode >= SODP_NR_OPS)
+		return SODP_E_LOC_QP_OP;
+	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
+	if (!(op->flags & SODP_OP_VALID))
+		return SODP_E_LOC_QP_OP;
+	if (op->flags & SODP_OP_LOCAL)
+		return SODP_OK;
+	if (op->flags & (SODP_OP_OUT | SODP_OP_IN)) {
+		verdict = req_fetch_sges(qp, wqe, slot, op);
+		if (verdict)
+			return verdict;
+	}
+	req->opcode = wqe->sqe.opcode;
+	req->flags = wqe->sqe.flags & SODP_SEND_SOLICITED;
+	req->ex = wqe->sqe.ex;
+	req->src_qpn = qp->qpn;
+	req->done = 0;
+	verdict = req_fill(wqe, req);
+	if (verdict)
+		return verdict;
+	req->psn = qp->sq_psn;
+	mtu_shift = qp->attr.path_mtu + 7;
+	req->nr_packets = 1;
+	if (req->length > 1ULL << mtu_shift)
+		req->nr_packets = (req->length + (1ULL << mtu_shift) - 1) >>
+				  mtu_shift;
+	return SODP_OK;
+}
+
+/* What was wrong with memory that a fault could not provide */
+static enum sodp_verdict req_fault_verdict(const struct sodp_wqe *wqe)
+{
+	if (!wqe->fault_remote)
+		return SODP_E_LOC_PROT;
+	return sodp_op_of(wqe->sqe.opcode)->flags & SODP_OP_RDMA ?
+	       SODP_E_REM_ACCESS : SODP_E_REM_OP;
+}
+
+/**
+ * sodp_req_execute() - carry the current WQE on, as far as it goes
+ * @qp: the requester; qp->wqe is valid and was fetched without error
+ * @budget: bytes that may be moved
+ * @stop: filled on SODP_AGAIN
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_OK when done; SODP_AGAIN, SODP_RNR, SODP_LOST, SODP_BUDGET;
+ * an error to complete it with.
+ */
+enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
+				   struct sodp_stop *stop)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+	enum sodp_verdict failed = SODP_OK;
+
+	if (unlikely(wqe->sqe.opcode == SODP_WR_LOCAL_INV))
+		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
+	if (unlikely(wqe->sqe.opcode == SODP_WR_BIND_MW))
+		return sodp_mw_bind(qp, &wqe->sqe);
+	if (unlikely(wqe->fault_ret)) {
+		failed = req_fault_verdict(wqe);
+		if (failed == SODP_E_LOC_PROT)
+			return failed;
+	}
+	if (unlikely(!qp->peer_dev_id))
+		return SODP_LOST;
+	return sodp_local_execute(qp, failed, budget, stop);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Shared rings: memory of the kernel that an application maps. It outlives
+ * the object it was made for as long as somebody has it mapped; the kernel
+ * stops using it when the object goes.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "sodp.h"
+
+/**
+ * sodp_ring_alloc() - make a ring that @ucontext may map
+ * @ucontext: owner of the mmap offset
+ * @size: bytes, rounded up to whole pages
+ *
+ * Context: process, may sleep.
+ * Return: the ring, zeroed, or ERR_PTR(-ENOMEM or what the insertion gave).
+ */
+struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size)
+{
+	struct sodp_ring *ring;
+	int ret;
+
+	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	if (!ring)
+		return ERR_PTR(-ENOMEM);
+	ring->size = PAGE_ALIGN(size);
+	ring->mem = vmalloc_user(ring->size);
+	if (!ring->mem) {
+		ret = -ENOMEM;
+		goto err_free_ring;
+	}
+	ret = rdma_user_mmap_entry_insert(ucontext, &ring->mmap_entry,
+					  ring->size);
+	if (ret)
+		goto err_free_mem;
+	return ring;
+
+err_free_mem:
+	vfree(ring->mem);
+err_free_ring:
+	kfree(ring);
+	return ERR_PTR(ret);
+}
+
+/**
+ * sodp_ring_free() - the kernel is done with the ring
+ * @ring: from sodp_ring_alloc(), or NULL
+ *
+ * Context: process, may sleep. The last reference frees by sodp_mmap_free().
+ */
+void sodp_ring_free(struct sodp_ring *ring)
+{
+	if (ring)
+		rdma_user_mmap_entry_remove(&ring->mmap_entry);
+}
+
+u64 sodp_ring_offset(struct sodp_ring *ring)
+{
+	return rdma_user_mmap_get_offset(&ring->mmap_entry);
+}
+
+void sodp_mmap_free(struct rdma_user_mmap_entry *entry)
+{
+	struct sodp_ring *ring =
+		container_of(entry, struct sodp_ring, mmap_entry);
+
+	vfree(ring->mem);
+	kfree(ring);
+}
+
+/**
+ * sodp_mmap() - map a ring, whole, shared and not executable
+ * @ucontext: context whose offset it is
+ * @vma: where to
+ *
+ * The pages stay with the mapping: no reference on the ring is kept, and
+ * deleting the device does not wait for an munmap().
+ *
+ * Context: process, mmap_lock held for writing.
+ * Return: 0, -EINVAL for an offset or a kind of mapping that is not a ring's.
+ */
+int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma)
+{
+	struct rdma_user_mmap_entry *entry;
+	struct sodp_ring *ring;
+	int ret;
+
+	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_flags & VM_EXEC))
+		return -EINVAL;
+	entry = rdma_user_mmap_entry_get(ucontext, vma);
+	if (!entry)
+		return -EINVAL;
+	ring = container_of(entry, struct sodp_ring, mmap_entry);
+	if (vma->vm_end - vma->vm_start != ring->size)
+		ret = -EINVAL;
+	else
+		ret = remap_vmalloc_range(vma, ring->mem, 0);
+	rdma_user_mmap_entry_put(entry);
+	return ret;
+}

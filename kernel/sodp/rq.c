@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The receive side's queue: taking entries that the application posted,
+ * completing them, flushing them. Everything here is under resp_mutex.
+ */
+#include "sodp.h"
+
+/**
+ * sodp_rqe_copy() - copy an entry out of a ring and check the copy
+ * @recv: the copy
+ * @slot: the entry, in memory that the application may be changing
+ * @max_sge: most SGEs the ring was made for
+ *
+ * Context: any.
+ * Return: 0, -EINVAL when there are more SGEs than that.
+ */
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge)
+{
+	struct sodp_rqe rqe;
+	u32 i;
+
+	memcpy(&rqe, slot, sizeof(rqe));
+	/* The copy must not be re-read from the slot after the check */
+	barrier_data(&rqe);
+	recv->wr_id = rqe.wr_id;
+	recv->fail_status = 0;
+	recv->num_sge = 0;
+	recv->length = 0;
+	if (rqe.num_sge > max_sge)
+		return -EINVAL;
+	recv->num_sge = rqe.num_sge;
+	memcpy(recv->sge, slot + sizeof(rqe),
+	       rqe.num_sge * sizeof(struct sodp_sge));
+	barrier_data(recv->sge);
+	for (i = 0; i < recv->num_sge; i++)
+		recv->length += recv->sge[i].length;
+	return 0;
+}
+
+/* Copy the next entry of the QP's own RQ */
+static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
+{
+	/* Pairs with the release store of rq_pi by the provider */
+	u32 pi = smp_load_acquire(&qp->page->rq_pi);
+	const u8 *slot;
+
+	if (pi == qp->rq_ci)
+		return SODP_RNR;
+	slot = qp->rq + (qp->rq_ci & (qp->rq_depth - 1)) *
+	       (size_t)qp->rq_stride;
+	if (pi - qp->rq_ci > qp->rq_depth ||
+	    sodp_rqe_copy(&qp->recv, slot, qp->cap.max_recv_sge)) {
+		ibdev_dbg(&qp->dev->base_dev, "QP %#x: RQ ring is garbage\n",
+			  qp->qpn);
+		return SODP_E_REM_OP;
+	}
+	qp->rq_ci++;
+	/* The slot may be reused. Pairs with the provider's acquire load. */
+	smp_store_release(&qp->page->rq_ci, qp->rq_ci);
+	return SODP_OK;
+}
+
+/**
+ * sodp_rq_fetch() - have a receive in hand
+ * @qp: the responder
+ *
+ * Context: under resp_mutex.
+ * Return: SODP_OK with qp->recv valid; SODP_RNR none posted; SODP_E_REM_OP
+ * nonsense in the ring.
+ */
+enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp)
+{
+	enum sodp_verdict verdict;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	if (qp->recv.valid)
+		return SODP_OK;
+	verdict = qp->srq ? sodp_srq_fetch(qp->srq, &qp->recv) :
+			    rq_fetch_own(qp);
+	qp->recv.valid = verdict == SODP_OK;
+	return verdict;
+}
+
+/**
+ * sodp_rq_complete() - complete the receive in hand
+ * @qp: the responder
+ * @cqe: all but wr_id, qpn and srqn
+ * @solicited: the request asked for an event, or the status is an error
+ *
+ * Context: under resp_mutex.
+ */
+void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
+{
+	lockdep_assert_held(&qp->resp_mutex);
+	cqe->wr_id = qp->recv.wr_id;
+	cqe->qpn = qp->qpn;
+	qp->recv.valid = false;
+	if (cqe->status)
+		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
+	if (sodp_cq_post(qp->recv_cq, cqe, solicited) &&
+	    sodp_qp_set_error(qp)) {
+		sodp_qp_event(qp, IB_EVENT_QP_FATAL);
+		sodp_sq_kick(qp);
+	}
+}
+
+static void rq_flush_one(struct sodp_qp *qp)
+{
+	struct sodp_cqe cqe = {
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = SODP_WC_RECV,
+	};
+
+	sodp_rq_complete(qp, &cqe, true);
+}
+
+/**
+ * sodp_rq_flush_locked() - complete every receive with a flush error
+ * @qp: a QP in the error state
+ *
+ * Receives posted later are flushed when the provider rings the RQ bell,
+ * which the flag in the ring asks it to do.
+ *
+ * Context: under resp_mutex.
+ */
+void sodp_rq_flush_locked(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->resp_mutex);
+	if (qp->dead)
+		return;
+	if (qp->recv.valid)
+		rq_flush_one(qp);
+	if (qp->srq) {
+		if (!qp->last_wqe_sent) {
+			qp->last_wqe_sent = true;
+			sodp_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+		}
+		return;
+	}
+	sodp_qp_page_flags(qp, SODP_QPF_RQ_BELL, 0);
+	/*
+	 * Flag first, then look at rq_pi. Pairs with the full barrier between
+	 * the store to rq_pi and the load of flags in the provider.
+	 */
+	smp_mb();
+	while (rq_fetch_own(qp) == SODP_OK)
+		rq_flush_one(qp);
+}
+
+/**
+ * sodp_rq_doorbell() - flush receives posted to a QP in the error state
+ * @qp: the QP
+ *
+ * Context: process, may sleep.
+ */
+void sodp_rq_doorbell(struct sodp_qp *qp)
+{
+	mutex_lock(&qp->resp_mutex);
+	if (READ_ONCE(qp->state) == IB_QPS_ERR)
+		sodp_rq_flush_locked(qp);
+	mutex_unlock(&qp->resp_mutex);
+}

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * sodp.h - the objects of the software HCA and who may touch them when
+ *
+ * An object that lookups can reach at any time (QP, key) is its own
+ * allocation, counted and freed by RCU; the struct that ib_core owns beside
+ * it only points there.
+ */
+#ifndef SODP_H
+#define SODP_H
+
+#include <linux/hrtimer.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/ib_umem.h>
+#include <rdma/ib_user_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+#include <rdma/odp_umem.h>
+#include <rdma/sodp-abi.h>
+
+/**
+ * DOC: Locking
+ *
+ * ::
+ *
+ *	qp->exec_mutex		requester: SQ, current WQE, park state
+ *	  peer->resp_mutex	responder: RQ, current receive, expected PSN
+ *	    qp->state_lock	state, attributes that both sides read
+ *	    srq->srq_lock	SRQ consumer
+ *	    cq->cq_lock		CQ producer, arming
+ *	    key->mw_mutex	binding of a window
+ *	    sodp_devs_mutex	list of devices, while a GID is looked up
+ *
+ * A QP executes on itself and its peer: exec_mutex of the one, then
+ * resp_mutex of the other (they may be one QP). Nothing takes an exec_mutex
+ * while it holds a resp_mutex, so an error that the responder finds marks
+ * its own QP by state_lock and leaves the flushing to sq_work.
+ *
+ * No fault is waited for under any of these locks: a miss that cannot be
+ * served at once parks the QP and is carried to a worker that holds nothing.
+ *
+ * Lookups (QP by number, key by index) run under RCU and take a reference.
+ * What a reference keeps is memory only: whoever uses a QP checks qp->dead
+ * under the mutex of the side it uses, and destroy_qp sets it under both.
+ * A key is different: dereg waits for every reference to go, and these are
+ * held for one slice of work at most.
+ */
+
+#define SODP_VERSION		"0.1.0"
+
+#define SODP_MAX_SGE		32
+#define SODP_MAX_INLINE		1024
+#define SODP_MAX_QP_WR		(1 << 15)
+#define SODP_MAX_CQE		(1 << 20)
+#define SODP_MAX_SRQ_WR		(1 << 16)
+#define SODP_MAX_MSG		(1U << 31)
+#define SODP_MAX_RD_ATOMIC	128
+#define SODP_MAX_KEYS		(1 << 24)
+#define SODP_MAX_QPN		0xffffff
+#define SODP_MIN_QPN		0x10
+#define SODP_GID_TABLE_LEN	128
+
+/* Work that a doorbell may do in the caller's context */
+#define SODP_INLINE_BYTES	(2U << 20)
+#define SODP_INLINE_WQES	128
+/* Work of one turn of a worker, before others get theirs */
+#define SODP_WORKER_BYTES	(16U << 20)
+#define SODP_WORKER_WQES	1024
+
+#define SODP_LKEY_ACCESS	IB_ACCESS_LOCAL_WRITE
+
+struct sodp_dev;
+struct sodp_qp;
+
+/* A shared ring: kernel pages that the application maps */
+struct sodp_ring {
+	struct rdma_user_mmap_entry mmap_entry;
+	void *mem;
+	size_t size;
+};
+
+struct sodp_ucontext {
+	struct ib_ucontext base_ucontext;
+};
+
+struct sodp_pd {
+	struct ib_pd base_pd;
+};
+
+struct sodp_cq {
+	struct ib_cq base_cq;
+	/*
+	 * Guards what follows. Taken by every completion, by resize and by
+	 * modify; innermost, never held across a copy or an allocation.
+	 */
+	spinlock_t cq_lock;
+	struct sodp_ring *ring;
+	struct sodp_cq_page *page;
+	struct sodp_cqe *cqes;
+	u32 depth;
+	u32 pi;
+	u32 arm_seen;		/* arm value that an event was raised for */
+	bool overflowed;
+	bool timestamps;
+	/* moderation: an armed event waits for this many or this long */
+	u16 mod_count;
+	u16 mod_period_us;
+	u32 mod_pending;
+	struct hrtimer mod_timer;
+};
+
+struct sodp_srq {
+	struct ib_srq base_srq;
+	/* Guards consumption, limit and the error flag; under a resp_mutex */
+	spinlock_t srq_lock;
+	struct sodp_ring *ring;
+	struct sodp_srq_page *page;
+	u8 *rqes;
+	u32 depth;
+	u32 stride;
+	u32 max_sge;
+	u32 max_wr;
+	u32 ci;
+	u32 limit;
+	bool error;
+};
+
+enum sodp_key_kind {
+	SODP_KEY_MR,
+	SODP_KEY_MW1,
+	SODP_KEY_MW2,
+};
+
+enum sodp_key_state {
+	SODP_KEY_FREE,		/* unbound window, invalidated key */
+	SODP_KEY_VALID,
+};
+
+/*
+ * What an lkey or rkey names. Fields below "grant" are written while no one
+ * can hold a reference that was taken in state VALID (registration, rereg),
+ * or under mw_mutex (windows), whose users copy them under it.
+ */
+struct sodp_key {
+	refcount_t ref;
+	u32 key;
+	enum sodp_key_kind kind;
+	enum sodp_key_state state;
+	struct sodp_dev *dev;
+	struct completion idle;		/* ref reached 0 */
+	struct rcu_head rcu;
+	/* grant */
+	struct ib_pd *pd;
+	struct sodp_region *region;
+	u64 iova;
+	u64 length;
+	u64 va;			/* address in the region of iova */
+	u32 access;
+	bool implicit;
+	/* windows */
+	struct mutex mw_mutex;
+	struct sodp_key *mr;	/* holds a reference and mr->mw_count */
+	u32 qpn;		/* type 2B: the QP that bound it */
+	/* regions: windows bound to it */
+	atomic_t mw_count;
+};
+
+struct sodp_mr {
+	struct ib_mr base_mr;
+	struct sodp_key *key;
+	struct ib_umem *umem;	/* pinned MRs */
+	u64 start;
+	bool odp;
+};
+
+struct sodp_mw {
+	struct ib_mw base_mw;
+	struct sodp_key *key;
+};
+
+/* Verdict of a step of the requester or the responder */
+enum sodp_verdict {
+	SODP_OK,
+	SODP_AGAIN,		/* a miss: fault, then go on from there */
+	SODP_RNR,		/* no receive posted */
+	SODP_LOST,		/* the peer gave no answer */
+	SODP_BUDGET,		/* slice used up, more to do */
+	/* errors found at the requester */
+	SODP_E_LOC_LEN,
+	SODP_E_LOC_QP_OP,
+	SODP_E_LOC_PROT,
+	SODP_E_MW_BIND,
+	/* errors that the responder answers with a NAK */
+	SODP_E_REM_INV_REQ,
+	SODP_E_REM_ACCESS,
+	SODP_E_REM_OP,
+	/* patience of the requester used up */
+	SODP_E_RNR_RETRY,
+	SODP_E_RETRY,
+	SODP_VERDICTS,
+};
+
+/* One resolved piece of user memory; holds a reference on its key */
+struct sodp_seg {
+	struct sodp_key *key;
+	struct sodp_region *region;
+	u64 va;
+	u32 length;
+};
+
+/*
+ * A place to copy from or to: segments of user memory, or one kernel buffer
+ * (inline data, a packet, the result of an atomic).
+ */
+struct sodp_cursor {
+	struct sodp_seg *segs;
+	u32 nr_segs;
+	u8 *buf;		/* used when segs is NULL */
+};
+
+/* Receive WQE in the hands of the responder */
+struct sodp_recv {
+	bool valid;
+	u8 fail_status;		/* enum ib_wc_status, should it fail */
+	u64 wr_id;
+	u32 num_sge;
+	u64 length;
+	struct sodp_sge sge[SODP_MAX_SGE];
+};
+
+/*
+ * A request as the responder sees it, however it came: built from a WQE by
+ * the requester of a QP on this host, or from packet headers.
+ */
+struct sodp_request {
+	u8 opcode;		/* enum sodp_wr_opcode */
+	u8 flags;		/* SODP_SEND_SOLICITED */
+	u32 ex;
+	u32 rkey;
+	u64 remote_addr;
+	u64 length;
+	u64 operand;
+	u64 compare;
+	u32 psn;
+	u32 nr_packets;
+	u32 src_qpn;
+	u64 flush_length;
+	u8 flush_type;		/* SODP_FLUSH_GLOBAL */
+	u8 flush_level;		/* SODP_FLUSH_RANGE or SODP_FLUSH_MR */
+	/* progress and results */
+	u64 done;
+	u64 result;
+};
+
+/* Where the copying of a slice stopped, for the fault that follows */
+struct sodp_stop {
+	struct sodp_miss miss;
+	bool remote;
+};
+
+enum sodp_park {
+	SODP_PARK_NONE,
+	SODP_PARK_FAULT,
+	SODP_PARK_RNR,
+	SODP_PARK_TIMEOUT,
+};
+
+enum sodp_bell {
+	SODP_BELL_SQ,		/* look at sq_pi again */
+	SODP_BELL_TIMER,	/* park_timer expired */
+};
+
+/* IBA A19: placement type and selectivity level of a FLUSH */
+#define SODP_FLUSH_GLOBAL	1
+#define SODP_FLUSH_RANGE	0
+#define SODP_FLUSH_MR		1
+
+/* The requester's current WQE: a private copy and how far it got */
+struct sodp_wqe {
+	bool valid;
+	struct sodp_sqe sqe;
+	struct sodp_sge sge[SODP_MAX_SGE];
+	void *inline_data;	/* in the ring: contents only, no decisions */
+	u64 length;
+	struct sodp_request req;
+	bool acked;		/* the responder is done with it */
+	u64 result_done;	/* bytes of an atomic's result stored */
+	int fault_ret;		/* error of the fault it was parked for */
+	bool fault_remote;	/* whose memory that was for */
+};
+
+struct sodp_qp {
+	refcount_t ref;
+	u32 qpn;
+	struct sodp_dev *dev;
+	struct ib_qp *ibqp;
+	struct ib_ucontext *ucontext;
+	enum ib_qp_type type;
+	enum ib_sig_type sig_type;
+	struct sodp_cq *send_cq;
+	struct sodp_cq *recv_cq;
+	struct sodp_srq *srq;
+	struct ib_pd *pd;
+	struct sodp_ring *ring;
+	struct sodp_qp_page *page;
+	struct ib_qp_cap cap;
+
+	/*
+	 * Guards state and attr. Readers on the data path read state with
+	 * READ_ONCE; they act on it under exec_mutex or resp_mutex, and every
+	 * change of state is followed by work that takes these.
+	 */
+	spinlock_t state_lock;
+	enum ib_qp_state state;
+	struct ib_qp_attr attr;
+	u32 page_flags;		/* what page->flags should be */
+	u64 peer_dev_id;	/* device of this host that owns dgid, or 0 */
+	bool dead;		/* written under both mutexes */
+
+	/*
+	 * The requester: held for one slice of work by whoever executes the
+	 * SQ: doorbell (trylock), sq_work, modify and destroy.
+	 */
+	struct mutex exec_mutex;
+	u8 *sq;
+	u32 sq_depth;
+	u32 sq_stride;
+	u32 sq_ci;
+	u32 sq_psn;
+	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
+	struct sodp_wqe wqe;
+	enum sodp_park park;
+	u32 park_gen;
+	u8 rnr_left;
+	u8 retry_left;
+	u64 rnr_ns;		/* wait that the last RNR NAK asked for */
+	struct sodp_miss fault_miss;
+	struct hrtimer park_timer;
+	struct work_struct sq_work;
+	struct work_struct fault_work;
+	bool sqd_event;
+
+	/*
+	 * The responder: held while a request is carried out on this QP, and
+	 * by flush, modify and destroy. Nests inside a peer's exec_mutex.
+	 */
+	struct mutex resp_mutex;
+	u8 *rq;
+	u32 rq_depth;
+	u32 rq_stride;
+	u32 rq_ci;
+	u32 resp_psn;		/* next PSN expected */
+	u32 msn;
+	struct sodp_recv recv;
+	bool last_wqe_sent;
+
+	struct rcu_head rcu;
+};
+
+/* What ib_core allocates for a QP */
+struct sodp_ibqp {
+	struct ib_qp base_qp;
+	struct sodp_qp *qp;
+};
+
+/* Port counters: one list gives the enum, the names and the values */
+#define SODP_COUNTERS(X)		\
+	X(tx_requests)			\
+	X(tx_bytes)			\
+	X(rx_requests)			\
+	X(rx_bytes)			\
+	X(inline_wqes)			\
+	X(worker_wqes)			\
+	X(doorbells)			\
+	X(fault_parks)			\
+	X(rnr_naks)			\
+	X(timeouts)			\
+	X(access_naks)			\
+	X(invalid_request_naks)		\
+	X(operation_naks)		\
+	X(completion_errors)		\
+	X(cq_overflows)
+
+enum sodp_counter {
+#define X(name) SODP_CNT_##name,
+	SODP_COUNTERS(X)
+#undef X
+	SODP_NR_COUNTERS,
+};
+
+struct sodp_dev {
+	struct ib_device base_dev;
+	struct list_head list;	/* sodp_devs_mutex */
+	u64 id;			/* never reused */
+	struct net_device *ndev;
+	struct sodp_domain *domain;
+	struct xarray keys;	/* struct sodp_key by key >> 8 */
+	struct sodp_counters __percpu *counters;
+};
+
+struct sodp_counters {
+	u64 value[SODP_NR_COUNTERS];
+};
+
+extern struct workqueue_struct *sodp_wq;
+extern struct workqueue_struct *sodp_fault_wq;
+extern struct xarray sodp_qps;
+
+static inline void sodp_count(struct sodp_dev *dev, enum sodp_counter c,
+			      u64 n)
+{
+	this_cpu_add(dev->counters->value[c], n);
+}
+
+static inline struct sodp_dev *to_sodp_dev(struct ib_device *ibdev)
+{
+	return container_of(ibdev, struct sodp_dev, base_dev);
+}
+
+static inline struct sodp_cq *to_sodp_cq(struct ib_cq *ibcq)
+{
+	return ibcq ? container_of(ibcq, struct sodp_cq, base_cq) : NULL;
+}
+
+static inline struct sodp_srq *to_sodp_srq(struct ib_srq *ibsrq)
+{
+	return ibsrq ? container_of(ibsrq, struct sodp_srq, base_srq) : NULL;
+}
+
+static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct sodp_ibqp, base_qp)->qp;
+}
+
+static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct sodp_ibqp, base_qp);
+}
+
+static inline struct sodp_mr *to_sodp_mr(struct ib_mr *ibmr)
+{
+	return container_of(ibmr, struct sodp_mr, base_mr);
+}
+
+static inline struct sodp_mw *to_sodp_mw(struct ib_mw *ibmw)
+{
+	return container_of(ibmw, struct sodp_mw, base_mw);
+}
+
+/* device.c */
+void sodp_device_init(struct sodp_dev *dev);
+
+/* main.c */
+void sodp_device_remove(struct sodp_dev *dev);
+u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid);
+
+/* ring.c */
+struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
+void sodp_ring_free(struct sodp_ring *ring);
+u64 sodp_ring_offset(struct sodp_ring *ring);
+int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
+void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
+
+/* doorbell.c */
+extern const struct uapi_definition sodp_uapi_defs[];
+
+/* cq.c */
+int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
+		   struct ib_udata *udata);
+int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata);
+int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
+		   struct ib_udata *udata);
+int sodp_cq_modify(struct ib_cq *ibcq, u16 count, u16 period);
+int sodp_cq_post(struct sodp_cq *cq, struct sodp_cqe *cqe, bool solicited);
+
+/* srq.c */
+int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
+		    struct ib_udata *udata);
+int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
+		    enum ib_srq_attr_mask mask, struct ib_udata *udata);
+int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
+int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata);
+enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv);
+
+/* key.c */
+struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind);
+void sodp_key_retire(struct sodp_key *key);
+struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key);
+void sodp_key_put(struct sodp_key *key);
+void sodp_key_quiesce(struct sodp_key *key);
+enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
+				 u64 len, u32 access, struct sodp_seg *seg);
+enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
+				  u64 len, u32 access, struct sodp_seg *seg);
+void sodp_seg_put(struct sodp_seg *seg);
+
+/* mr.c */
+struct ib_mr *sodp_mr_reg_user(struct ib_pd *pd, u64 start, u64 length,
+			       u64 iova, int access, struct ib_udata *udata);
+struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
+				 u64 length, u64 iova, int access,
+				 struct ib_pd *pd, struct ib_udata *udata);
+int sodp_mr_dereg(struct ib_mr *ibmr, struct ib_udata *udata);
+int sodp_mr_advise(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
+		   u32 flags, struct ib_sge *sg_list, u32 num_sge,
+		   struct uverbs_attr_bundle *attrs);
+
+/* mw.c */
+int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata);
+int sodp_mw_dealloc(struct ib_mw *ibmw);
+enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe);
+enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 key,
+				      bool remote);
+
+/* qp.c, qp_modify.c */
+int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
+		   struct ib_udata *udata);
+int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata);
+int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		   struct ib_udata *udata);
+int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		  struct ib_qp_init_attr *init);
+struct sodp_qp *sodp_qp_get(u32 qpn);
+void sodp_qp_put(struct sodp_qp *qp);
+void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
+bool sodp_qp_set_error(struct sodp_qp *qp);
+
+/* sq.c */
+void sodp_sq_doorbell(struct sodp_qp *qp);
+void sodp_sq_kick(struct sodp_qp *qp);
+void sodp_sq_work(struct work_struct *work);
+void sodp_sq_run_worker(struct sodp_qp *qp);
+void sodp_sq_flush_locked(struct sodp_qp *qp);
+void sodp_sq_unlock(struct sodp_qp *qp);
+void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
+
+/* park.c */
+void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
+void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
+void sodp_park_cancel_locked(struct sodp_qp *qp);
+void sodp_park_init(struct sodp_qp *qp);
+
+/* req.c */
+enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
+				   struct sodp_stop *stop);
+enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp);
+
+/* resp.c */
+enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
+				    struct sodp_request *req,
+				    struct sodp_cursor *payload, u64 *budget,
+				    struct sodp_stop *stop);
+void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
+u64 sodp_rnr_ns(struct sodp_qp *qp);
+
+/* rq.c */
+void sodp_rq_doorbell(struct sodp_qp *qp);
+void sodp_rq_flush_locked(struct sodp_qp *qp);
+enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp);
+void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
+		      bool solicited);
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge);
+
+/* move.c */
+enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
+			    u64 len, u64 *done, u64 *budget,
+			    struct sodp_stop *stop, bool dst_remote);
+
+/* local.c */
+enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
+				     enum sodp_verdict failed, u64 *budget,
+				     struct sodp_stop *stop);
+
+/* stats.c */
+struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port);
+int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
+			u32 port, int index);
+int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
+int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
+int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp);
+int sodp_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
+
+/* The context a command came from; @udata is not NULL */
+static inline struct ib_ucontext *sodp_udata_context(struct ib_udata *udata)
+{
+	return &rdma_udata_to_drv_context(udata, struct sodp_ucontext,
+					  base_ucontext)->base_ucontext;
+}
+
+static inline u32 sodp_psn_add(u32 psn, u32 n)
+{
+	return (psn + n) & 0xffffff;
+}
+
+#endif /* SODP_H */

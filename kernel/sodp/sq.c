@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The send queue's executor. Whoever holds exec_mutex runs WQEs in order,
+ * for a bounded slice: the poster in its doorbell, or a worker.
+ *
+ * No bell is missed: a ringer sets SODP_BELL_SQ before it tries the mutex,
+ * and every holder looks at the bit after it let go (sodp_sq_unlock()).
+ */
+#include "ops.h"
+
+enum sq_result {
+	SQ_IDLE,	/* nothing to do until a bell */
+	SQ_PARKED,	/* something else will run it */
+	SQ_MORE,	/* slice used up */
+};
+
+static const u8 sq_wc_status[SODP_VERDICTS] = {
+	[SODP_E_LOC_LEN] = IB_WC_LOC_LEN_ERR,
+	[SODP_E_LOC_QP_OP] = IB_WC_LOC_QP_OP_ERR,
+	[SODP_E_LOC_PROT] = IB_WC_LOC_PROT_ERR,
+	[SODP_E_MW_BIND] = IB_WC_MW_BIND_ERR,
+	[SODP_E_REM_INV_REQ] = IB_WC_REM_INV_REQ_ERR,
+	[SODP_E_REM_ACCESS] = IB_WC_REM_ACCESS_ERR,
+	[SODP_E_REM_OP] = IB_WC_REM_OP_ERR,
+	[SODP_E_RNR_RETRY] = IB_WC_RNR_RETRY_EXC_ERR,
+	[SODP_E_RETRY] = IB_WC_RETRY_EXC_ERR,
+};
+
+/**
+ * sodp_qp_page_flags() - change the flags that the application sees
+ * @qp: the QP
+ * @set: bits to set
+ * @clear: bits to clear
+ *
+ * The word in the page is a copy of one the application cannot write.
+ *
+ * Context: process.
+ */
+void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
+{
+	spin_lock(&qp->state_lock);
+	qp->page_flags = (qp->page_flags | set) & ~clear;
+	WRITE_ONCE(qp->page->flags, qp->page_flags);
+	spin_unlock(&qp->state_lock);
+}
+
+/* Release the current WQE's slot and post its completion if it is due one */
+static int sq_complete(struct sodp_qp *qp, u8 status)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_cqe cqe;
+
+	wqe->valid = false;
+	qp->sq_ci++;
+	/* The slot may be reused. Pairs with the provider's acquire load. */
+	smp_store_release(&qp->page->sq_ci, qp->sq_ci);
+	if (likely(!status) && qp->sig_type != IB_SIGNAL_ALL_WR &&
+	    !(wqe->sqe.flags & SODP_SEND_SIGNALED))
+		return 0;
+	memset(&cqe, 0, sizeof(cqe));
+	cqe.wr_id = wqe->sqe.wr_id;
+	cqe.status = status;
+	cqe.opcode = sodp_op_of(wqe->sqe.opcode)->wc_opcode;
+	cqe.byte_len = wqe->length;
+	cqe.qpn = qp->qpn;
+	if (unlikely(status))
+		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
+	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
+}
+
+/**
+ * sodp_sq_flush_locked() - complete all that was posted with flush errors
+ * @qp: a QP in the error state
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_sq_flush_locked(struct sodp_qp *qp)
+{
+	u32 pi;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	if (qp->dead)
+		return;
+	sodp_park_cancel_locked(qp);
+	if (qp->wqe.valid)
+		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
+	/* Pairs with the release store of sq_pi by the provider */
+	pi = smp_load_acquire(&qp->page->sq_pi);
+	if (pi - qp->sq_ci > qp->sq_depth)
+		pi = qp->sq_ci;
+	while (qp->sq_ci != pi) {
+		sodp_req_fetch(qp);
+		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
+	}
+	mutex_lock(&qp->resp_mutex);
+	sodp_rq_flush_locked(qp);
+	mutex_unlock(&qp->resp_mutex);
+}
+
+/* Complete the current WQE with an error; the rest is flushed */
+static void sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
+{
+	sodp_qp_set_error(qp);
+	sq_complete(qp, sq_wc_status[verdict]);
+}
+
+/* A completion that found no room, or indices that make no sense */
+static void sq_fatal(struct sodp_qp *qp)
+{
+	if (sodp_qp_set_error(qp)) {
+		ibdev_dbg(&qp->dev->base_dev, "QP %#x: fatal error\n",
+			  qp->qpn);
+		sodp_qp_event(qp, IB_EVENT_QP_FATAL);
+	}
+}
+
+/* No receive at the peer: IBA 9.7.5.2.8; rnr_retry 7 tries for ever */
+static enum sodp_verdict sq_wait_rnr(struct sodp_qp *qp)
+{
+	if (qp->attr.rnr_retry != 7 && !qp->rnr_left--)
+		return SODP_E_RNR_RETRY;
+	sodp_park_timer(qp, SODP_PARK_RNR, qp->rnr_ns);
+	return SODP_OK;
+}
+
+/* No answer: 4.096 us * 2^timeout each time, IBA 11.6.2; 0 waits for ever */
+static void sq_wait_answer(struct sodp_qp *qp)
+{
+	sodp_count(qp->dev, SODP_CNT_timeouts, 1);
+	sodp_park_timer(qp, SODP_PARK_TIMEOUT, qp->attr.timeout ?
+			4096ULL << qp->attr.timeout : 0);
+}
+
+/* Is the wait over? @verdict tells what became of it */
+static bool sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
+{
+	enum sodp_park park = qp->park;
+
+	*verdict = SODP_OK;
+	if (likely(park == SODP_PARK_NONE))
+		return true;
+	if (park == SODP_PARK_FAULT ||
+	    !test_bit(SODP_BELL_TIMER, &qp->bell))
+		return false;
+	sodp_park_cancel_locked(qp);
+	if (park == SODP_PARK_TIMEOUT && !qp->retry_left--)
+		*verdict = SODP_E_RETRY;
+	return true;
+}
+
+/*
+ * A page was missing. Try for it here, without waiting; the second time in
+ * a row, or when it would wait, park.
+ */
+static bool sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
+			    u32 *tries)
+{
+	int ret = -EAGAIN;
+
+	if ((*tries)++ < 4)
+		ret = sodp_region_fault(stop->miss.region, stop->miss.va,
+					stop->miss.len, stop->miss.flags |
+					SODP_FAULT_NOWAIT);
+	if (ret == -EAGAIN) {
+		sodp_park_fault(qp, stop);
+		return false;
+	}
+	sodp_region_put(stop->miss.region);
+	if (ret) {
+		qp->wqe.fault_ret = ret;
+		qp->wqe.fault_remote = stop->remote;
+	}
+	return true;
+}
+
+/* Run the current WQE until it is done, parks, or the slice ends */
+static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
+{
+	struct sodp_stop stop;
+	enum sodp_verdict verdict;
+	u64 before;
+	u32 tries = 0;
+
+	for (;;) {
+		before = qp->wqe.req.done;
+		verdict = sodp_req_execute(qp, bytes, &stop);
+		if (likely(verdict == SODP_OK)) {
+			sodp_count(qp->dev, SODP_CNT_tx_requests, 1);
+			sodp_count(qp->dev, SODP_CNT_tx_bytes,
+				   qp->wqe.length);
+			if (qp->wqe.acked)
+				qp->sq_psn = sodp_psn_add(qp->sq_psn,
+						qp->wqe.req.nr_packets);
+			if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
+				sq_fatal(qp);
+			return SQ_IDLE;
+		}
+		if (verdict == SODP_AGAIN) {
+			if (qp->wqe.req.done != before)
+				tries = 0;
+			if (!sq_fault_inline(qp, &stop, &tries))
+				return SQ_PARKED;
+			continue;
+		}
+		if (verdict == SODP_BUDGET)
+			return SQ_MORE;
+		if (verdict == SODP_LOST) {
+			sq_wait_answer(qp);
+			return SQ_PARKED;
+		}
+		if (verdict == SODP_RNR) {
+			verdict = sq_wait_rnr(qp);
+			if (!verdict)
+				return SQ_PARKED;
+		}
+		sq_fail(qp, verdict);
+		return SQ_IDLE;
+	}
+}
+
+/*
+ * Is there an entry to take? If not, tell the provider that bells are needed
+ * again, and look once more: that pairs with its full barrier between the
+ * store to sq_pi and the load of flags.
+ */
+static bool sq_has_entry(struct sodp_qp *qp)
+{
+	/* Pairs with the release store of sq_pi by the provider */
+	u32 pi = smp_load_acquire(&qp->page->sq_pi);
+
+	if (pi == qp->sq_ci && (qp->page_flags & SODP_QPF_SQ_BUSY)) {
+		sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
+		smp_mb();
+		pi = smp_load_acquire(&qp->page->sq_pi);
+	}
+	if (pi == qp->sq_ci)
+		return false;
+	if (unlikely(pi - qp->sq_ci > qp->sq_depth)) {
+		ibdev_dbg(&qp->dev->base_dev, "QP %#x: SQ index %u, at %u\n",
+			  qp->qpn, pi, qp->sq_ci);
+		sq_fatal(qp);
+		return false;
+	}
+	return true;
+}
+
+/* May the next WQE be begun? Handles every state but the normal one. */
+static bool sq_may_begin(struct sodp_qp *qp)
+{
+	if (likely(qp->state == IB_QPS_RTS))
+		return true;
+	if (qp->state == IB_QPS_SQD && qp->sqd_event) {
+		qp->sqd_event = false;
+		sodp_qp_event(qp, IB_EVENT_SQ_DRAINED);
+	}
+	return false;
+}
+
+static enum sq_result sq_run_locked(struct sodp_qp *qp, u64 bytes, u32 wqes,
+				    enum sodp_counter counter)
+{
+	enum sodp_verdict verdict;
+	enum sq_result result;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	clear_bit(SODP_BELL_SQ, &qp->bell);
+	/* Pairs with smp_mb__after_atomic() in sodp_sq_doorbell() */
+	smp_mb__after_atomic();
+	for (;;) {
+		if (unlikely(qp->dead))
+			return SQ_IDLE;
+		if (unlikely(READ_ONCE(qp->state) == IB_QPS_ERR)) {
+			sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
+			smp_mb();
+			sodp_sq_flush_locked(qp);
+			return SQ_IDLE;
+		}
+		if (!sq_unpark(qp, &verdict))
+			return SQ_PARKED;
+		if (verdict) {
+			sq_fail(qp, verdict);
+			continue;
+		}
+		if (!qp->wqe.valid) {
+			if (!sq_may_begin(qp))
+				return SQ_IDLE;
+			if (!sq_has_entry(qp)) {
+				if (qp->state == IB_QPS_ERR)
+					continue;
+				return SQ_IDLE;
+			}
+			if (!wqes--)
+				return SQ_MORE;
+			sodp_count(qp->dev, counter, 1);
+			verdict = sodp_req_fetch(qp);
+			if (unlikely(verdict)) {
+				sq_fail(qp, verdict);
+				continue;
+			}
+		}
+		result = sq_run_wqe(qp, &bytes);
+		if (unlikely(result != SQ_IDLE))
+			return result;
+	}
+}
+
+/**
+ * sodp_sq_kick() - have a worker run the SQ
+ * @qp: the QP; the caller holds a reference or one of its mutexes
+ *
+ * Context: any.
+ */
+void sodp_sq_kick(struct sodp_qp *qp)
+{
+	refcount_inc(&qp->ref);
+	if (!queue_work(sodp_wq, &qp->sq_work))
+		sodp_qp_put(qp);
+}
+
+/**
+ * sodp_sq_unlock() - let go of exec_mutex without losing a bell
+ * @qp: the QP
+ *
+ * Context: process.
+ */
+void sodp_sq_unlock(struct sodp_qp *qp)
+{
+	bool dead = qp->dead;
+
+	mutex_unlock(&qp->exec_mutex);
+	/* Unlock, then look. Pairs with the barrier in sodp_sq_doorbell(). */
+	smp_mb();
+	if (!dead && test_bit(SODP_BELL_SQ, &qp->bell))
+		sodp_sq_kick(qp);
+}
+
+/* Slice used up: a worker goes on, and needs no bell for what is posted */
+static void sq_continue_later(struct sodp_qp *qp)
+{
+	sodp_qp_page_flags(qp, SODP_QPF_SQ_BUSY, 0);
+	sodp_sq_kick(qp);
+}
+
+/**
+ * sodp_sq_run_worker() - run one slice in a worker
+ * @qp: the QP, referenced
+ *
+ * Context: process, may sleep.
+ */
+void sodp_sq_run_worker(struct sodp_qp *qp)
+{
+	mutex_lock(&qp->exec_mutex);
+	if (sq_run_locked(qp, SODP_WORKER_BYTES, SODP_WORKER_WQES,
+			  SODP_CNT_worker_wqes) == SQ_MORE)
+		sq_continue_later(qp);
+	sodp_sq_unlock(qp);
+}
+
+void sodp_sq_work(struct work_struct *work)
+{
+	struct sodp_qp *qp = container_of(work, struct sodp_qp, sq_work);
+
+	sodp_sq_run_worker(qp);
+	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_sq_doorbell() - entries were posted: run what a slice allows
+ * @qp: the QP, referenced
+ *
+ * Never waits for another executor.
+ *
+ * Context: process.
+ */
+void sodp_sq_doorbell(struct sodp_qp *qp)
+{
+	sodp_count(qp->dev, SODP_CNT_doorbells, 1);
+	set_bit(SODP_BELL_SQ, &qp->bell);
+	/* Bell, then try. Pairs with smp_mb() in sodp_sq_unlock(). */
+	smp_mb__after_atomic();
+	if (!mutex_trylock(&qp->exec_mutex))
+		return;
+	if (sq_run_locked(qp, SODP_INLINE_BYTES, SODP_INLINE_WQES,
+			  SODP_CNT_inline_wqes) == SQ_MORE)
+		sq_continue_later(qp);
+	sodp_sq_unlock(qp);
+}

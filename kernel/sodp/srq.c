@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Shared receive queues: the application fills the ring, the responders of
+ * all QPs of the SRQ take entries from it in order.
+ */
+#include <rdma/uverbs_ioctl.h>
+
+#include "sodp.h"
+
+static void srq_event(struct sodp_srq *srq, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = srq->base_srq.device,
+		.event = type,
+		.element.srq = &srq->base_srq,
+	};
+
+	if (srq->base_srq.event_handler)
+		srq->base_srq.event_handler(&event, srq->base_srq.srq_context);
+}
+
+/**
+ * sodp_srq_create() - create an SRQ and its ring
+ * @ibsrq: allocated by ib_core
+ * @init: wanted; what was given comes back in it
+ * @udata: takes struct sodp_create_srq_resp
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EOPNOTSUPP for a type not supported, -EINVAL, -ENOMEM.
+ */
+int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
+		    struct ib_udata *udata)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	struct sodp_create_srq_resp resp = {};
+	struct sodp_ring *ring;
+	int ret;
+
+	if (!udata || init->srq_type != IB_SRQT_BASIC)
+		return -EOPNOTSUPP;
+	if (!init->attr.max_wr || init->attr.max_wr > SODP_MAX_SRQ_WR ||
+	    init->attr.max_sge > SODP_MAX_SGE ||
+	    init->attr.srq_limit > init->attr.max_wr)
+		return -EINVAL;
+	spin_lock_init(&srq->srq_lock);
+	srq->max_sge = max_t(u32, init->attr.max_sge, 1);
+	srq->depth = roundup_pow_of_two(init->attr.max_wr);
+	srq->max_wr = srq->depth;
+	srq->limit = init->attr.srq_limit;
+	srq->stride = sizeof(struct sodp_rqe) +
+		      srq->max_sge * sizeof(struct sodp_sge);
+	ring = sodp_ring_alloc(sodp_udata_context(udata),
+			       sizeof(struct sodp_srq_page) +
+			       (size_t)srq->depth * srq->stride);
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	srq->ring = ring;
+	srq->page = ring->mem;
+	srq->rqes = ring->mem + sizeof(struct sodp_srq_page);
+
+	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_size = ring->size;
+	resp.depth = srq->depth;
+	resp.stride = srq->stride;
+	resp.ring_offset = sizeof(struct sodp_srq_page);
+	resp.max_sge = srq->max_sge;
+	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+	if (ret) {
+		sodp_ring_free(ring);
+		return ret;
+	}
+	init->attr.max_wr = srq->max_wr;
+	init->attr.max_sge = srq->max_sge;
+	return 0;
+}
+
+int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata)
+{
+	sodp_ring_free(to_sodp_srq(ibsrq)->ring);
+	return 0;
+}
+
+/* Entries posted and not taken; garbage indices count as none */
+static u32 srq_posted(struct sodp_srq *srq, u32 pi)
+{
+	u32 n = pi - srq->ci;
+
+	return n > srq->depth ? 0 : n;
+}
+
+/**
+ * sodp_srq_modify() - arm the limit event
+ * @ibsrq: the SRQ
+ * @attr: new limit
+ * @mask: IB_SRQ_LIMIT; resizing is not supported
+ * @udata: unused
+ *
+ * Context: process.
+ * Return: 0, -EOPNOTSUPP for a resize, -EINVAL for a limit above max_wr.
+ */
+int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
+		    enum ib_srq_attr_mask mask, struct ib_udata *udata)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	bool fire = false;
+
+	if (mask & IB_SRQ_MAX_WR)
+		return -EOPNOTSUPP;
+	if (!(mask & IB_SRQ_LIMIT))
+		return 0;
+	if (attr->srq_limit > srq->max_wr)
+		return -EINVAL;
+	spin_lock_bh(&srq->srq_lock);
+	srq->limit = attr->srq_limit;
+	if (srq->limit &&
+	    srq_posted(srq, READ_ONCE(srq->page->rq_pi)) < srq->limit) {
+		srq->limit = 0;
+		fire = true;
+	}
+	spin_unlock_bh(&srq->srq_lock);
+	if (fire)
+		srq_event(srq, IB_EVENT_SRQ_LIMIT_REACHED);
+	return 0;
+}
+
+int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+
+	attr->max_wr = srq->max_wr;
+	attr->max_sge = srq->max_sge;
+	attr->srq_limit = READ_ONCE(srq->limit);
+	return 0;
+}
+
+/**
+ * sodp_srq_fetch() - take the next entry of an SRQ
+ * @srq: the SRQ
+ * @recv: receives a checked copy
+ *
+ * Context: under a resp_mutex.
+ * Return: SODP_OK; SODP_RNR when empty; SODP_E_REM_OP when the ring holds
+ * nonsense, which raises IB_EVENT_SRQ_ERR once and fails every taker.
+ */
+enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv)
+{
+	enum sodp_verdict verdict = SODP_E_REM_OP;
+	bool limit = false;
+	u32 pi;
+
+	spin_lock_bh(&srq->srq_lock);
+	if (srq->error)
+		goto out_unlock;
+	/* Pairs with the release store of rq_pi by the provider */
+	pi = smp_load_acquire(&srq->page->rq_pi);
+	if (pi == srq->ci) {
+		verdict = SODP_RNR;
+		goto out_unlock;
+	}
+	if (pi - srq->ci > srq->depth ||
+	    sodp_rqe_copy(recv, srq->rqes + (srq->ci & (srq->depth - 1)) *
+			  (size_t)srq->stride, srq->max_sge)) {
+		srq->error = true;
+		spin_unlock_bh(&srq->srq_lock);
+		ibdev_dbg(srq->base_srq.device, "SRQ ring is garbage\n");
+		srq_event(srq, IB_EVENT_SRQ_ERR);
+		return SODP_E_REM_OP;
+	}
+	srq->ci++;
+	/* The slot may be reused. Pairs with the provider's acquire load. */
+	smp_store_release(&srq->page->rq_ci, srq->ci);
+	if (srq->limit && pi - srq->ci < srq->limit) {
+		srq->limit = 0;
+		limit = true;
+	}
+	verdict = SODP_OK;
+out_unlock:
+	spin_unlock_bh(&srq->srq_lock);
+	if (limit)
+		srq_event(srq, IB_EVENT_SRQ_LIMIT_REACHED);
+	return verdict;
+}
