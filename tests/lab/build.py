@@ -18,6 +18,8 @@ from .host import TestsFailed
 
 # What the kernel build needs to see of the checkout.
 KERNEL_TREES = ("kernel", "include")
+# Products of an in-place build, should somebody have made one.
+KERNEL_SKIP = {".o", ".ko", ".cmd", ".mod", ".symvers", ".order"}
 USER_SKIP = {"CMakeFiles", "CMakeCache.txt", "cmake_install.cmake"}
 
 IN_ROOT = """
@@ -28,6 +30,8 @@ cd "$root"
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs -o mode=1777 tmpfs tmp
+[ -z "$6" ] || mount --bind "$6" lab
+[ ! -e etc/resolv.conf ] || mount --bind /etc/resolv.conf etc/resolv.conf
 mount --bind "$src" src
 mount -o remount,bind,ro src
 mount --bind "$build" build
@@ -37,10 +41,11 @@ exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 """
 
 
-def in_root(root, build, script, log, verbose=False):
+def in_root(root, build, script, log, verbose=False, mounted=None):
     """Run a shell script in a root folder; returns its exit status.
 
-    The checkout is at /src (read-only) and `build` at /build.  The mounts
+    The checkout is at /src (read-only), `build` at /build and the folder
+    `mounted`, when there is one, at /lab.  The mounts
     live in a namespace of their own: they go when the script ends,
     however it ends.
     """
@@ -51,19 +56,19 @@ def in_root(root, build, script, log, verbose=False):
     jobs = str(os.cpu_count() or 1)
     args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
     args += [str(host.REPO), str(build), jobs, script]
+    args.append(str(mounted or ""))
     return host.run_logged(args, log, verbose)
 
 
 class Build:
     """The build of one checkout for one suite and kernel."""
 
-    def __init__(self, root, kernel, release, headers=None):
+    def __init__(self, root, name, kernel):
+        """name: 6.12 and the like; kernel: see kernels.py."""
         self.root = root
         self.kernel = kernel
-        self.release = release
-        self.headers = headers or f"/lib/modules/{release}/build"
         checkout = hashlib.sha256(str(host.REPO).encode()).hexdigest()[:8]
-        self.name = f"build-{root.path.name}-{kernel}-{checkout}"
+        self.name = f"build-{root.path.name}-{name}-{checkout}"
         self.path = host.cache_dir() / self.name
         self.log = self.path / "log"
 
@@ -88,10 +93,10 @@ class Build:
                 host.remove_tree(path)
 
     def _make_kernel(self, verbose):
-        host.say(f"building the modules for {self.release}")
+        host.say(f"building the modules for {self.kernel.release}")
         self._sync()
         script = (
-            f"make -C /build/tree/kernel KDIR={self.headers} "
+            f"make -C /build/tree/kernel KDIR={self.kernel.headers} "
             f"-j$JOBS modules"
         )
         self._run(script, "kernel", verbose)
@@ -107,7 +112,7 @@ class Build:
         now = set()
         for top in KERNEL_TREES:
             for path in sorted((host.REPO / top).rglob("*")):
-                if path.is_file():
+                if path.is_file() and not _is_product(path):
                     now.add(str(path.relative_to(host.REPO)))
         for name in before - now:
             (tree / name).unlink(missing_ok=True)
@@ -133,7 +138,14 @@ class Build:
     def _run(self, script, part, verbose):
         log = self.path / f"{part}.log"
         log.unlink(missing_ok=True)
-        status = in_root(self.root, self.path, script, log, verbose)
+        status = in_root(
+            self.root,
+            self.path,
+            script,
+            log,
+            verbose,
+            self.kernel.mounted,
+        )
         if not status:
             return
         if not verbose:
@@ -158,6 +170,10 @@ class Build:
                 )
             else:
                 (target / "user").mkdir()
+
+
+def _is_product(path):
+    return path.suffix in KERNEL_SKIP or path.parent.name == "generated"
 
 
 def _same(source, target):

@@ -65,9 +65,9 @@ exec switch_root /new /bin/busybox sh /lab/init
 """
 
 
-def _module_order(root, release):
+def _module_order(kernel):
     """Paths of MODULES and what they depend on, in loading order."""
-    base = root.path / "lib/modules" / release
+    base = kernel.modules
     depends, by_name = {}, {}
     for line in (base / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
@@ -89,7 +89,7 @@ def _module_order(root, release):
         if name in by_name:
             add(by_name[name])
         elif name not in builtin:
-            raise LabError(f"kernel {release} has no module {name}")
+            raise LabError(f"kernel {kernel.release} has no module {name}")
     return [base / path for path in order]
 
 
@@ -138,9 +138,9 @@ class _Cpio:
         return b"".join(self.parts)
 
 
-def ensure(root, release):
+def ensure(root, kernel):
     """The initramfs for one kernel of a root folder, made once."""
-    target = root.path.with_suffix(f".{release}.cpio")
+    target = root.path.with_suffix(f".{kernel.release}.cpio")
     if target.is_file() and target.stat().st_mtime > _own_mtime():
         return target
     cpio = _Cpio()
@@ -150,7 +150,7 @@ def ensure(root, release):
     cpio.file("bin/busybox", (root.path / "bin/busybox").read_bytes())
     cpio.file("init", INIT.encode())
     names = []
-    for path in _module_order(root, release):
+    for path in _module_order(kernel):
         names.append(_module_name(path) + ".ko")
         cpio.file(f"modules/{names[-1]}", _module_bytes(path))
     cpio.file("modules/order", "\n".join(names).encode())

@@ -5,11 +5,13 @@
 class Stock:
     """A kernel that a Debian package put into the root folder."""
 
-    headers = None
+    mounted = None
 
     def __init__(self, root, line):
         self.release = root.release(line)
         self.image = root.path / f"boot/vmlinuz-{self.release}"
+        self.modules = root.path / "lib/modules" / self.release
+        self.headers = f"/lib/modules/{self.release}/build"
 
     def add_modules(self, folder):
         """Its modules are in the root folder already."""

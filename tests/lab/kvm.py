@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import host, initramfs
+from . import host, initramfs, kernels, suites
 
 PROBE_SECONDS = 20
 MARK = "Linux version"
@@ -39,12 +39,12 @@ def works(root):
 
 def _probe(root):
     """Boot the initramfs alone: it runs, misses its root and resets."""
-    release = sorted(root.path.glob("boot/vmlinuz-*"))[0].name[8:]
+    kernel = kernels.Stock(root, suites.SUITES[root.suite]["kernels"][0])
     args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
     args += ["-machine", "q35", "-accel", "kvm", "-cpu", "host"]
     args += ["-smp", "2", "-m", "512M", "-display", "none", "-no-reboot"]
-    args += ["-kernel", root.path / f"boot/vmlinuz-{release}"]
-    args += ["-initrd", initramfs.ensure(root, release)]
+    args += ["-kernel", kernel.image]
+    args += ["-initrd", initramfs.ensure(root, kernel)]
     args += ["-append", "console=ttyS0 panic=-1", "-serial", "stdio"]
     process = host.spawn(
         args,

@@ -19,6 +19,7 @@ set -e
 root=$1
 cd "$root"
 mkdir -p src build lab out
+[ -e etc/resolv.conf ] || : > etc/resolv.conf
 printf '%s\\n' {extra} > etc/apt/sources.list.d/sodp.list
 in_root() {{ chroot "$root" env DEBIAN_FRONTEND=noninteractive "$@"; }}
 in_root apt-get -qq update

@@ -48,12 +48,7 @@ class Machine:
         self.config = config
         self.root = rootfs.ensure(config.suite, verbose)
         self.kernel = kernels.find(self.root, config.kernel, verbose)
-        self.build = build.Build(
-            self.root,
-            config.kernel,
-            self.kernel.release,
-            self.kernel.headers,
-        )
+        self.build = build.Build(self.root, config.kernel, self.kernel)
         self.build.make(parts, verbose)
 
     @contextlib.contextmanager
@@ -76,7 +71,7 @@ class Machine:
                 kmemleak=config.kernel == "debug",
                 steps=[dict(s.spec, n=n) for n, s in enumerate(steps)],
             )
-            where = (self.root, self.kernel.release, self.kernel.image)
+            where = (self.root, self.kernel)
             use_kvm = kvm.works(self.root) and not config.icount
             with vm.Vm(config, where, spec, folders, use_kvm, shell) as run:
                 yield run

@@ -109,13 +109,13 @@ class Vm:
     PORTS = ("out", "err", "ctl")
 
     def __init__(self, config, boot, spec, folders, use_kvm, shell=False):
-        """boot: (root, release, kernel image); folders: build, lab, out."""
+        """boot: (root, kernel); folders: build, lab, out."""
         self.config = config
         self.folders = folders
         self.console = folders["lab"] / "console"
         self.shell = shell
         self.ends = {}
-        root, release, image = boot
+        root, kernel = boot
         term = os.environ.get("TERM", "dumb") if shell else "dumb"
         (folders["lab"] / "init").write_text(INIT.format(term=term))
         (folders["lab"] / "spec.json").write_text(json.dumps(spec))
@@ -126,8 +126,8 @@ class Vm:
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
         args += ["-no-reboot", "-display", "none"]
         args += _machine(config, use_kvm)
-        args += ["-kernel", str(image)]
-        args += ["-initrd", str(initramfs.ensure(root, release))]
+        args += ["-kernel", str(kernel.image)]
+        args += ["-initrd", str(initramfs.ensure(root, kernel))]
         args += ["-append", _append(config, use_kvm)]
         args += ["-chardev", f"file,id=console,path={self.console}"]
         args += ["-serial", "chardev:console"]

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The debug kernel: Debian's linux-source with every checker switched on.
+
+Built on demand inside the root folder and cached.  The result keeps what
+a module build needs and loses the objects and the C files: some 300 MB.
+"""
+
+import hashlib
+import os
+import shutil
+
+from . import build, host
+from .host import LabError
+
+VERSION = "6.12"
+LOCAL = "-sodp-debug"
+RECIPE_VERSION = 1
+
+ENABLE = """
+    MODULES MODULE_UNLOAD KALLSYMS DEBUG_FS DEBUG_KERNEL MAGIC_SYSRQ
+    VIRTIO VIRTIO_MENU VIRTIO_PCI VIRTIO_CONSOLE SERIAL_8250_CONSOLE
+    NET_9P NET_9P_VIRTIO 9P_FS 9P_FS_POSIX_ACL OVERLAY_FS TMPFS DEVTMPFS
+    CGROUPS MEMCG CGROUP_PIDS CPUSETS NAMESPACES NET_NS USER_NS
+    SWAP USERFAULTFD TRANSPARENT_HUGEPAGE KSM HUGETLBFS MIGRATION
+    COMPACTION MEMORY_HOTPLUG MEMORY_HOTREMOVE ZONE_DEVICE DEVICE_PRIVATE
+    SPARSEMEM_VMEMMAP NUMA NUMA_EMU
+    INFINIBAND_ON_DEMAND_PAGING INFINIBAND_ADDR_TRANS
+    FTRACE FTRACE_SYSCALLS UPROBE_EVENTS
+    EXPERT RUNTIME_TESTING_MENU
+    KASAN KASAN_GENERIC KASAN_INLINE KASAN_VMALLOC
+    PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_LIST DEBUG_PLIST DEBUG_SG
+    DEBUG_OBJECTS DEBUG_OBJECTS_FREE DEBUG_OBJECTS_TIMERS
+    DEBUG_OBJECTS_WORK DEBUG_OBJECTS_RCU_HEAD
+    DEBUG_OBJECTS_PERCPU_COUNTER DEBUG_KMEMLEAK DEBUG_VM
+    UBSAN UBSAN_BOUNDS UBSAN_SHIFT HARDENED_USERCOPY
+    FAULT_INJECTION FAILSLAB FAIL_PAGE_ALLOC FAULT_INJECTION_DEBUG_FS
+    DETECT_HUNG_TASK SOFTLOCKUP_DETECTOR WQ_WATCHDOG
+    DEBUG_INFO_NONE
+""".split()
+
+MODULES = """
+    INFINIBAND INFINIBAND_USER_ACCESS INFINIBAND_USER_MAD RDMA_RXE
+    DUMMY VETH BRIDGE NET_SCH_NETEM FUSE_FS TEST_HMM ZRAM
+    NET_UDP_TUNNEL
+""".split()
+
+DISABLE = """
+    DRM SOUND USB_SUPPORT WIRELESS WLAN CFG80211 MAC80211 RFKILL
+    ETHERNET SCSI ATA EXT4_FS NETFILTER NFS_FS SUNRPC AGP MD PCCARD
+    MACINTOSH_DRIVERS HIBERNATION SUSPEND AUDIT SECURITY_SELINUX
+    DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT DEBUG_INFO_BTF MODULE_SIG
+    EFI IOMMU_SUPPORT HID INPUT_MOUSE INPUT_JOYSTICK WATCHDOG
+    RANDOMIZE_BASE MODULE_COMPRESS QUOTA ISO9660_FS VFAT_FS WERROR
+""".split()
+
+SCRIPT = """
+set -e
+cd /lab
+exec 2>&1
+opt="-o Dir::State::lists=/lab/apt -o Dir::Cache=/lab/apt
+    -o APT::Sandbox::User=root"
+mkdir -p apt/partial apt/archives/partial
+apt-get -q $opt update
+apt-get -q $opt download linux-source-{version}
+dpkg-deb --fsys-tarfile linux-source-*.deb |
+    tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | tar -xJ
+rm -rf apt linux-source-*.deb
+mv linux-source-{version} src
+mkdir out
+make -s -C src O=/lab/out x86_64_defconfig
+src/scripts/config --file out/.config {options} \\
+    --set-str LOCALVERSION "{local}" -d LOCALVERSION_AUTO \\
+    --set-val FRAME_WARN 0
+make -s -C src O=/lab/out olddefconfig
+make -s -C out -j$JOBS bzImage modules
+make -s -C out INSTALL_MOD_PATH=/lab/inst INSTALL_MOD_STRIP=1 modules_install
+cp out/arch/x86/boot/bzImage bzImage
+cp out/include/config/kernel.release release
+find out '(' -name '*.o' -o -name '*.a' -o -name 'vmlinux*' \\
+    -o -name '*.ko' -o -name '*.cmd' ')' \\
+    -not -path 'out/scripts/*' -not -path 'out/tools/*' -delete
+cd src
+rm -rf Documentation samples sound drivers/gpu
+find . -name '*.c' -not -path './scripts/*' -not -path './tools/*' -delete
+"""
+
+
+def _recipe(root):
+    text = repr(
+        [RECIPE_VERSION, root.path.name, ENABLE, MODULES, DISABLE, SCRIPT]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class DebugKernel:
+    """The same face as kernels.Stock."""
+
+    def __init__(self, path):
+        self.path = path
+        self.release = (path / "release").read_text().strip()
+        self.image = path / "bzImage"
+        self.modules = path / "inst/lib/modules" / self.release
+        self.headers = "/lab/out"
+        self.mounted = path
+
+    def add_modules(self, folder):
+        """The guest finds its modules in /build/modules."""
+        shutil.copytree(
+            self.modules,
+            folder / "modules" / self.release,
+            ignore=lambda _, names: {"build", "source"} & set(names),
+        )
+
+
+def ensure(root, verbose=False):
+    name = f"debug-{_recipe(root)}"
+    path = host.cache_dir() / name
+    if not path.is_dir():
+        with host.lock("make-debug"):
+            if not path.is_dir():
+                _make(root, path, verbose)
+                _drop_stale(path)
+    return DebugKernel(path)
+
+
+def _options():
+    for flag, names in (("-e", ENABLE), ("-m", MODULES), ("-d", DISABLE)):
+        for name in names:
+            yield f"{flag} {name}"
+
+
+def _make(root, path, verbose):
+    host.need_disk(8, "the debug kernel")
+    host.say("building the debug kernel (10 to 20 minutes)")
+    script = SCRIPT.format(
+        version=VERSION, local=LOCAL, options=" ".join(_options())
+    )
+    log = host.cache_dir() / "make-debug.log"
+    log.unlink(missing_ok=True)
+    with host.temp_dir("debug") as temp:
+        work = temp / "work"
+        work.mkdir()
+        status = build.in_root(root, temp, script, log, verbose, mounted=work)
+        if status:
+            raise LabError(f"cannot build the debug kernel (log: {log})")
+        os.rename(work, path)
+
+
+def _drop_stale(keep):
+    for path in host.cache_dir().glob("debug-*"):
+        if path != keep and path.is_dir():
+            host.remove_tree(path)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""TAP, exit codes, allowed skips, the closing line."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import support  # noqa: F401
+from lab import results
+from lab.results import FAIL, PASS, SKIP
+
+GOOD = """TAP version 13
+1..3
+ok 1 - one
+# a comment
+ok 2 two # SKIP no such thing
+ok 3 - three
+"""
+
+
+def kinds(cases):
+    return [c.result for c in cases]
+
+
+class Tap(unittest.TestCase):
+    def test_good(self):
+        cases = results.judge("tap", 0, GOOD)
+        self.assertEqual(kinds(cases), [PASS, SKIP, PASS])
+        self.assertEqual(cases[0].name, "one")
+        self.assertEqual(cases[1].why, "no such thing")
+
+    def test_not_ok_quotes_the_comment_before(self):
+        text = "1..1\n# byte 7 is wrong\nnot ok 1 - compare\n"
+        cases = results.judge("tap", 1, text)
+        self.assertEqual(kinds(cases), [FAIL])
+        self.assertEqual(cases[0].why, "byte 7 is wrong")
+
+    def test_short_plan_fails(self):
+        cases = results.judge("tap", 0, "1..3\nok 1\nok 2\n")
+        self.assertEqual(kinds(cases), [PASS, PASS, FAIL])
+        self.assertIn("3 cases planned, 2 reported", cases[-1].why)
+
+    def test_bad_status_fails_though_all_cases_passed(self):
+        cases = results.judge("tap", 139, GOOD)
+        self.assertEqual(kinds(cases)[-1], FAIL)
+        self.assertIn("139", cases[-1].why)
+
+    def test_killed_fails(self):
+        cases = results.judge("tap", "timeout", GOOD)
+        self.assertEqual(kinds(cases)[-1], FAIL)
+
+    def test_silence_fails(self):
+        self.assertEqual(kinds(results.judge("tap", 0, "hello\n")), [FAIL])
+        self.assertEqual(kinds(results.judge("tap", 0, "")), [FAIL])
+
+    def test_bail_out_fails(self):
+        cases = results.judge("tap", 0, "1..1\nBail out! no device\n")
+        self.assertIn("no device", cases[0].why)
+
+    def test_skip_all(self):
+        cases = results.judge("tap", 0, "1..0 # SKIP no huge pages\n")
+        self.assertEqual(kinds(cases), [SKIP])
+        self.assertEqual(cases[0].why, "no huge pages")
+
+    def test_exit_4_without_tap_is_a_skip(self):
+        cases = results.judge("tap", 4, "no memory cgroup\n")
+        self.assertEqual(kinds(cases), [SKIP])
+        self.assertEqual(cases[0].why, "no memory cgroup")
+
+    def test_missing_program_fails(self):
+        cases = results.judge("tap", 127, "x: No such file or directory\n")
+        self.assertEqual(kinds(cases), [FAIL])
+
+    def test_nested_cases_count_once(self):
+        text = "1..1\n    1..2\n    ok 1 - a\n    ok 2 - b\nok 1 - both\n"
+        self.assertEqual(kinds(results.judge("tap", 0, text)), [PASS])
+
+
+class ExitStyle(unittest.TestCase):
+    def test_codes(self):
+        for status, kind in ((0, PASS), (1, FAIL), (4, SKIP), (127, FAIL)):
+            cases = results.judge("exit", status, "said\n")
+            self.assertEqual(kinds(cases), [kind], status)
+
+
+class Skips(unittest.TestCase):
+    def test_unlisted_skip_fails_and_listed_one_gets_its_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "list"
+            path.write_text("# comment\ntests.a.* no hardware\n")
+            allowed = results.AllowedSkips(path)
+        cases = [
+            results.Case("tests.a.One", SKIP, "x"),
+            results.Case("tests.b.Two", SKIP, "y"),
+            results.Case("tests.b.Three", PASS),
+        ]
+        allowed.apply(cases)
+        self.assertEqual(kinds(cases), [SKIP, FAIL, PASS])
+        self.assertEqual(cases[0].why, "no hardware")
+        self.assertIn("not allowed: y", cases[1].why)
+
+
+class Closing(unittest.TestCase):
+    def test_line(self):
+        cases = results.judge("tap", 0, GOOD)
+        self.assertEqual(
+            results.closing(cases), "2 passed, 0 failed, 1 skipped"
+        )
