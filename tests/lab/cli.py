@@ -103,10 +103,10 @@ def _parts(args):
 
 def report(step):
     """Show what the kernel said during a step that went wrong."""
+    for line in step.splat or step.tail:
+        print(line, file=sys.stderr)
     if step.why:
         host.say(f"{step.name}: {step.why}")
-    for line in step.splat:
-        print(line, file=sys.stderr)
     if step.splat:
         host.say(f"{step.name}: the kernel complained (above)")
 

@@ -162,6 +162,8 @@ def _drop_stale(suite, keep):
     for path in host.cache_dir().glob(f"{suite}-*"):
         if path == keep or not path.is_dir():
             continue
+        for image in host.cache_dir().glob(f"{path.name}.*.cpio"):
+            image.unlink()
         with host.lock(path.name + ".use", wait=False) as free:
             if free:
                 host.say(f"removing the stale {path.name}")

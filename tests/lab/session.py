@@ -11,7 +11,7 @@ from . import build, gate, host, kernels, kvm, rootfs, vm
 from .host import LabError
 
 BOOT_SECONDS = 120
-KILL_SECONDS = 30
+KILL_SECONDS = 15
 
 
 class Step:
@@ -24,6 +24,7 @@ class Step:
         self.status = None
         self.seconds = 0.0
         self.splat = []
+        self.tail = []
         self.why = None
         self.log = ""
         self.output = ""
@@ -175,8 +176,7 @@ class Runner:
         status = "hang" if hung else "died"
         step.finish(status, step.timeout or 0, log, run.folders["lab"])
         step.why = "the guest hung" if hung else "the guest died"
-        if not step.splat:
-            step.splat = log.splitlines()[-30:]
+        step.tail = log.splitlines()[-30:]
         self.on_end(step)
 
 

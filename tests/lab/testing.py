@@ -173,7 +173,9 @@ class Batch:
         if step.splat:
             first = step.splat[0].strip()
             cases.append(Case("", FAIL, f"kernel log: {first}"))
-        self.report.add(name, cases, step.seconds, text, step.splat)
+        self.report.add(
+            name, cases, step.seconds, text, step.splat or step.tail
+        )
 
 
 def _show(planned):

@@ -137,7 +137,7 @@ def tear_down(spec):
             call("rmmod", "rdma_odp")
     except SetupError as err:
         with open("/dev/kmsg", "w") as log:
-            log.write(f"<3>sodp-lab: unload failed: {err}")
+            log.write(f"<3>sodp-lab: unload failed: {err}\n")
         return 1
     return 0
 

@@ -14,7 +14,8 @@ class KernelLog:
         self.extra = []
 
     def mark(self, text):
-        os.write(self.fd, f"<4>sodp-lab: {text}".encode())
+        # Without the newline the record waits for the next one.
+        os.write(self.fd, f"<4>sodp-lab: {text}\n".encode())
 
     def take(self):
         """Lines since the last call."""
