@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Peers that are not ready, and peers that are gone: counts and times */
+
+#include "common/t_duo.h"
+
+#define LEN T_PAGE
+
+/* IBTA table 45: min_rnr_timer codes, in microseconds */
+#define RNR_10MS 20
+#define RNR_10MS_US 10240
+#define RNR_80MS 26
+#define RNR_80MS_US 81920
+
+static uint64_t ms_since(uint64_t begin)
+{
+	return (t_now_ns() - begin) / 1000000;
+}
+
+static void send_one(struct t_duo *d, uint64_t wr_id)
+{
+	t_post(&d->a, IBV_WR_SEND, wr_id, t_duo_sge(d, 0, LEN), 0, 0);
+}
+
+static void rnr_zero(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_duo d;
+
+	opt.rnr_retry = 0;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	send_one(&d, 1);
+	t_want_wc(d.a.scq, 1, IBV_WC_RNR_RETRY_EXC_ERR);
+	t_want_state(&d.a, IBV_QPS_ERR);
+	T_ASSERT(t_ep_state(&d.b) == IBV_QPS_RTS, "the responder left RTS");
+	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "the target changed");
+}
+
+/* n retries, each after the responder's timer. */
+static void rnr_count(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	uint64_t begin;
+	uint64_t ms;
+	struct t_duo d;
+
+	opt.rnr_retry = 4;
+	opt.min_rnr = RNR_80MS;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	begin = t_now_ns();
+	send_one(&d, 1);
+	t_want_wc(d.a.scq, 1, IBV_WC_RNR_RETRY_EXC_ERR);
+	ms = ms_since(begin);
+	T_ASSERT(ms >= 4 * RNR_80MS_US / 1000 * 9 / 10,
+		 "gave up after %llu ms, 4 retries of %u us",
+		 (unsigned long long)ms, RNR_80MS_US);
+	T_ASSERT(ms < 4 * RNR_80MS_US / 1000 * 4 + 1000,
+		 "gave up only after %llu ms", (unsigned long long)ms);
+	t_note("%llu ms for 4 x %u us", (unsigned long long)ms, RNR_80MS_US);
+}
+
+/* 7 means for ever. */
+static void rnr_seven(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_wc wc;
+	struct t_duo d;
+
+	opt.min_rnr = RNR_10MS;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	send_one(&d, 1);
+	send_one(&d, 2);
+	T_ASSERT(!t_poll_for(d.a.scq, &wc, 15 * RNR_10MS_US / 1000),
+		 "ended with '%s'", t_wc_name(wc.status));
+	t_post_recv(&d.b, 3, t_sge(d.bmr, d.bbuf, LEN));
+	t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
+	t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+	t_want_data(d.bbuf, LEN, 1);
+	t_want_none(d.a.scq);
+	t_post_recv(&d.b, 4, t_sge(d.bmr, d.bbuf, LEN));
+	t_want_wc(d.a.scq, 2, IBV_WC_SUCCESS);
+	t_want_wc(d.b.rcq, 4, IBV_WC_SUCCESS);
+}
+
+/* Retries are counted per request: each success gives a new account. */
+static void rnr_renewed(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_duo d;
+	unsigned int i;
+
+	opt.rnr_retry = 6;
+	opt.min_rnr = RNR_80MS;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	for (i = 0; i < 6; i++) {
+		t_case("message %u", i);
+		send_one(&d, i);
+		t_sleep_ms(2 * RNR_80MS_US / 1000);
+		t_post_recv(&d.b, i, t_sge(d.bmr, d.bbuf, LEN));
+		t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
+		t_want_wc(d.b.rcq, i, IBV_WC_SUCCESS);
+	}
+}
+
+/* One-sided requests need no receive; those behind a waiting SEND wait. */
+static void rnr_order(void)
+{
+	struct t_duo d;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	t_duo_works(&d);
+	t_fill_background(d.bbuf, LEN);
+	send_one(&d, 1);
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 2, t_duo_sge(&d, 0, LEN),
+	       t_remote(&d, 0), d.bmr->rkey);
+	t_want_none(d.a.scq);
+	T_ASSERT(t_check_background(d.bbuf, LEN) < 0,
+		 "a WRITE overtook a SEND");
+	t_post_recv(&d.b, 3, t_sge(d.bmr, d.bbuf, LEN));
+	t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+	t_want_wc(d.a.scq, 2, IBV_WC_SUCCESS);
+	t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
+}
+
+static void rnr_write_imm(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_duo d;
+
+	opt.rnr_retry = 0;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_post(&d.a, IBV_WR_RDMA_WRITE_WITH_IMM, 1, t_duo_sge(&d, 0, LEN),
+	       t_remote(&d, 0), d.bmr->rkey);
+	t_want_wc(d.a.scq, 1, IBV_WC_RNR_RETRY_EXC_ERR);
+}
+
+enum absence {
+	ABSENT_DESTROYED,
+	ABSENT_RESET,
+	ABSENT_INIT,
+	ABSENT_ERROR,
+	ABSENT_NEVER,
+};
+
+static void make_absent(struct t_duo *d, enum absence how)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_ERR };
+	struct t_addr nobody = t_ep_addr(&d->a);
+
+	switch (how) {
+	case ABSENT_DESTROYED:
+		T_OK(ibv_destroy_qp(d->b.qp));
+		break;
+	case ABSENT_RESET:
+		t_ep_reset(&d->b);
+		break;
+	case ABSENT_INIT:
+		t_ep_reset(&d->b);
+		t_ep_init(&d->b);
+		break;
+	case ABSENT_ERROR:
+		T_OK(ibv_modify_qp(d->b.qp, &attr, IBV_QP_STATE));
+		break;
+	case ABSENT_NEVER:
+		t_ep_reset(&d->a);
+		nobody.qpn = 0x7ffff0;
+		t_ep_connect(&d->a, &nobody);
+		break;
+	}
+}
+
+/*
+ * Timer of 4.096 us * 2^timeout, which may take up to four times as long,
+ * retry_cnt times after the first.
+ */
+static void peer_gone(enum absence how)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	uint64_t begin, ms, one_ms;
+	struct t_duo d;
+
+	opt.timeout = 14;
+	opt.retry_cnt = 3;
+	one_ms = 67;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_duo_works(&d);
+	make_absent(&d, how);
+	begin = t_now_ns();
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, 8), t_remote(&d, 0),
+	       d.bmr->rkey);
+	t_post(&d.a, IBV_WR_RDMA_READ, 2, t_duo_sge(&d, 0, 8), t_remote(&d, 0),
+	       d.bmr->rkey);
+	t_want_wc(d.a.scq, 1, IBV_WC_RETRY_EXC_ERR);
+	ms = ms_since(begin);
+	t_want_wc(d.a.scq, 2, IBV_WC_WR_FLUSH_ERR);
+	t_want_state(&d.a, IBV_QPS_ERR);
+	T_ASSERT(ms >= one_ms * 4 * 9 / 10, "gave up after %llu ms",
+		 (unsigned long long)ms);
+	T_ASSERT(ms <= one_ms * 4 * 4 + 1000, "gave up only after %llu ms",
+		 (unsigned long long)ms);
+	t_note("%llu ms for 4 x 67 ms", (unsigned long long)ms);
+}
+
+static void gone_destroyed(void)
+{
+	peer_gone(ABSENT_DESTROYED);
+}
+
+static void gone_reset(void)
+{
+	peer_gone(ABSENT_RESET);
+}
+
+static void gone_init(void)
+{
+	peer_gone(ABSENT_INIT);
+}
+
+static void gone_error(void)
+{
+	peer_gone(ABSENT_ERROR);
+}
+
+static void never_there(void)
+{
+	peer_gone(ABSENT_NEVER);
+}
+
+/* A peer that comes back in time is served as if nothing had been. */
+static void comes_back(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_addr addr_a;
+	struct t_duo d;
+
+	opt.timeout = 16;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_ep_reset(&d.a);
+	t_ep_reset(&d.b);
+	addr_a = t_ep_addr(&d.a);
+	{
+		struct t_addr addr_b = t_ep_addr(&d.b);
+
+		t_ep_connect(&d.a, &addr_b);
+	}
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, LEN),
+	       t_remote(&d, 0), d.bmr->rkey);
+	t_sleep_ms(400);
+	t_ep_connect(&d.b, &addr_a);
+	t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+	t_want_data(d.bbuf, LEN, 1);
+}
+
+/* timeout 0 means for ever. */
+static void timeout_zero(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_wc wc;
+	struct t_duo d;
+
+	opt.timeout = 0;
+	opt.retry_cnt = 0;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_ep_reset(&d.b);
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, LEN),
+	       t_remote(&d, 0), d.bmr->rkey);
+	T_ASSERT(!t_poll_for(d.a.scq, &wc, 1500), "ended with '%s'",
+		 t_wc_name(wc.status));
+	T_OK(ibv_destroy_qp(d.a.qp));
+}
+
+static const struct t_test tests[] = {
+	{ "rnr_zero", rnr_zero },
+	{ "rnr_count", rnr_count },
+	{ "rnr_seven", rnr_seven },
+	{ "rnr_renewed", rnr_renewed },
+	{ "rnr_order", rnr_order },
+	{ "rnr_write_imm", rnr_write_imm },
+	{ "gone_destroyed", gone_destroyed },
+	{ "gone_reset", gone_reset },
+	{ "gone_init", gone_init },
+	{ "gone_error", gone_error },
+	{ "never_there", never_there },
+	{ "comes_back", comes_back },
+	{ "timeout_zero", timeout_zero },
+};
+
+int main(int argc, char **argv)
+{
+	return t_main(argc, argv, tests, T_ARRAY_SIZE(tests));
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Memory windows of type 1 and 2B, invalidation by either side */
+
+#include "common/t_duo.h"
+
+#define LEN (4 * T_PAGE)
+#define WIN_OFF 1000
+#define WIN_LEN 3000
+
+#define MW_RIGHTS                                                         \
+	(IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |               \
+	 IBV_ACCESS_REMOTE_ATOMIC)
+
+struct mw_duo {
+	struct t_duo d;
+	struct ibv_mr *mr; /* of b's buffer, may be bound to */
+	struct ibv_mw *mw;
+};
+
+static void need_mw(const struct t_dev *dev, enum ibv_mw_type type)
+{
+	unsigned int flag = type == IBV_MW_TYPE_1 ?
+				    IBV_DEVICE_MEM_WINDOW :
+				    IBV_DEVICE_MEM_WINDOW_TYPE_2B;
+
+	if (!(dev->attr.orig_attr.device_cap_flags & flag))
+		t_skip("no such memory windows");
+}
+
+static void open_mw(struct mw_duo *m, enum ibv_mw_type type, enum t_kind kind)
+{
+	memset(m, 0, sizeof(*m));
+	t_duo_open(&m->d, LEN, kind, NULL);
+	need_mw(&m->d.dev, type);
+	m->mr = t_reg_kind(&m->d.dev, kind, m->d.bbuf, LEN,
+			   T_ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	m->mw = ibv_alloc_mw(m->d.dev.pd, type);
+	T_ASSERT(m->mw, "ibv_alloc_mw: %s", t_errname(errno));
+}
+
+/* Binds through b's send queue; returns what the completion says. */
+static enum ibv_wc_status try_bind(struct mw_duo *m, uint64_t off,
+				   uint64_t len, unsigned int access)
+{
+	struct ibv_mw_bind_info info = {
+		.mr = m->mr,
+		.addr = len ? (uintptr_t)m->d.bbuf + off : 0,
+		.length = len,
+		.mw_access_flags = access,
+	};
+	struct ibv_mw_bind bind = {
+		.wr_id = 50,
+		.send_flags = IBV_SEND_SIGNALED,
+		.bind_info = info,
+	};
+	struct ibv_send_wr wr = {
+		.wr_id = 50,
+		.opcode = IBV_WR_BIND_MW,
+		.send_flags = IBV_SEND_SIGNALED,
+		.bind_mw = {
+			.mw = m->mw,
+			.rkey = ibv_inc_rkey(m->mw->rkey),
+			.bind_info = info,
+		},
+	};
+	struct ibv_wc wc;
+	int ret;
+
+	if (m->mw->type == IBV_MW_TYPE_1)
+		ret = ibv_bind_mw(m->d.b.qp, m->mw, &bind);
+	else
+		ret = t_try_post(&m->d.b, &wr);
+	if (ret) {
+		T_ASSERT(ret == EINVAL || ret == EPERM, "bind: %s",
+			 t_errname(ret));
+		return IBV_WC_GENERAL_ERR;
+	}
+	wc = t_poll(m->d.b.scq);
+	T_ASSERT(wc.wr_id == 50, "completion of request %llu",
+		 (unsigned long long)wc.wr_id);
+	if (wc.status == IBV_WC_SUCCESS) {
+		T_ASSERT(wc.opcode == IBV_WC_BIND_MW, "opcode %#x",
+			 wc.opcode);
+		if (m->mw->type == IBV_MW_TYPE_2)
+			m->mw->rkey = wr.bind_mw.rkey;
+	}
+	return wc.status;
+}
+
+static void bind(struct mw_duo *m, uint64_t off, uint64_t len,
+		 unsigned int access)
+{
+	enum ibv_wc_status status = try_bind(m, off, len, access);
+
+	T_ASSERT(status == IBV_WC_SUCCESS, "bind: '%s'", t_wc_name(status));
+}
+
+static void window_write(struct mw_duo *m, uint32_t rkey, uint64_t off,
+			 uint32_t len, enum ibv_wc_status status)
+{
+	t_post(&m->d.a, IBV_WR_RDMA_WRITE, 60, t_duo_sge(&m->d, 0, len),
+	       t_remote(&m->d, off), rkey);
+	t_want_wc(m->d.a.scq, 60, status);
+}
+
+/* A new pair and a new window */
+static void renew(struct mw_duo *m)
+{
+	enum ibv_mw_type type = m->mw->type;
+
+	T_OK(ibv_dealloc_mw(m->mw));
+	t_duo_renew(&m->d);
+	m->mw = ibv_alloc_mw(m->d.dev.pd, type);
+	T_ASSERT(m->mw, "ibv_alloc_mw: %s", t_errname(errno));
+}
+
+/* Exactly the window, though the MR around it is larger. */
+static void bounds(enum ibv_mw_type type, enum t_kind kind)
+{
+	static const struct {
+		uint64_t off;
+		uint32_t len;
+		bool good;
+	} cases[] = {
+		{ WIN_OFF, WIN_LEN, true },
+		{ WIN_OFF, 1, true },
+		{ WIN_OFF + WIN_LEN - 1, 1, true },
+		{ WIN_OFF - 1, 1, false },
+		{ WIN_OFF - 1, 2, false },
+		{ WIN_OFF + WIN_LEN, 1, false },
+		{ WIN_OFF + WIN_LEN - 1, 2, false },
+		{ WIN_OFF - 1, WIN_LEN + 2, false },
+		{ 0, LEN, false },
+	};
+	struct mw_duo m;
+	size_t i;
+
+	open_mw(&m, type, kind);
+	for (i = 0; i < T_ARRAY_SIZE(cases); i++) {
+		t_case("%u bytes at %llu of a window at %d", cases[i].len,
+		       (unsigned long long)cases[i].off, WIN_OFF);
+		bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+		t_fill_background(m.d.bbuf, LEN);
+		window_write(&m, m.mw->rkey, cases[i].off, cases[i].len,
+			     cases[i].good ? IBV_WC_SUCCESS :
+					     IBV_WC_REM_ACCESS_ERR);
+		if (cases[i].good) {
+			t_want_data(m.d.bbuf + cases[i].off, cases[i].len, 1);
+			t_fill_background(m.d.bbuf + cases[i].off,
+					  cases[i].len);
+		}
+		renew(&m);
+		T_ASSERT(t_check_background(m.d.bbuf, LEN) < 0,
+			 "bytes outside of the window changed");
+	}
+}
+
+static void bounds_1(void)
+{
+	bounds(IBV_MW_TYPE_1, T_PINNED);
+}
+
+static void bounds_2(void)
+{
+	bounds(IBV_MW_TYPE_2, T_PINNED);
+}
+
+static void bounds_1_odp(void)
+{
+	bounds(IBV_MW_TYPE_1, T_EXPLICIT);
+}
+
+static void bounds_2_odp(void)
+{
+	bounds(IBV_MW_TYPE_2, T_EXPLICIT);
+}
+
+/* The window's rights, not the region's. */
+static void rights(enum ibv_mw_type type)
+{
+	struct mw_duo m;
+
+	open_mw(&m, type, T_PINNED);
+	t_case("write to a read window");
+	bind(&m, WIN_OFF, WIN_LEN, IBV_ACCESS_REMOTE_READ);
+	window_write(&m, m.mw->rkey, WIN_OFF, 8, IBV_WC_REM_ACCESS_ERR);
+	T_ASSERT(t_check_background(m.d.bbuf, LEN) < 0, "the target changed");
+	renew(&m);
+	t_case("read from a write window");
+	bind(&m, WIN_OFF, WIN_LEN, IBV_ACCESS_REMOTE_WRITE);
+	t_post(&m.d.a, IBV_WR_RDMA_READ, 1, t_duo_sge(&m.d, 0, 8),
+	       t_remote(&m.d, WIN_OFF), m.mw->rkey);
+	t_want_wc(m.d.a.scq, 1, IBV_WC_REM_ACCESS_ERR);
+	t_want_data(m.d.abuf, LEN, 1);
+}
+
+static void rights_1(void)
+{
+	rights(IBV_MW_TYPE_1);
+}
+
+static void rights_2(void)
+{
+	rights(IBV_MW_TYPE_2);
+}
+
+/* A new bind of type 1 makes the old key stale; length 0 unbinds. */
+static void rebind_1(void)
+{
+	struct mw_duo m;
+	uint32_t old;
+
+	open_mw(&m, IBV_MW_TYPE_1, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	old = m.mw->rkey;
+	bind(&m, 0, 100, MW_RIGHTS);
+	T_ASSERT(m.mw->rkey != old, "the key is the same");
+	window_write(&m, m.mw->rkey, 0, 100, IBV_WC_SUCCESS);
+	t_case("key of the bind before");
+	window_write(&m, old, WIN_OFF, 8, IBV_WC_REM_ACCESS_ERR);
+	renew(&m);
+	t_case("unbound");
+	bind(&m, 0, 0, 0);
+	window_write(&m, m.mw->rkey, 0, 8, IBV_WC_REM_ACCESS_ERR);
+}
+
+/* A bound window of type 2B cannot be bound again before invalidation. */
+static void rebind_2(void)
+{
+	enum ibv_wc_status status;
+	struct mw_duo m;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	status = try_bind(&m, 0, 100, MW_RIGHTS);
+	T_ASSERT(status == IBV_WC_MW_BIND_ERR, "second bind: '%s'",
+		 t_wc_name(status));
+}
+
+static void local_invalidate(void)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = 5,
+		.opcode = IBV_WR_LOCAL_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct mw_duo m;
+	struct ibv_wc wc;
+	uint32_t old;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	window_write(&m, m.mw->rkey, WIN_OFF, 8, IBV_WC_SUCCESS);
+	old = m.mw->rkey;
+	wr.invalidate_rkey = old;
+	T_OK(t_try_post(&m.d.b, &wr));
+	wc = t_want_wc(m.d.b.scq, 5, IBV_WC_SUCCESS);
+	T_ASSERT(wc.opcode == IBV_WC_LOCAL_INV, "opcode %#x", wc.opcode);
+	/* It can be bound again, with a new key */
+	bind(&m, 0, 100, MW_RIGHTS);
+	T_ASSERT(m.mw->rkey != old, "the key is the same");
+	window_write(&m, m.mw->rkey, 0, 100, IBV_WC_SUCCESS);
+	window_write(&m, old, 0, 8, IBV_WC_REM_ACCESS_ERR);
+}
+
+/* The peer invalidates it with a SEND. */
+static void send_invalidate(void)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = 5,
+		.opcode = IBV_WR_SEND_WITH_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct mw_duo m;
+	struct ibv_wc wc;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	t_post_recv(&m.d.b, 6, t_sge(m.d.bmr, m.d.bbuf, 8));
+	wr.invalidate_rkey = m.mw->rkey;
+	T_OK(t_try_post(&m.d.a, &wr));
+	t_want_wc(m.d.a.scq, 5, IBV_WC_SUCCESS);
+	wc = t_want_wc(m.d.b.rcq, 6, IBV_WC_SUCCESS);
+	T_ASSERT((wc.wc_flags & IBV_WC_WITH_INV) &&
+			 wc.invalidated_rkey == m.mw->rkey,
+		 "flags %#x rkey %#x", wc.wc_flags, wc.invalidated_rkey);
+	window_write(&m, m.mw->rkey, WIN_OFF, 8, IBV_WC_REM_ACCESS_ERR);
+}
+
+/* Keys that a SEND may not invalidate */
+static void send_invalidate_bad(void)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = 5,
+		.opcode = IBV_WR_SEND_WITH_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct mw_duo m;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		t_case(i ? "key of a plain MR" : "garbage key");
+		open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+		t_post_recv(&m.d.b, 6, t_sge(m.d.bmr, m.d.bbuf, 8));
+		wr.invalidate_rkey = i ? m.d.bmr->rkey : 0xdeadbeef;
+		T_OK(t_try_post(&m.d.a, &wr));
+		t_want_wc(m.d.a.scq, 5, IBV_WC_REM_ACCESS_ERR);
+		t_want_state(&m.d.b, IBV_QPS_ERR);
+	}
+}
+
+/* A window of type 2B serves the QP that bound it, and no other. */
+static void other_qp(void)
+{
+	struct t_ep a2, b2;
+	struct mw_duo m;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	t_pair(&m.d.dev, &a2, &b2, NULL);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	window_write(&m, m.mw->rkey, WIN_OFF, 8, IBV_WC_SUCCESS);
+	t_post(&a2, IBV_WR_RDMA_WRITE, 7, t_duo_sge(&m.d, 0, 8),
+	       t_remote(&m.d, WIN_OFF), m.mw->rkey);
+	t_want_wc(a2.scq, 7, IBV_WC_REM_ACCESS_ERR);
+	/* A window of type 1 serves the whole PD */
+	open_mw(&m, IBV_MW_TYPE_1, T_PINNED);
+	t_pair(&m.d.dev, &a2, &b2, NULL);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	t_post(&a2, IBV_WR_RDMA_WRITE, 8, t_duo_sge(&m.d, 0, 8),
+	       t_remote(&m.d, WIN_OFF), m.mw->rkey);
+	t_want_wc(a2.scq, 8, IBV_WC_SUCCESS);
+}
+
+/* Binds that must be refused, by the call or by the completion */
+static void bad_binds(enum ibv_mw_type type)
+{
+	enum ibv_wc_status status;
+	struct mw_duo m;
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		t_case("fault %u", i);
+		open_mw(&m, type, T_PINNED);
+		if (i == 0) /* not bindable */
+			m.mr = m.d.bmr;
+		if (i == 1) /* no write right in the region */
+			m.mr = t_reg(m.d.dev.pd, m.d.bbuf, LEN,
+				     IBV_ACCESS_MW_BIND);
+		if (i == 2)
+			status = try_bind(&m, 1, LEN, MW_RIGHTS);
+		else if (i == 3)
+			status = try_bind(&m, -1, 10, MW_RIGHTS);
+		else if (i == 4)
+			status = try_bind(&m, 8, -8ULL, MW_RIGHTS);
+		else
+			status = try_bind(&m, 0, LEN, MW_RIGHTS);
+		T_ASSERT(status == IBV_WC_MW_BIND_ERR ||
+				 status == IBV_WC_GENERAL_ERR,
+			 "'%s'", t_wc_name(status));
+	}
+}
+
+static void bad_binds_1(void)
+{
+	bad_binds(IBV_MW_TYPE_1);
+}
+
+static void bad_binds_2(void)
+{
+	bad_binds(IBV_MW_TYPE_2);
+}
+
+/* A region stays while a window is bound to it. */
+static void bound_region(void)
+{
+	struct mw_duo m;
+	int ret;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	ret = ibv_dereg_mr(m.mr);
+	T_ASSERT(ret == EBUSY || ret == EINVAL, "dereg: %s", t_errname(ret));
+	T_OK(ibv_dealloc_mw(m.mw));
+	T_OK(ibv_dereg_mr(m.mr));
+}
+
+/* Nothing but a window's key can be invalidated here. */
+static void local_invalidate_bad(void)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = 5,
+		.opcode = IBV_WR_LOCAL_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+		.invalidate_rkey = 0xdeadbeef,
+	};
+	struct ibv_wc wc;
+	struct mw_duo m;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+	T_OK(t_try_post(&m.d.b, &wr));
+	wc = t_poll(m.d.b.scq);
+	T_ASSERT(wc.status == IBV_WC_MW_BIND_ERR ||
+			 wc.status == IBV_WC_LOC_PROT_ERR ||
+			 wc.status == IBV_WC_LOC_QP_OP_ERR,
+		 "'%s'", t_wc_name(wc.status));
+	t_want_state(&m.d.b, IBV_QPS_ERR);
+}
+
+static const struct t_test tests[] = {
+	{ "bounds_1", bounds_1 },
+	{ "bounds_2", bounds_2 },
+	{ "bounds_1_odp", bounds_1_odp },
+	{ "bounds_2_odp", bounds_2_odp },
+	{ "rights_1", rights_1 },
+	{ "rights_2", rights_2 },
+	{ "rebind_1", rebind_1 },
+	{ "rebind_2", rebind_2 },
+	{ "local_invalidate", local_invalidate },
+	{ "local_invalidate_bad", local_invalidate_bad },
+	{ "send_invalidate", send_invalidate },
+	{ "send_invalidate_bad", send_invalidate_bad },
+	{ "other_qp", other_qp },
+	{ "bad_binds_1", bad_binds_1 },
+	{ "bad_binds_2", bad_binds_2 },
+	{ "bound_region", bound_region },
+};
+
+int main(int argc, char **argv)
+{
+	return t_main(argc, argv, tests, T_ARRAY_SIZE(tests));
+}
