@@ -71,12 +71,12 @@ static enum sodp_verdict resp_check_flush(struct resp_ctx *c)
 	u64 length = req->flush_length;
 	struct sodp_key *key;
 
-	if (!SODP_ACCESS_FLUSH_GLOBAL)
+	if (!SODP_ACCESS_FLUSH_GLOBAL || !req->flush_type ||
+	    req->flush_level > SODP_FLUSH_MR)
 		return SODP_E_REM_INV_REQ;
-	if (req->flush_type & ~SODP_FLUSH_GLOBAL || !req->flush_type)
-		return SODP_E_REM_INV_REQ;
-	if (req->flush_level > SODP_FLUSH_MR)
-		return SODP_E_REM_INV_REQ;
+	/* Persistence is a right that no MR here was given */
+	if (req->flush_type & ~SODP_FLUSH_GLOBAL)
+		return SODP_E_REM_ACCESS;
 	if (req->flush_level == SODP_FLUSH_MR) {
 		/* The whole MR: address and length are not looked at */
 		key = sodp_key_get(c->qp->dev, req->rkey);

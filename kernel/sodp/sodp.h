@@ -51,6 +51,10 @@
  */
 
 #define SODP_VERSION		"0.1.0"
+#define SODP_FW_VER		(0ULL << 32 | 1 << 16 | 0)
+
+/* An OUI with the "locally administered" bit: it can never be assigned */
+#define SODP_VENDOR_ID		0x02534f
 
 #define SODP_MAX_SGE		32
 #define SODP_MAX_INLINE		1024
@@ -123,7 +127,6 @@ struct sodp_srq {
 	u32 depth;
 	u32 stride;
 	u32 max_sge;
-	u32 max_wr;
 	u32 ci;
 	u32 limit;
 	bool error;
@@ -275,7 +278,7 @@ enum sodp_bell {
 };
 
 /* IBA A19: placement type and selectivity level of a FLUSH */
-#define SODP_FLUSH_GLOBAL	1
+#define SODP_FLUSH_GLOBAL	BIT(0)
 #define SODP_FLUSH_RANGE	0
 #define SODP_FLUSH_MR		1
 

@@ -3,6 +3,7 @@
  * Shared receive queues: the application fills the ring, the responders of
  * all QPs of the SRQ take entries from it in order.
  */
+#include <linux/uaccess.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "sodp.h"
@@ -17,6 +18,25 @@ static void srq_event(struct sodp_srq *srq, enum ib_event_type type)
 
 	if (srq->base_srq.event_handler)
 		srq->base_srq.event_handler(&event, srq->base_srq.srq_context);
+}
+
+static size_t srq_ring_size(const struct sodp_srq *srq, u32 depth)
+{
+	return sizeof(struct sodp_srq_page) + (size_t)depth * srq->stride;
+}
+
+static void srq_use_ring(struct sodp_srq *srq, struct sodp_ring *ring,
+			 u32 depth)
+{
+	srq->ring = ring;
+	srq->page = ring->mem;
+	srq->rqes = ring->mem + sizeof(struct sodp_srq_page);
+	srq->depth = depth;
+}
+
+static u8 *srq_slot(struct sodp_srq *srq, u32 index)
+{
+	return srq->rqes + (index & (srq->depth - 1)) * (size_t)srq->stride;
 }
 
 /**
@@ -34,6 +54,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 	struct sodp_create_srq_resp resp = {};
 	struct sodp_ring *ring;
+	u32 depth;
 	int ret;
 
 	if (!udata || init->srq_type != IB_SRQT_BASIC)
@@ -44,19 +65,15 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		return -EINVAL;
 	spin_lock_init(&srq->srq_lock);
 	srq->max_sge = max_t(u32, init->attr.max_sge, 1);
-	srq->depth = roundup_pow_of_two(init->attr.max_wr);
-	srq->max_wr = srq->depth;
+	depth = roundup_pow_of_two(init->attr.max_wr);
 	srq->limit = init->attr.srq_limit;
 	srq->stride = sizeof(struct sodp_rqe) +
 		      srq->max_sge * sizeof(struct sodp_sge);
 	ring = sodp_ring_alloc(sodp_udata_context(udata),
-			       sizeof(struct sodp_srq_page) +
-			       (size_t)srq->depth * srq->stride);
+			       srq_ring_size(srq, depth));
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
-	srq->ring = ring;
-	srq->page = ring->mem;
-	srq->rqes = ring->mem + sizeof(struct sodp_srq_page);
+	srq_use_ring(srq, ring, depth);
 
 	resp.mmap_offset = sodp_ring_offset(ring);
 	resp.mmap_size = ring->size;
@@ -69,7 +86,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		sodp_ring_free(ring);
 		return ret;
 	}
-	init->attr.max_wr = srq->max_wr;
+	init->attr.max_wr = srq->depth;
 	init->attr.max_sge = srq->max_sge;
 	return 0;
 }
@@ -88,27 +105,96 @@ static u32 srq_posted(struct sodp_srq *srq, u32 pi)
 	return n > srq->depth ? 0 : n;
 }
 
+/* Move what is posted, under its indices, to @ring */
+static int srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
+			 u32 depth)
+{
+	u32 pi = READ_ONCE(srq->page->rq_pi);
+	struct sodp_srq_page *page = ring->mem;
+	u8 *rqes = ring->mem + sizeof(*page);
+	u32 i;
+
+	lockdep_assert_held(&srq->srq_lock);
+	if (pi - srq->ci > min(depth, srq->depth))
+		return -EINVAL;
+	for (i = srq->ci; i != pi; i++)
+		memcpy(rqes + (i & (depth - 1)) * (size_t)srq->stride,
+		       srq_slot(srq, i), srq->stride);
+	page->rq_pi = pi;
+	page->rq_ci = srq->ci;
+	srq_use_ring(srq, ring, depth);
+	return 0;
+}
+
+static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
+{
+	struct sodp_modify_srq_resp resp = {};
+	struct sodp_modify_srq_cmd cmd;
+	struct sodp_ring *ring, *old;
+	u32 depth;
+	int ret;
+
+	if (!max_wr || max_wr > SODP_MAX_SRQ_WR || max_wr < srq->limit)
+		return -EINVAL;
+	if (!udata || udata->inlen < sizeof(cmd))
+		return -EINVAL;
+	ret = ib_copy_from_udata(&cmd, udata, sizeof(cmd));
+	if (ret)
+		return ret;
+	depth = roundup_pow_of_two(max_wr);
+	ring = sodp_ring_alloc(sodp_udata_context(udata),
+			       srq_ring_size(srq, depth));
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_size = ring->size;
+	resp.depth = depth;
+	resp.ring_offset = sizeof(struct sodp_srq_page);
+	if (copy_to_user(u64_to_user_ptr(cmd.resp_addr), &resp,
+			 sizeof(resp))) {
+		ret = -EFAULT;
+		goto err_free_ring;
+	}
+	spin_lock_bh(&srq->srq_lock);
+	old = srq->ring;
+	ret = srq_swap_ring(srq, ring, depth);
+	spin_unlock_bh(&srq->srq_lock);
+	if (ret)
+		goto err_free_ring;
+	sodp_ring_free(old);
+	return 0;
+
+err_free_ring:
+	sodp_ring_free(ring);
+	return ret;
+}
+
 /**
- * sodp_srq_modify() - arm the limit event
+ * sodp_srq_modify() - resize, arm the limit event
  * @ibsrq: the SRQ
- * @attr: new limit
- * @mask: IB_SRQ_LIMIT; resizing is not supported
- * @udata: unused
+ * @attr: new size and limit
+ * @mask: IB_SRQ_MAX_WR, IB_SRQ_LIMIT
+ * @udata: struct sodp_modify_srq_cmd for a resize
  *
- * Context: process.
- * Return: 0, -EOPNOTSUPP for a resize, -EINVAL for a limit above max_wr.
+ * Context: process, may sleep.
+ * Return: 0; -EINVAL a limit above max_wr, a size that does not hold what is
+ * posted; -EFAULT, -ENOMEM.
  */
 int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 		    enum ib_srq_attr_mask mask, struct ib_udata *udata)
 {
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 	bool fire = false;
+	int ret;
 
-	if (mask & IB_SRQ_MAX_WR)
-		return -EOPNOTSUPP;
+	if (mask & IB_SRQ_MAX_WR) {
+		ret = srq_resize(srq, attr->max_wr, udata);
+		if (ret)
+			return ret;
+	}
 	if (!(mask & IB_SRQ_LIMIT))
 		return 0;
-	if (attr->srq_limit > srq->max_wr)
+	if (attr->srq_limit > srq->depth)
 		return -EINVAL;
 	spin_lock_bh(&srq->srq_lock);
 	srq->limit = attr->srq_limit;
@@ -127,7 +213,7 @@ int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr)
 {
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 
-	attr->max_wr = srq->max_wr;
+	attr->max_wr = READ_ONCE(srq->depth);
 	attr->max_sge = srq->max_sge;
 	attr->srq_limit = READ_ONCE(srq->limit);
 	return 0;
@@ -158,8 +244,7 @@ enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv)
 		goto out_unlock;
 	}
 	if (pi - srq->ci > srq->depth ||
-	    sodp_rqe_copy(recv, srq->rqes + (srq->ci & (srq->depth - 1)) *
-			  (size_t)srq->stride, srq->max_sge)) {
+	    sodp_rqe_copy(recv, srq_slot(srq, srq->ci), srq->max_sge)) {
 		srq->error = true;
 		spin_unlock_bh(&srq->srq_lock);
 		ibdev_dbg(srq->base_srq.device, "SRQ ring is garbage\n");

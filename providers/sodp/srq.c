@@ -5,31 +5,35 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <ccan/minmax.h>
-
 #include "sodp.h"
 
-static int srq_attach(struct ibv_context *context, struct sodp_srq *srq,
-		      const struct sodp_create_srq_resp *resp,
-		      const struct ibv_srq_attr *attr)
+static void srq_set_ring(struct sodp_srq *srq, const struct sodp_map *map,
+			 uint32_t depth, uint32_t ring_offset)
 {
-	struct sodp_srq_page *page;
+	struct sodp_srq_page *page = map->addr;
+
+	srq->map = *map;
+	srq->rq.mask = depth - 1;
+	srq->rq.ring = (uint8_t *)map->addr + ring_offset;
+	srq->rq.max_wr = depth;
+	srq->rq.limit = depth;
+	srq->rq.pi_word = &page->rq_pi;
+	srq->rq.ci_word = &page->rq_ci;
+}
+
+static int srq_attach(struct ibv_context *context, struct sodp_srq *srq,
+		      const struct sodp_create_srq_resp *resp)
+{
+	struct sodp_map map;
 	int ret;
 
-	ret = sodp_map_ring(context, resp->mmap_offset, resp->mmap_size,
-			    &srq->map);
+	ret = sodp_map_ring(context, resp->mmap_offset, resp->mmap_size, &map);
 	if (ret)
 		return ret;
 
-	page = srq->map.addr;
-	srq->rq.mask = resp->depth - 1;
 	srq->rq.stride = resp->stride;
-	srq->rq.ring = (uint8_t *)srq->map.addr + resp->ring_offset;
 	srq->rq.max_sge = resp->max_sge;
-	srq->rq.max_wr = min_t(uint32_t, attr->max_wr, resp->depth);
-	srq->rq.limit = srq->rq.max_wr;
-	srq->rq.pi_word = &page->rq_pi;
-	srq->rq.ci_word = &page->rq_ci;
+	srq_set_ring(srq, &map, resp->depth, resp->ring_offset);
 	return 0;
 }
 
@@ -51,7 +55,7 @@ struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
 		goto err_free;
 
 	srq->vsrq.srq_type = IBV_SRQT_BASIC;
-	ret = srq_attach(pd->context, srq, &resp.drv, &attr->attr);
+	ret = srq_attach(pd->context, srq, &resp.drv);
 	if (ret)
 		goto err_destroy;
 	return &srq->vsrq.srq;
@@ -89,7 +93,7 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 	if (ret)
 		goto err_free;
 
-	ret = srq_attach(context, srq, &resp.drv, &attr->attr);
+	ret = srq_attach(context, srq, &resp.drv);
 	if (ret)
 		goto err_destroy;
 	return &srq->vsrq.srq;
@@ -102,12 +106,49 @@ err_free:
 	return NULL;
 }
 
+/**
+ * sodp_modify_srq() - arm the limit event, or resize
+ * @ibsrq: the SRQ
+ * @attr: new size and limit
+ * @attr_mask: IBV_SRQ_MAX_WR, IBV_SRQ_LIMIT
+ *
+ * A resize moves what is posted to a new ring, under the same indices. Nobody
+ * posts meanwhile: that is what the lock is held for.
+ *
+ * Return: 0 or an errno. After ENOMEM from mapping the new ring the SRQ takes
+ * no more receives.
+ */
 int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 		    int attr_mask)
 {
-	struct ibv_modify_srq cmd = {};
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	struct sodp_modify_srq_resp resp = {};
+	struct {
+		struct ibv_modify_srq ibv_cmd;
+		struct sodp_modify_srq_cmd drv;
+	} cmd = {};
+	struct sodp_map map, old;
+	int ret;
 
-	return ibv_cmd_modify_srq(ibsrq, attr, attr_mask, &cmd, sizeof(cmd));
+	cmd.drv.resp_addr = (uintptr_t)&resp;
+	sodp_lock(&srq->rq.rq_lock);
+	ret = ibv_cmd_modify_srq(ibsrq, attr, attr_mask, &cmd.ibv_cmd,
+				 sizeof(cmd));
+	if (ret || !(attr_mask & IBV_SRQ_MAX_WR))
+		goto out_unlock;
+
+	ret = sodp_map_ring(ibsrq->context, resp.mmap_offset, resp.mmap_size,
+			    &map);
+	if (ret)
+		goto out_unlock;
+
+	old = srq->map;
+	srq_set_ring(srq, &map, resp.depth, resp.ring_offset);
+	sodp_unmap_ring(&old);
+
+out_unlock:
+	sodp_unlock(&srq->rq.rq_lock);
+	return ret;
 }
 
 int sodp_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr)

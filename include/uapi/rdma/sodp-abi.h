@@ -283,6 +283,23 @@ struct sodp_create_srq_resp {
 	__u32 reserved_160;
 };
 
+/*
+ * Resizing (IBV_SRQ_MAX_WR): uverbs has no response for modify_srq, so the
+ * kernel stores a struct sodp_modify_srq_resp at resp_addr. The application
+ * does not post meanwhile. Entries not consumed keep their indices.
+ */
+struct sodp_modify_srq_cmd {
+	__aligned_u64 resp_addr;
+};
+
+struct sodp_modify_srq_resp {
+	__aligned_u64 comp_mask;
+	__aligned_u64 mmap_offset;
+	__aligned_u64 mmap_size;
+	__u32 depth;
+	__u32 ring_offset;
+};
+
 struct sodp_create_qp_resp {
 	__aligned_u64 comp_mask;
 	__aligned_u64 mmap_offset;
