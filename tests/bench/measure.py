@@ -11,7 +11,7 @@ PROGRAM = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/bench/sodp-bench"
 )
 CGROUP = "/sys/fs/cgroup"
-STEP_SECONDS = 600
+LAT_SECONDS = 120
 
 
 class BenchError(Exception):
@@ -33,7 +33,11 @@ class Device:
 
 
 def primitive(command, device, **options):
-    """Run one command of sodp-bench; returns its JSON lines."""
+    """Run one command of sodp-bench; returns its JSON lines.
+
+    No time limit here: virtual time leaps ahead when the guest waits for
+    the host, so the lab outside keeps the time.
+    """
     args = [PROGRAM, command] + _words(device, options)
     try:
         done = subprocess.run(
@@ -41,12 +45,9 @@ def primitive(command, device, **options):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=STEP_SECONDS,
         )
     except OSError as err:
         raise BenchError(f"{PROGRAM}: {err.strerror}")
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{' '.join(args[1:])}: no end in {STEP_SECONDS} s")
     if done.returncode:
         raise BenchError(f"{' '.join(args[1:])}: {_last(done)}")
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -120,13 +121,7 @@ class MemoryWatch:
         time.sleep(5)  # cgroup statistics are flushed every 2 s
         with open(f"{self.group}/memory.stat") as handle:
             stat = dict(line.split() for line in handle)
-        with open("/proc/meminfo") as handle:
-            info = {x.split(":")[0]: int(x.split()[1]) for x in handle}
-        own = int(stat["kernel"]) - int(stat["pagetables"])
-        used = info["MemTotal"] - info["MemFree"] - info["PageTables"]
-        for key in ("AnonPages", "Cached", "Buffers", "Percpu"):
-            used -= info[key]
-        return {"group": own, "global": used * 1024}
+        return int(stat["kernel"]) - int(stat["pagetables"])
 
 
 def write_lat(device, runs=5, iterations=2000):
@@ -146,7 +141,7 @@ def _one_write_lat(device, iterations):
             command + ["127.0.0.1"],
             capture_output=True,
             text=True,
-            timeout=STEP_SECONDS,
+            timeout=LAT_SECONDS,
         )
         server.communicate(timeout=30)
     except subprocess.TimeoutExpired:

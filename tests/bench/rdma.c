@@ -261,22 +261,22 @@ void end_write(struct end *end, const struct stream *stream)
 	}
 }
 
-/* Page faults of all regions of the device, by the rdma tool */
+/* Page faults of all regions of all devices, by the rdma tool */
 uint64_t device_faults(void)
 {
+	static const char command[] = "rdma -j statistic show mr";
 	static const char key[] = "\"page_faults\":";
-	char command[128], *text = NULL, *at;
-	size_t size = 0, len;
+	char *text = NULL, *at;
+	size_t size = 0;
 	uint64_t sum = 0;
+	ssize_t len;
 	FILE *pipe;
 
-	snprintf(command, sizeof(command), "rdma -j statistic show mr dev %s",
-		 opt_str("dev", ""));
 	pipe = popen(command, "r");
 	if (!pipe)
 		die("cannot run: %s", command);
 	len = getdelim(&text, &size, '\0', pipe);
-	if (pclose(pipe) || len == (size_t)-1)
+	if (pclose(pipe) || len <= 0)
 		die("%s: failed", command);
 	at = strstr(text, key);
 	if (!at)
