@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * errors.c - what is refused, and how
+ */
+
+#include <linux/ktime.h>
+
+#include "selftest.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
+
+static int test_create(void)
+{
+	struct sodp_region *region;
+
+	region = st_region(PAGE_SIZE, 0);
+	ST_CHECK(PTR_ERR(region) == -EINVAL, -EBADMSG);
+	region = st_region(U64_MAX, 2);
+	ST_CHECK(PTR_ERR(region) == -EOVERFLOW, -EBADMSG);
+	region = st_region(current->mm->task_size - 1, 2);
+	ST_CHECK(PTR_ERR(region) == -EFAULT, -EBADMSG);
+	region = st_implicit();
+	ST_CHECK(!IS_ERR(region), PTR_ERR(region));
+	ST_CHECK(sodp_region_is_implicit(region), -EBADMSG);
+	ST_CHECK(sodp_region_is_odp(region), -EBADMSG);
+	sodp_region_destroy(region);
+	return 0;
+}
+
+static int bounds_check(struct sodp_region *region, unsigned long va)
+{
+	struct sodp_miss miss;
+	u64 done, word;
+	int ret;
+
+	ret = sodp_region_fault(region, va - 1, 1, 0);
+	ST_CHECK(ret == -EFAULT, -EBADMSG);
+	ret = sodp_region_fault(region, va, 8193, 0);
+	ST_CHECK(ret == -EFAULT, -EBADMSG);
+	ret = sodp_region_fault(region, va + 5, U64_MAX, 0);
+	ST_CHECK(ret == -EFAULT, -EBADMSG);
+	ret = sodp_region_fault(region, va + 8191, 1, 0);
+	ST_CHECK(!ret, -EBADMSG);
+	ret = sodp_region_fault(region, va, 0, 0);
+	ST_CHECK(!ret, -EBADMSG);
+	ret = sodp_copy_out(&word, region, va + 8185, 8, &done, &miss);
+	ST_CHECK(ret == -EFAULT && !done, -EBADMSG);
+	ret = sodp_region_prefetch(region, va, 9000, SODP_ADVICE_PREFETCH,
+				   true);
+	ST_CHECK(ret == -EFAULT, -EBADMSG);
+	return 0;
+}
+
+static int test_bounds(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va + 1000, 8192);
+	ret = bounds_check(region, va + 1000);
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+/* A region that may only be read, in memory that may be written */
+static int test_read_only_region(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	u64 word = 1;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = sodp_region_create(st_domain, va, SZ_64K, 0);
+	ret = st_fill(va, SZ_64K, 1);
+	if (!ret)
+		ret = st_copy_out(&word, region, va, 8);
+	ST_CHECK_GOTO(!ret, out);
+	ST_CHECK_GOTO(!st_mapped(region, va, true), out);
+	ST_CHECK_GOTO(st_copy_in(region, va, &word, 8) == -EACCES, out);
+	ST_CHECK_GOTO(sodp_region_prefetch(region, va, 8,
+					   SODP_ADVICE_PREFETCH_WRITE,
+					   true) == -EPERM, out);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+/* Memory with a hole: what comes before it works, the hole is an error */
+static int test_hole(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	u8 buffer[64];
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	st_unmap(va + 2 * PAGE_SIZE, PAGE_SIZE);
+	region = st_region(va, SZ_64K);
+	ret = st_copy_out(buffer, region, va + 2 * PAGE_SIZE - 64, 64);
+	ST_CHECK_GOTO(!ret, out);
+	ST_CHECK_GOTO(st_copy_out(buffer, region, va + 2 * PAGE_SIZE - 1,
+				  2) == -EFAULT, out);
+	ret = st_copy_out(buffer, region, va + 3 * PAGE_SIZE, 64);
+	ST_CHECK_GOTO(!ret, out);
+	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_PREFETCH,
+				   true);
+	ST_CHECK_GOTO(ret == -EFAULT, out);
+	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_PREFETCH,
+				   false);
+	ST_CHECK_GOTO(!ret, out);
+	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_NO_FAULT,
+				   true);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+/* NO_FAULT maps what the CPU has touched and nothing else */
+static int test_no_fault(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
+	struct sodp_region *region;
+	u64 pages;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, SZ_64K);
+	ret = st_fill(va + PAGE_SIZE, 3 * PAGE_SIZE, 1);
+	if (!ret)
+		ret = sodp_region_prefetch(region, va, SZ_64K,
+					   SODP_ADVICE_NO_FAULT, true);
+	ST_CHECK_GOTO(!ret, out);
+	pages = st_stat(region, mapped_pages);
+	ST_CHECK_GOTO(pages == 3, out);
+	ST_CHECK_GOTO(st_mapped(region, va + PAGE_SIZE, false), out);
+	ST_CHECK_GOTO(!st_mapped(region, va, false), out);
+	ST_CHECK_GOTO(st_stat(region, prefetch_pages) == 3, out);
+	ST_CHECK_GOTO(!st_stat(region, faults), out);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+static int fault_model_check(struct sodp_region *region, unsigned long va)
+{
+	struct sodp_fault_model model = {
+		.fixed_ns = 2 * NSEC_PER_MSEC,
+		.per_page_ns = 1000,
+	}, got;
+	u64 began;
+	int ret;
+
+	sodp_domain_set_fault_model(st_domain, &model);
+	sodp_domain_get_fault_model(st_domain, &got);
+	ST_CHECK(!memcmp(&model, &got, sizeof(got)), -EBADMSG);
+	ret = sodp_region_fault(region, va, 8, SODP_FAULT_NOWAIT);
+	ST_CHECK(ret == -EAGAIN, -EBADMSG);
+	ST_CHECK(st_stat(region, faults_handed_over) == 1, -EBADMSG);
+	ST_CHECK(!st_stat(region, faults), -EBADMSG);
+	began = ktime_get_ns();
+	ret = sodp_region_fault(region, va, 8, 0);
+	ST_CHECK(!ret, ret);
+	ST_CHECK(ktime_get_ns() - began >= model.fixed_ns, -EBADMSG);
+	ST_CHECK(st_stat(region, faults) == 1, -EBADMSG);
+	return 0;
+}
+
+static int test_fault_model(void)
+{
+	static const struct sodp_fault_model none;
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	u64 before, after = 0;
+	unsigned int i;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	for (i = 11, before = 0; i < SODP_FAULT_BUCKETS; i++)
+		before += sodp_domain_fault_bucket(st_domain, i);
+	region = st_region(va, SZ_64K);
+	ret = fault_model_check(region, va);
+	sodp_domain_set_fault_model(st_domain, &none);
+	/* 2 ms is beyond bucket 10, [1024, 2048) us */
+	for (i = 10; i < SODP_FAULT_BUCKETS; i++)
+		after += sodp_domain_fault_bucket(st_domain, i);
+	if (!ret && after <= before)
+		ret = -EBADMSG;
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+/* Without waiting: works for memory that needs no I/O */
+static int test_nowait(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, SZ_64K);
+	/* The child, if this mm never had a notifier */
+	ret = sodp_region_fault(region, va, 1, 0);
+	if (!ret)
+		ret = sodp_region_fault(region, va, SZ_64K,
+					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+const struct st_case st_error_cases[] = {
+	{ "error: create", test_create },
+	{ "error: bounds", test_bounds },
+	{ "error: region that may only be read", test_read_only_region },
+	{ "error: hole in memory", test_hole },
+	{ "error: prefetch without faulting", test_no_fault },
+	{ "error: fault model", test_fault_model },
+	{ "error: fault without waiting", test_nowait },
+	{ }
+};
