@@ -144,12 +144,13 @@ static bool needs_recv(const struct op *op)
 }
 
 /*
- * What is behind an implicit region's buffer is merely not mapped: a transfer
- * may fail after its first bytes, as one may on the wire.
+ * What is around an implicit region's buffer is merely not mapped: a transfer
+ * may fail after its first bytes, or an atomic when its result comes back, as
+ * they may on the wire.
  */
 static void want_untouched(struct t_duo *d, enum fault fault)
 {
-	if (fault == FAULT_ABOVE && d->bmr->length == SIZE_MAX) {
+	if (fault >= FAULT_BELOW && d->bmr->length == SIZE_MAX) {
 		t_fill(d->abuf, LEN, 1);
 		t_fill_background(d->bbuf, LEN);
 		return;
@@ -192,8 +193,9 @@ static void remote_case(struct t_duo *d, const struct op *op, enum fault fault)
 	t_want_state(&d->b, IBV_QPS_ERR);
 	event = t_want_event(&d->dev, IBV_EVENT_QP_ACCESS_ERR);
 	T_ASSERT(event.element.qp == d->b.qp, "event of another QP");
+	/* The receive that the immediate would have used says what happened */
 	if (needs_recv(op))
-		t_want_wc(d->b.rcq, 1, IBV_WC_WR_FLUSH_ERR);
+		t_want_wc(d->b.rcq, 1, IBV_WC_LOC_ACCESS_ERR);
 	want_untouched(d, fault);
 	t_duo_renew(d);
 }

@@ -8,11 +8,10 @@
 char *t_map_lonely(size_t len)
 {
 	size_t whole = (len + T_PAGE - 1) & ~(T_PAGE - 1);
+	/* PROT_NONE: a hole would be filled by the next mapping */
 	char *p = t_map_aligned(whole + 2 * T_PAGE, T_PAGE);
 
 	t_map_pages(p + T_PAGE, whole, T_SMALL);
-	t_unmap(p, T_PAGE);
-	t_unmap(p + T_PAGE + whole, T_PAGE);
 	return p + T_PAGE;
 }
 

@@ -16,7 +16,7 @@ struct t_duo {
 	struct ibv_mr *bmr;
 };
 
-/* opt may be NULL. Both buffers are mapped between two unmapped pages. */
+/* opt may be NULL. Both buffers lie between inaccessible pages. */
 void t_duo_open(struct t_duo *d, size_t len, enum t_kind kind,
 		const struct t_qp_opt *opt);
 /* For a device that is open already; registers a's and b's buffer so */
@@ -25,7 +25,7 @@ void t_duo_make(struct t_duo *d, size_t len, enum t_kind kind,
 		const struct t_qp_opt *opt);
 /* New QPs on the same memory */
 void t_duo_renew(struct t_duo *d);
-/* A page-aligned buffer with unmapped pages before and after it */
+/* A page-aligned buffer with inaccessible pages before and after it */
 char *t_map_lonely(size_t len);
 /* A WRITE of the whole buffers from a to b must still work */
 void t_duo_works(struct t_duo *d);
