@@ -244,12 +244,42 @@ def bystander():
     return max(ratios), "mmap + munmap of 64 KiB: " + "; ".join(said)
 
 
+SCALE_TRIES = 6
+SCALE_WANTED = 9
+SCALE_HOST = 1.9
+
+
+def scale_samples():
+    """(one QP, two QPs, gain of a bare loop), as long as it takes."""
+    samples, good = [], []
+    for _ in range(SCALE_TRIES):
+        line = primitive("scale", Device("SODP"))[0]
+        spins = [b / a for a, b in zip(line["one_spins"], line["two_spins"])]
+        samples += zip(line["one_mb_s"], line["two_mb_s"], spins)
+        good = [x for x in samples if x[2] >= SCALE_HOST]
+        if len(good) >= SCALE_WANTED:
+            return samples, good
+    return samples, []
+
+
 @figure(">= 1.7", smp=2)
 def scale():
-    line = primitive("scale", Device("SODP"))[0]
-    one, two = (median(line[key]) for key in ("one_mb_s", "two_mb_s"))
-    detail = f"64-KiB WRITEs: one QP {one:.0f} MB/s, two QPs {two:.0f} MB/s"
-    return two / one, detail
+    samples, good = scale_samples()
+    used = good or samples
+    one, two, gain = (median(x) for x in zip(*used))
+    value = median([b / a for a, b, _ in used])
+    detail = (
+        f"64-KiB WRITEs: one QP {one:.0f} MB/s, two QPs {two:.0f} MB/s; a "
+        f"bare loop gains {gain:.2f} from the second CPU "
+    )
+    if good:
+        detail += (
+            f"({len(good)} of {len(samples)} samples, those in which the host "
+            f"gave two CPUs: {SCALE_HOST} or more)"
+        )
+    else:
+        detail += "(the host was busy: it never gave two CPUs for long)"
+    return value, detail
 
 
 @figure("<= 0.25", smp=2)
