@@ -13,6 +13,40 @@
 
 #define KEY_INDEX_TRIES	128
 
+/* The index is random already: it is its own hash */
+static u32 key_hash(const void *data, u32 len, u32 seed)
+{
+	return *(const u32 *)data;
+}
+
+static int key_differs(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	return ((const struct sodp_key *)obj)->index != *(const u32 *)arg->key;
+}
+
+static const struct rhashtable_params key_params = {
+	.key_len = sizeof(u32),
+	.key_offset = offsetof(struct sodp_key, index),
+	.head_offset = offsetof(struct sodp_key, node),
+	.hashfn = key_hash,
+	.obj_cmpfn = key_differs,
+	.automatic_shrinking = true,
+};
+
+int sodp_keys_init(struct sodp_dev *dev)
+{
+	return rhashtable_init(&dev->keys, &key_params);
+}
+
+void sodp_keys_destroy(struct sodp_dev *dev)
+{
+	/* Never initialized, or emptied by ib_core's order of destruction */
+	if (!dev->keys.tbl)
+		return;
+	WARN_ON_ONCE(atomic_read(&dev->keys.nelems));
+	rhashtable_destroy(&dev->keys);
+}
+
 /**
  * sodp_key_alloc() - make a key, not valid yet
  * @dev: the device
@@ -41,9 +75,10 @@ struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
 		/* 0 and the all-ones index stay free: users test for them */
 		if (key->key >> 8 == 0 || key->key >> 8 == 0xffffff)
 			continue;
-		ret = xa_insert(&dev->keys, key->key >> 8, key,
-				GFP_KERNEL_ACCOUNT);
-		if (ret != -EBUSY)
+		key->index = key->key >> 8;
+		ret = rhashtable_lookup_insert_fast(&dev->keys, &key->node,
+						    key_params);
+		if (ret != -EEXIST)
 			break;
 	}
 	if (tries == KEY_INDEX_TRIES)
@@ -87,7 +122,7 @@ void sodp_key_quiesce(struct sodp_key *key)
  */
 void sodp_key_retire(struct sodp_key *key)
 {
-	xa_erase(&key->dev->keys, key->key >> 8);
+	rhashtable_remove_fast(&key->dev->keys, &key->node, key_params);
 	sodp_key_quiesce(key);
 	kfree_rcu(key, rcu);
 }
@@ -103,9 +138,10 @@ void sodp_key_retire(struct sodp_key *key)
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key)
 {
 	struct sodp_key *found;
+	u32 index = key >> 8;
 
 	rcu_read_lock();
-	found = xa_load(&dev->keys, key >> 8);
+	found = rhashtable_lookup(&dev->keys, &index, key_params);
 	if (found && !refcount_inc_not_zero(&found->ref))
 		found = NULL;
 	rcu_read_unlock();

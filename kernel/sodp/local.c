@@ -62,14 +62,38 @@ static enum sodp_verdict local_payload(struct sodp_qp *qp, u32 access,
 	return SODP_OK;
 }
 
+/* The peer, kept from one request to the next */
+static struct sodp_qp *local_peer(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	if (unlikely(!qp->peer))
+		qp->peer = sodp_qp_get(qp->attr.dest_qp_num);
+	return qp->peer;
+}
+
+/**
+ * sodp_local_forget() - let go of the peer that was kept
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_local_forget(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	if (qp->peer)
+		sodp_qp_put(qp->peer);
+	qp->peer = NULL;
+}
+
 /* Hand the request to the peer's responder, or @failed: tell it of a fault */
 static enum sodp_verdict local_request(struct sodp_qp *qp,
 				       struct sodp_cursor *payload,
 				       enum sodp_verdict failed, u64 *budget,
 				       struct sodp_stop *stop)
 {
-	struct sodp_qp *peer = sodp_qp_get(qp->attr.dest_qp_num);
+	struct sodp_qp *peer = local_peer(qp);
 	enum sodp_verdict verdict = SODP_LOST;
+	bool dead;
 
 	if (unlikely(!peer))
 		return SODP_LOST;
@@ -82,8 +106,11 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 		else if (unlikely(verdict == SODP_RNR))
 			qp->rnr_ns = sodp_rnr_ns(peer);
 	}
+	dead = peer->dead;
 	mutex_unlock(&peer->resp_mutex);
-	sodp_qp_put(peer);
+	/* Its number may be another QP's by now */
+	if (unlikely(dead))
+		sodp_local_forget(qp);
 	return verdict;
 }
 
@@ -102,8 +129,7 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				     enum sodp_verdict failed, u64 *budget,
 				     struct sodp_stop *stop)
 {
-	struct sodp_seg segs[SODP_MAX_SGE];
-	struct sodp_cursor payload = { .segs = segs };
+	struct sodp_cursor payload = { .segs = qp->segs };
 	struct sodp_wqe *wqe = &qp->wqe;
 	const struct sodp_op *op = sodp_op_of(wqe->sqe.opcode);
 	struct sodp_cursor result;

@@ -92,8 +92,7 @@ void sodp_device_remove(struct sodp_dev *dev)
 	if (!list_empty(&dev->list))
 		list_del_init(&dev->list);
 	mutex_unlock(&sodp_devs_mutex);
-	WARN_ON_ONCE(!xa_empty(&dev->keys));
-	xa_destroy(&dev->keys);
+	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
 		sodp_domain_destroy(dev->domain);
 	free_percpu(dev->counters);
@@ -107,10 +106,11 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&dev->list);
-	xa_init(&dev->keys);
 	dev_hold(ndev);
 	dev->ndev = ndev;
 	sodp_device_init(dev);
+	if (sodp_keys_init(dev))
+		goto err_dealloc;
 	dev->counters = alloc_percpu(struct sodp_counters);
 	if (!dev->counters)
 		goto err_dealloc;

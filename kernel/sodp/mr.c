@@ -97,6 +97,8 @@ static int mr_back(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 		   int access, struct mr_backing *b)
 {
 	*b = (struct mr_backing){};
+	if (length != U64_MAX && iova + length < iova)
+		return -EINVAL;
 	if (access & IB_ACCESS_ON_DEMAND)
 		return mr_back_odp(dev, start, length, iova, access, b);
 	if (!length || start + length < start)

@@ -116,8 +116,11 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	if (!key)
 		goto out;
 	mutex_lock(&key->mw_mutex);
-	if (key->kind == SODP_KEY_MR || key->key != sqe->bind.mw_rkey ||
-	    key->pd != qp->pd ||
+	/*
+	 * The version of mw_rkey is not compared: libibverbs does not keep it
+	 * for type 2, and loses step after a failed bind of type 1.
+	 */
+	if (key->kind == SODP_KEY_MR || key->pd != qp->pd ||
 	    sqe->bind.new_rkey >> 8 != sqe->bind.mw_rkey >> 8)
 		goto out_unlock;
 	if (key->kind == SODP_KEY_MW2 &&

@@ -251,6 +251,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_unlock(&qp->state_lock);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
+	sodp_local_forget(qp);
 	mutex_unlock(&qp->exec_mutex);
 	/* Nothing starts the timer or queues the work for a dead QP */
 	hrtimer_cancel(&qp->park_timer);

@@ -147,6 +147,7 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 				 -EINVAL;
 	if (ret)
 		goto out_unlock;
+	sodp_local_forget(qp);
 	if (next == IB_QPS_RESET)
 		modify_reset(qp);
 	spin_lock(&qp->state_lock);

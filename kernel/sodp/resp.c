@@ -107,7 +107,7 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 {
 	struct sodp_recv *recv = &c->qp->recv;
-	struct sodp_seg segs[SODP_MAX_SGE];
+	struct sodp_seg *segs = c->qp->recv_segs;
 	struct sodp_cursor dst = { .segs = segs };
 	enum sodp_verdict verdict = SODP_OK;
 	u64 left = c->req->length;

@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/rhashtable.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -150,7 +151,9 @@ enum sodp_key_state {
  */
 struct sodp_key {
 	refcount_t ref;
-	u32 key;
+	u32 key;		/* (index << 8) | version */
+	u32 index;		/* what it is hashed by, random */
+	struct rhash_head node;
 	enum sodp_key_kind kind;
 	enum sodp_key_state state;
 	struct sodp_dev *dev;
@@ -212,7 +215,7 @@ struct sodp_seg {
 	struct sodp_key *key;
 	struct sodp_region *region;
 	u64 va;
-	u32 length;
+	u64 length;
 };
 
 /*
@@ -336,6 +339,8 @@ struct sodp_qp {
 	u32 sq_psn;
 	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
 	struct sodp_wqe wqe;
+	struct sodp_seg segs[SODP_MAX_SGE];	/* of the slice in progress */
+	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
 	enum sodp_park park;
 	u32 park_gen;
 	u8 rnr_left;
@@ -359,6 +364,7 @@ struct sodp_qp {
 	u32 resp_psn;		/* next PSN expected */
 	u32 msn;
 	struct sodp_recv recv;
+	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
 	bool last_wqe_sent;
 
 	struct rcu_head rcu;
@@ -401,7 +407,7 @@ struct sodp_dev {
 	u64 id;			/* never reused */
 	struct net_device *ndev;
 	struct sodp_domain *domain;
-	struct xarray keys;	/* struct sodp_key by key >> 8 */
+	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;
 };
 
@@ -490,6 +496,8 @@ int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata);
 enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv);
 
 /* key.c */
+int sodp_keys_init(struct sodp_dev *dev);
+void sodp_keys_destroy(struct sodp_dev *dev);
 struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind);
 void sodp_key_retire(struct sodp_key *key);
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key);
@@ -577,6 +585,7 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				     enum sodp_verdict failed, u64 *budget,
 				     struct sodp_stop *stop);
+void sodp_local_forget(struct sodp_qp *qp);
 
 /* stats.c */
 struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port);

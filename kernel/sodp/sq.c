@@ -82,6 +82,12 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 	if (qp->dead)
 		return;
 	sodp_park_cancel_locked(qp);
+	/*
+	 * Bells are needed again from here on: clear, then look. Pairs with
+	 * the full barrier before the load of flags in the provider.
+	 */
+	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
+	smp_mb();
 	if (qp->wqe.valid)
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
 	/* Pairs with the release store of sq_pi by the provider */
@@ -270,8 +276,6 @@ static enum sq_result sq_run_locked(struct sodp_qp *qp, u64 bytes, u32 wqes,
 		if (unlikely(qp->dead))
 			return SQ_IDLE;
 		if (unlikely(READ_ONCE(qp->state) == IB_QPS_ERR)) {
-			sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
-			smp_mb();
 			sodp_sq_flush_locked(qp);
 			return SQ_IDLE;
 		}

@@ -74,18 +74,25 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
 	const struct sodp_odp_stats *odp;
+	struct nlattr *table;
+	int ret = 0;
 
 	if (!mr->odp)
 		return 0;
+	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
+	if (!table)
+		return -EMSGSIZE;
 	odp = sodp_region_stats(mr->key->region);
 #define X(id, field)							\
-	do {								\
-		if (rdma_nl_stat_hwcounter_entry(msg, #id,		\
-					atomic64_read(&odp->field)))	\
-			return -EMSGSIZE;				\
-	} while (0);
+	ret = ret ? : rdma_nl_stat_hwcounter_entry(msg, #id,		\
+					atomic64_read(&odp->field));
 	ODP_COUNTERS(X)
 #undef X
+	if (ret) {
+		nla_nest_cancel(msg, table);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(msg, table);
 	return 0;
 }
 
