@@ -9,40 +9,32 @@
  */
 
 #include <linux/export.h>
-#include <linux/lockdep.h>
-#include <linux/rcupdate.h>
 #include <linux/wait_bit.h>
 
 #include "core.h"
 
 /**
- * sodp_access_hold() - open an access to a leaf
+ * sodp_access_lookup() - open an access to a leaf that no hint knows
  * @region: where
  * @index: of the leaf in region->leaves
  *
- * Context: Any in which nothing forbids a copy; never sleeps. On success the
- * rules of DOC: Locking hold until sodp_access_drop().
+ * Context: RCU read side.
  * Return: the leaf, NULL if there is none or it is being invalidated.
  */
-struct sodp_leaf *sodp_access_hold(struct sodp_region *region,
-				   unsigned long index)
+struct sodp_leaf *sodp_access_lookup(struct sodp_region *region,
+				     unsigned long index)
 {
-	struct sodp_leaf *leaf;
+	struct sodp_leaf *leaf = xa_load(&region->leaves, index);
 
-	rcu_read_lock();
-	leaf = xa_load(&region->leaves, index);
-	/*
-	 * Fully ordered: entries are read after it. Pairs with
-	 * atomic_fetch_or() in leaf_close() and sodp_leaf_unlink().
-	 */
-	if (leaf && unlikely(atomic_inc_return(&leaf->accesses) &
-			     LEAF_CLOSED)) {
+	if (!leaf)
+		return NULL;
+	/* As in sodp_access_hold() */
+	if (atomic_inc_return(&leaf->accesses) & LEAF_CLOSED) {
 		sodp_access_uncount(leaf);
-		leaf = NULL;
+		return NULL;
 	}
-	rcu_read_unlock();
-	if (leaf)
-		lock_map_acquire_read(&sodp_accessor_map);
+	/* We have an access: leaf_unlinked_and_put() will wait, then clear */
+	WRITE_ONCE(*sodp_region_hint(region, index), leaf);
 	return leaf;
 }
 

@@ -10,79 +10,160 @@
  */
 
 #include <linux/export.h>
+#include <linux/sizes.h>
 
 #include "core.h"
 #include "memcpy.h"
 
+/*
+ * An invalidation waits for at most this many bytes, and preemption is off for
+ * as long while vector registers are used.
+ */
+#define COPY_CHUNK	SZ_256K
+
+/* Stands in for the table that a leaf does not have */
+static const unsigned long no_entries[SODP_LEAF_PAGES];
+
 /**
  * struct copy_side - one side of a chunk
- * @leaf: accessed
- * @va: next byte
- * @need: SODP_ENTRY_* that a page must have
- * @addr: kernel address of the next byte, when @run is not 0
- * @run: bytes contiguous from @addr
+ * @table: of the leaf
+ * @huge: huge entry of the leaf, or 0
+ *
+ * Both are read once for the chunk. If the leaf gets a table, or a huge entry,
+ * meanwhile, that is a miss at worst, and found out when the caller faults.
  */
 struct copy_side {
-	struct sodp_leaf *leaf;
-	unsigned long va;
-	unsigned long need;
-	void *addr;
-	size_t run;
+	const unsigned long *table;
+	unsigned long huge;
 };
 
-/* Find the next run, of at most @want bytes. Return false on a miss. */
-static __always_inline bool copy_next_run(struct copy_side *side, size_t want)
+static __always_inline struct copy_side copy_open(const struct sodp_leaf *leaf)
 {
-	unsigned long entry = sodp_leaf_entry(side->leaf, side->va);
-	unsigned long offset = side->va & ~PAGE_MASK;
-	size_t run = PAGE_SIZE - offset;
+	/* Pairs with cmpxchg in sodp_leaf_add_table() */
+	const unsigned long *table = READ_ONCE(leaf->table);
 
-	if (unlikely((entry & side->need) != side->need))
-		return false;
-	side->addr = phys_to_virt((entry & PAGE_MASK) + offset);
-	/* With the same flags, so that @need is met */
-	while (run < want) {
-		entry += PAGE_SIZE;
-		if (sodp_leaf_entry(side->leaf, side->va + run) != entry)
-			break;
-		run += PAGE_SIZE;
-	}
-	side->run = min(run, want);
-	return true;
+	return (struct copy_side) {
+		.table = table ? table : no_entries,
+		/* Pairs with WRITE_ONCE in commit_huge() */
+		.huge = READ_ONCE(leaf->huge_entry),
+	};
+}
+
+/* @offset is one in the leaf */
+static __always_inline unsigned long copy_entry(struct copy_side side,
+						unsigned long offset)
+{
+	if (side.huge)
+		return side.huge + (offset & PAGE_MASK);
+	return READ_ONCE(side.table[offset >> PAGE_SHIFT]);
+}
+
+static __always_inline void *copy_address(unsigned long entry,
+					  unsigned long offset)
+{
+	return phys_to_virt((entry & PAGE_MASK) + (offset & ~PAGE_MASK));
+}
+
+/* May a device write to, may it read from a page with this entry */
+static __always_inline bool copy_writable(unsigned long entry)
+{
+	return likely((entry & SODP_ENTRY_FLAGS) == SODP_ENTRY_FLAGS);
+}
+
+static __always_inline bool copy_readable(unsigned long entry)
+{
+	return likely(entry & SODP_ENTRY_READ);
 }
 
 /*
- * Copy a chunk. Return the bytes copied; less than @len when an entry is
- * missing: on the side that has no run, dst first.
+ * Copy from leaf to leaf, page by page or, where both sides are contiguous,
+ * several at once. Return the bytes copied; less than @len when an entry is
+ * missing, and then @dst_missed says on which side.
  */
-static size_t copy_chunk(struct copy_side *dst, struct copy_side *src,
-			 size_t len)
+static size_t copy_pages(struct copy_side dst, unsigned long to,
+			 struct copy_side src, unsigned long from, size_t len,
+			 bool vector, bool *dst_missed)
 {
-	size_t left = len;
+	size_t left = len, run;
 
 	while (left) {
-		size_t run;
+		unsigned long dst_entry = copy_entry(dst, to);
+		unsigned long src_entry = copy_entry(src, from);
 
-		if (!dst->run && !copy_next_run(dst, left))
+		*dst_missed = !copy_writable(dst_entry);
+		if (*dst_missed || !copy_readable(src_entry))
 			break;
-		if (!src->run && !copy_next_run(src, left))
-			break;
-		run = min(dst->run, src->run);
-		sodp_memcpy(dst->addr, src->addr, run);
-		dst->va += run;
-		dst->addr += run;
-		dst->run -= run;
-		src->va += run;
-		src->addr += run;
-		src->run -= run;
+		run = PAGE_SIZE - max(to & ~PAGE_MASK, from & ~PAGE_MASK);
+		/* At the end of both pages: go on while the next ones follow */
+		while (run < left && !((to + run) & ~PAGE_MASK) &&
+		       !((from + run) & ~PAGE_MASK) &&
+		       copy_entry(dst, to + run) ==
+				(dst_entry + (to & ~PAGE_MASK) + run) &&
+		       copy_entry(src, from + run) ==
+				(src_entry + (from & ~PAGE_MASK) + run))
+			run += PAGE_SIZE;
+		run = min(run, left);
+		sodp_memcpy(copy_address(dst_entry, to),
+			    copy_address(src_entry, from), run, vector);
+		to += run;
+		from += run;
 		left -= run;
 	}
 	return len - left;
 }
 
-static size_t leaf_rest(u64 va)
+static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
+					 unsigned long to,
+					 const struct sodp_leaf *src_leaf,
+					 unsigned long from, size_t len,
+					 bool *dst_missed)
 {
-	return SODP_LEAF_SIZE - (va & (SODP_LEAF_SIZE - 1));
+	struct copy_side dst = copy_open(dst_leaf), src = copy_open(src_leaf);
+	bool vector = sodp_vector_begin(len);
+	size_t copied = len;
+
+	to &= SODP_LEAF_SIZE - 1;
+	from &= SODP_LEAF_SIZE - 1;
+	if (copy_writable(dst.huge) && copy_readable(src.huge))
+		sodp_memcpy(phys_to_virt((dst.huge & PAGE_MASK) + to),
+			    phys_to_virt((src.huge & PAGE_MASK) + from), len,
+			    vector);
+	else
+		copied = copy_pages(dst, to, src, from, len, vector,
+				    dst_missed);
+	sodp_vector_end(vector);
+	return copied;
+}
+
+/*
+ * The short way for what stays inside one page on each side. Return false if
+ * an entry is missing: the long way finds out which.
+ */
+static __always_inline bool copy_small(const struct sodp_leaf *dst_leaf,
+				       unsigned long to,
+				       const struct sodp_leaf *src_leaf,
+				       unsigned long from, size_t len)
+{
+	unsigned long dst_entry = sodp_leaf_entry(dst_leaf, to);
+	unsigned long src_entry = sodp_leaf_entry(src_leaf, from);
+
+	if (!copy_writable(dst_entry) || !copy_readable(src_entry))
+		return false;
+	sodp_memcpy(copy_address(dst_entry, to), copy_address(src_entry, from),
+		    len, false);
+	return true;
+}
+
+/* Inside a page, and too short for vectors */
+static __always_inline bool copy_is_small(u64 va, u64 len)
+{
+	return len < PAGE_SIZE && (va & ~PAGE_MASK) + len <= PAGE_SIZE;
+}
+
+static __always_inline size_t copy_chunk_size(u64 va, u64 left)
+{
+	return min3(left, SODP_LEAF_SIZE - (va & (SODP_LEAF_SIZE - 1)),
+		    (u64)COPY_CHUNK);
 }
 
 static int copy_missed(struct sodp_miss *miss, struct sodp_region *region,
@@ -120,39 +201,34 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 	    !sodp_region_covers(src, src_va, len))
 		return -EFAULT;
 	while (left) {
-		struct copy_side to = {
-			.va = dst_va,
-			.need = SODP_ENTRY_FLAGS,
-		};
-		struct copy_side from = {
-			.va = src_va,
-			.need = SODP_ENTRY_READ,
-		};
-		size_t chunk, copied;
+		struct sodp_leaf *to, *from;
+		bool dst_missed = true;
+		size_t chunk, copied = 0;
 
-		to.leaf = sodp_access_hold(dst, dst_va >> SODP_LEAF_SHIFT);
-		if (!to.leaf) {
-			ret = copy_missed(miss, dst, dst_va, left,
-					  SODP_FAULT_WRITE);
-			break;
+		chunk = copy_chunk_size(dst_va, copy_chunk_size(src_va, left));
+		to = sodp_access_hold(dst, dst_va >> SODP_LEAF_SHIFT);
+		from = sodp_access_hold(src, src_va >> SODP_LEAF_SHIFT);
+		if (to && from) {
+			if (copy_is_small(dst_va, chunk) &&
+			    copy_is_small(src_va, chunk) &&
+			    copy_small(to, dst_va, from, src_va, chunk))
+				copied = chunk;
+			else
+				copied = copy_chunk(to, dst_va, from, src_va,
+						    chunk, &dst_missed);
+		} else if (to) {
+			dst_missed = false;
 		}
-		from.leaf = sodp_access_hold(src, src_va >> SODP_LEAF_SHIFT);
-		if (!from.leaf) {
-			sodp_access_drop(to.leaf);
-			ret = copy_missed(miss, src, src_va, left, 0);
-			break;
-		}
-		chunk = min3(left, (u64)leaf_rest(dst_va),
-			     (u64)leaf_rest(src_va));
-		copied = copy_chunk(&to, &from, chunk);
-		sodp_access_drop(from.leaf);
-		sodp_access_drop(to.leaf);
+		if (from)
+			sodp_access_drop(from);
+		if (to)
+			sodp_access_drop(to);
 		dst_va += copied;
 		src_va += copied;
 		left -= copied;
 		if (likely(copied == chunk))
 			continue;
-		if (!to.run)
+		if (dst_missed)
 			ret = copy_missed(miss, dst, dst_va, left,
 					  SODP_FAULT_WRITE);
 		else
@@ -164,49 +240,70 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 }
 EXPORT_SYMBOL_GPL(sodp_copy);
 
-/*
- * Copy between a region and a kernel buffer. Inlined twice, so that @write is
- * a constant.
- */
+/* One side of a chunk is a kernel buffer. Return the bytes copied. */
+static __always_inline size_t copy_buffer_chunk(const struct sodp_leaf *leaf,
+						unsigned long at, void *buffer,
+						size_t len, bool write)
+{
+	struct copy_side side = copy_open(leaf);
+	bool vector = sodp_vector_begin(len);
+	size_t left = len, run;
+
+	at &= SODP_LEAF_SIZE - 1;
+	while (left) {
+		unsigned long entry = copy_entry(side, at);
+		void *address = copy_address(entry, at);
+
+		if (write ? !copy_writable(entry) : !copy_readable(entry))
+			break;
+		run = PAGE_SIZE - (at & ~PAGE_MASK);
+		if (side.huge)
+			run = left;
+		run = min(run, left);
+		if (write)
+			sodp_memcpy(address, buffer, run, vector);
+		else
+			sodp_memcpy(buffer, address, run, vector);
+		buffer += run;
+		at += run;
+		left -= run;
+	}
+	sodp_vector_end(vector);
+	return len - left;
+}
+
+/* Inlined twice, so that @write is a constant */
 static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
 				       void *buffer, u64 len, bool write,
 				       u64 *done, struct sodp_miss *miss)
 {
 	u64 left = len;
+	int ret = 0;
 
 	*done = 0;
 	if (!sodp_region_covers(region, va, len))
 		return -EFAULT;
 	while (left) {
-		struct copy_side side = {
-			.va = va,
-			.need = write ? SODP_ENTRY_FLAGS : SODP_ENTRY_READ,
-		};
-		size_t chunk = min_t(u64, left, leaf_rest(va));
-		size_t copied = 0;
+		size_t chunk = copy_chunk_size(va, left), copied = 0;
+		struct sodp_leaf *leaf;
 
-		side.leaf = sodp_access_hold(region, va >> SODP_LEAF_SHIFT);
-		while (side.leaf && copied < chunk) {
-			if (!copy_next_run(&side, chunk - copied))
-				break;
-			if (write)
-				sodp_memcpy(side.addr, buffer, side.run);
-			else
-				sodp_memcpy(buffer, side.addr, side.run);
-			buffer += side.run;
-			side.va += side.run;
-			copied += side.run;
+		leaf = sodp_access_hold(region, va >> SODP_LEAF_SHIFT);
+		if (leaf) {
+			copied = copy_buffer_chunk(leaf, va, buffer, chunk,
+						   write);
+			sodp_access_drop(leaf);
 		}
-		if (side.leaf)
-			sodp_access_drop(side.leaf);
+		buffer += copied;
 		va += copied;
 		left -= copied;
-		*done += copied;
-		if (unlikely(copied < chunk))
-			return copy_missed(miss, region, va, left,
-					   write ? SODP_FAULT_WRITE : 0);
+		if (likely(copied == chunk))
+			continue;
+		ret = copy_missed(miss, region, va, left,
+				  write ? SODP_FAULT_WRITE : 0);
+		break;
 	}
-	return 0;
+	*done = len - left;
+	return ret;
 }
 
 /**

@@ -10,11 +10,13 @@
 
 #include <linux/bits.h>
 #include <linux/lockdep.h>
+#include <linux/hash.h>
 #include <linux/io.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -83,6 +85,9 @@
 #define REGION_DYING		BIT(30)
 #define REGION_COUNT		(REGION_DYING - 1)
 
+/* Leaves that were accessed last, by a hash of their index */
+#define SODP_HINT_BITS		4
+
 /* A leaf emptied this long ago may be freed: zap and refault do not churn */
 #define SODP_GC_DELAY		msecs_to_jiffies(200)
 
@@ -104,6 +109,9 @@ struct sodp_domain {
  * struct sodp_region - a range of one mm, or pages that do not move
  * @leaves: struct sodp_leaf by va >> SODP_LEAF_SHIFT; read under RCU
  * @children: struct sodp_child by va >> SODP_CHILD_SHIFT; read under RCU
+ * @hints: leaves that need not be looked up in @leaves. Set while an access
+ *	to the leaf is held, cleared when no access to it can begin any more,
+ *	before it is freed by RCU (READ_ONCE, WRITE_ONCE, cmpxchg).
  * @domain: what it is counted in
  * @start: first byte
  * @last: last byte
@@ -120,6 +128,7 @@ struct sodp_domain {
 struct sodp_region {
 	struct xarray leaves;
 	struct xarray children;
+	struct sodp_leaf *hints[1 << SODP_HINT_BITS];
 	struct sodp_domain *domain;
 	u64 start;
 	u64 last;
@@ -210,11 +219,27 @@ extern struct lockdep_map sodp_accessor_map;
 /* region.c */
 int sodp_region_enter(struct sodp_region *region);
 void sodp_region_leave(struct sodp_region *region);
-bool sodp_region_covers(const struct sodp_region *region, u64 va, u64 len);
+
+/* Is a range inside a region; an empty one always is */
+static __always_inline bool
+sodp_region_covers(const struct sodp_region *region, u64 va, u64 len)
+{
+	if (!len)
+		return true;
+	return va >= region->start && va <= region->last &&
+	       len - 1 <= region->last - va;
+}
 
 static inline bool sodp_region_is_dying(const struct sodp_region *region)
 {
 	return atomic_read(&region->busy) & REGION_DYING;
+}
+
+/* A hash: buffers are often a power of two apart */
+static __always_inline struct sodp_leaf **
+sodp_region_hint(struct sodp_region *region, unsigned long index)
+{
+	return &region->hints[hash_long(index, SODP_HINT_BITS)];
 }
 
 /* child.c */
@@ -262,9 +287,9 @@ sodp_leaf_entry(const struct sodp_leaf *leaf, unsigned long va)
 }
 
 /* access.c */
-struct sodp_leaf *sodp_access_hold(struct sodp_region *region,
-				   unsigned long index);
 void sodp_access_wake(struct sodp_leaf *leaf);
+struct sodp_leaf *sodp_access_lookup(struct sodp_region *region,
+				     unsigned long index);
 
 /* A value-returning atomic: everything done in the access comes before it */
 static __always_inline void sodp_access_uncount(struct sodp_leaf *leaf)
@@ -274,6 +299,40 @@ static __always_inline void sodp_access_uncount(struct sodp_leaf *leaf)
 	/* The leaf may be freed from here on; its address is still a key */
 	if (unlikely(left & LEAF_CLOSED) && !(left & LEAF_COUNT))
 		sodp_access_wake(leaf);
+}
+
+/**
+ * sodp_access_hold() - open an access to a leaf
+ * @region: where
+ * @index: of the leaf in region->leaves
+ *
+ * Context: Any in which nothing forbids a copy; never sleeps. On success the
+ * rules of DOC: Locking hold until sodp_access_drop().
+ * Return: the leaf, NULL if there is none or it is being invalidated.
+ */
+static __always_inline struct sodp_leaf *
+sodp_access_hold(struct sodp_region *region, unsigned long index)
+{
+	struct sodp_leaf *leaf;
+
+	/* As good as rcu_read_lock(), and inline */
+	rcu_read_lock_sched();
+	/* Pairs with WRITE_ONCE in sodp_access_lookup() */
+	leaf = READ_ONCE(*sodp_region_hint(region, index));
+	if (unlikely(!leaf || leaf->index != index)) {
+		leaf = sodp_access_lookup(region, index);
+	} else if (unlikely(atomic_inc_return(&leaf->accesses) & LEAF_CLOSED)) {
+		/*
+		 * Fully ordered: entries are read after it. Pairs with
+		 * atomic_fetch_or() in leaf_close() and leaf_unlink_locked().
+		 */
+		sodp_access_uncount(leaf);
+		leaf = NULL;
+	}
+	rcu_read_unlock_sched();
+	if (leaf)
+		lock_map_acquire_read(&sodp_accessor_map);
+	return leaf;
 }
 
 /* End what sodp_access_hold() began */

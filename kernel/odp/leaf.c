@@ -207,12 +207,18 @@ static void leaf_unlink_locked(struct sodp_region *region,
 }
 
 /* Wait for the accesses in flight, then drop the reference of the region */
-static void leaf_unlinked_and_put(struct sodp_leaf *leaf)
+static void leaf_unlinked_and_put(struct sodp_region *region,
+				  struct sodp_leaf *leaf)
 {
 	lock_map_acquire(&sodp_accessor_map);
 	lock_map_release(&sodp_accessor_map);
 	wait_var_event(&leaf->accesses,
 		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
+	/*
+	 * Only who has an access sets a hint, so there will be none again.
+	 * Who has read it already counts itself under RCU and backs off.
+	 */
+	cmpxchg(sodp_region_hint(region, leaf->index), leaf, NULL);
 	leaf_put_sync(leaf);
 }
 
@@ -235,7 +241,7 @@ void sodp_leaf_unlink_all(struct sodp_region *region)
 			leaf_unlink_locked(region, leaf);
 		mutex_unlock(&leaf->leaf_mutex);
 		if (unlinked)
-			leaf_unlinked_and_put(leaf);
+			leaf_unlinked_and_put(region, leaf);
 		leaf_put_sync(leaf);
 		cond_resched();
 	}
@@ -289,7 +295,7 @@ static bool leaf_collect(struct sodp_region *region, struct sodp_leaf *leaf)
 		xa_clear_mark(&region->leaves, leaf->index, LEAF_MARK_EMPTY);
 	mutex_unlock(&leaf->leaf_mutex);
 	if (unlink)
-		leaf_unlinked_and_put(leaf);
+		leaf_unlinked_and_put(region, leaf);
 	return busy && !dead;
 }
 

@@ -13,23 +13,6 @@
 #include "core.h"
 
 /**
- * sodp_region_covers() - is a range inside a region
- * @region: which
- * @va: first byte
- * @len: bytes; none are always inside
- *
- * Context: Any.
- * Return: true if so.
- */
-bool sodp_region_covers(const struct sodp_region *region, u64 va, u64 len)
-{
-	if (!len)
-		return true;
-	return va >= region->start && va <= region->last &&
-	       len - 1 <= region->last - va;
-}
-
-/**
  * sodp_region_enter() - begin to work in a region
  * @region: which
  *
