@@ -33,7 +33,7 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 [ -z "$6" ] || mount --bind "$6" lab
 [ ! -e etc/resolv.conf ] || mount --bind /etc/resolv.conf etc/resolv.conf
 mount --bind "$src" src
-mount -o remount,bind,ro src
+mount -o remount,bind,ro src 2>/dev/null || :
 mount --bind "$build" build
 mount -o remount,bind,ro "$root" 2>/dev/null || :
 exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
@@ -52,7 +52,7 @@ def in_root(root, build, script, log, verbose=False, mounted=None):
     host.need_tools("unshare", "mount", "chroot")
     args = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     if not host.is_root():
-        args += ["--map-root-user", "--map-auto"]
+        args += host.userns()[1:]
     jobs = str(os.cpu_count() or 1)
     args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
     args += [str(host.REPO), str(build), jobs, script]

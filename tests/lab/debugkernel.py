@@ -85,10 +85,8 @@ find . -name '*.c' -not -path './scripts/*' -not -path './tools/*' -delete
 """
 
 
-def _recipe(root):
-    text = repr(
-        [RECIPE_VERSION, root.path.name, ENABLE, MODULES, DISABLE, SCRIPT]
-    )
+def _recipe():
+    text = repr([RECIPE_VERSION, ENABLE, MODULES, DISABLE, SCRIPT])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -113,7 +111,7 @@ class DebugKernel:
 
 
 def ensure(root, verbose=False):
-    name = f"debug-{_recipe(root)}"
+    name = f"debug-{_recipe()}"
     path = host.cache_dir() / name
     if not path.is_dir():
         with host.lock("make-debug"):

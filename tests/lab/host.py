@@ -39,6 +39,19 @@ def is_root():
     return os.geteuid() == 0
 
 
+def userns():
+    """The words that give an ordinary user a root of his own."""
+    args = ["unshare", "--map-root-user", "--map-auto"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if subprocess.call(args + ["true"], **quiet):
+        raise LabError(
+            "not root, and no user namespaces: they need the package "
+            "uidmap, a line for you in /etc/subuid and /etc/subgid, and a "
+            "kernel that allows them"
+        )
+    return args
+
+
 def say(text):
     """One line of progress, on stderr so that stdout stays the guest's."""
     print(f"lab: {text}", file=sys.stderr, flush=True)
@@ -143,7 +156,7 @@ def remove_tree(path):
     shutil.rmtree(path, ignore_errors=True)
     if path.exists() and not is_root():
         subprocess.run(
-            ["unshare", "--map-root-user", "--map-auto", "rm", "-rf", path],
+            userns() + ["rm", "-rf", str(path)],
             stderr=subprocess.DEVNULL,
         )
     if path.exists():

@@ -51,6 +51,9 @@ SUITES = {
     },
 }
 
+# Their Release file may be past its date; signatures are still checked.
+MAY_BE_STALE = {"forky"}
+
 DEFAULT_SUITE = "trixie"
 KERNELS = ["6.1", "6.12", "7.2", "debug"]
 
