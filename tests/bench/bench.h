@@ -101,6 +101,7 @@ struct end {
 void end_open(struct end *end);
 void end_share(struct end *end, const struct end *device);
 void end_connect(struct end *end, const struct end_address *peer);
+void end_connect_pair(struct end *one, struct end *other);
 
 /* A stream of RDMA WRITEs that walks over both buffers */
 struct stream {
@@ -134,6 +135,7 @@ pid_t target_pid(const struct target *target);
 void target_connect(struct target *target, struct end *end);
 struct target_memory target_map(struct target *target, uint64_t len, bool thp,
 				enum mr_kind kind);
+uint32_t target_register(struct target *target, enum mr_kind kind);
 void target_unmap(struct target *target);
 uint64_t target_cpu_fill(struct target *target, uint64_t len, bool thp,
 			 uint64_t chunk);

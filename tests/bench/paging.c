@@ -97,15 +97,15 @@ int cmd_prefetch(void)
 	struct series faults = { "faults" };
 	uint64_t len = opt_u64("len", 64 * MIB);
 	unsigned int i, reps = opt_u64("reps", 3);
-	struct target *target = target_start(false);
 	bool thp = opt_u64("thp", 0);
+	struct end end, responder;
 	struct ibv_mr *mr;
 	struct area area;
-	struct end end;
 	uint64_t begin;
 
 	end_open(&end);
-	target_connect(target, &end);
+	end_share(&responder, &end);
+	end_connect_pair(&end, &responder);
 	for (i = 0; i < reps; i++) {
 		area_map(&area, len, thp, SHIFT_TARGET);
 		mr = mr_register(end.pd, area.addr, len, MR_ODP);
@@ -126,7 +126,6 @@ int cmd_prefetch(void)
 	print_series(&advise, false);
 	print_series(&faults, false);
 	print_series(&cpu, true);
-	target_stop(target);
 	return 0;
 }
 

@@ -138,6 +138,12 @@ void end_connect(struct end *end, const struct end_address *peer)
 		die("cannot move the QP to RTS: %s", strerror(errno));
 }
 
+void end_connect_pair(struct end *one, struct end *other)
+{
+	end_connect(one, &other->address);
+	end_connect(other, &one->address);
+}
+
 enum mr_kind opt_kind(const char *key, const char *fallback)
 {
 	const char *text = opt_str(key, fallback);

@@ -85,8 +85,7 @@ static void runner_prepare(struct runner *runner, const struct end *device,
 	runner->cpu = index;
 	end_share(&runner->requester, device);
 	end_share(&runner->responder, device);
-	end_connect(&runner->requester, &runner->responder.address);
-	end_connect(&runner->responder, &runner->requester.address);
+	end_connect_pair(&runner->requester, &runner->responder);
 	/* Parts a few pages apart, else they meet in QEMU's TLB */
 	runner->stream = (struct stream) {
 		.source = area->addr + 2 * index * part,

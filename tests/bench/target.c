@@ -18,6 +18,7 @@
 enum target_op {
 	TARGET_CONNECT,
 	TARGET_MAP,
+	TARGET_REGISTER,
 	TARGET_UNMAP,
 	TARGET_CPU_FILL,
 };
@@ -41,6 +42,7 @@ struct target_side {
 	struct end end;
 	struct area area;
 	struct ibv_mr *mr;
+	struct ibv_mr *other_mr;
 };
 
 struct target {
@@ -95,8 +97,16 @@ static void side_serve(struct target_side *side,
 	case TARGET_MAP:
 		side_map(side, request, reply);
 		break;
+	case TARGET_REGISTER:
+		side->other_mr = mr_register(side->end.pd, side->area.addr,
+					     side->area.len, request->kind);
+		reply->memory.rkey = side->other_mr->rkey;
+		break;
 	case TARGET_UNMAP:
 		mr_release(side->mr);
+		if (side->other_mr)
+			mr_release(side->other_mr);
+		side->other_mr = NULL;
 		area_unmap(&side->area);
 		break;
 	case TARGET_CPU_FILL:
@@ -190,6 +200,17 @@ struct target_memory target_map(struct target *target, uint64_t len, bool thp,
 	};
 
 	return target_call(target, &request).memory;
+}
+
+/* One more region over the memory that is mapped */
+uint32_t target_register(struct target *target, enum mr_kind kind)
+{
+	struct target_request request = {
+		.op = TARGET_REGISTER,
+		.kind = kind,
+	};
+
+	return target_call(target, &request).memory.rkey;
 }
 
 void target_unmap(struct target *target)

@@ -27,50 +27,101 @@ static void copy_by_syscall(pid_t pid, const struct stream *stream)
 	}
 }
 
-static void measure(struct end *end, struct stream *stream, uint64_t total,
-		    pid_t pid, unsigned int reps)
+/* What the stream is compared with: nothing, a system call, other keys */
+struct peer {
+	pid_t pid;
+	const struct stream *stream;
+};
+
+static void peer_write(struct end *end, const struct peer *peer,
+		       const struct stream *like)
 {
-	struct series write = { "write_ns" }, peer = { "peer_ns" };
+	struct stream stream;
+
+	if (peer->pid) {
+		copy_by_syscall(peer->pid, like);
+		return;
+	}
+	stream = *peer->stream;
+	stream.size = like->size;
+	stream.count = like->count;
+	end_write(end, &stream);
+}
+
+static void measure(struct end *end, const struct stream *stream,
+		    const struct peer *peer, unsigned int reps)
+{
+	struct series ours = { "write_ns" }, theirs = { "peer_ns" };
 	uint64_t begin;
 	unsigned int i;
 
-	stream->count = total / stream->size;
 	for (i = 0; i < reps; i++) {
 		begin = now_ns();
 		end_write(end, stream);
-		series_add(&write, now_ns() - begin);
-		if (!pid)
+		series_add(&ours, now_ns() - begin);
+		if (!peer)
 			continue;
 		begin = now_ns();
-		copy_by_syscall(pid, stream);
-		series_add(&peer, now_ns() - begin);
+		peer_write(end, peer, stream);
+		series_add(&theirs, now_ns() - begin);
 	}
 	printf("{\"size\": %llu, \"count\": %llu, ",
 	       (unsigned long long)stream->size,
 	       (unsigned long long)stream->count);
-	print_series(&write, false);
-	print_series(&peer, true);
+	print_series(&ours, false);
+	print_series(&theirs, true);
+}
+
+/* Every page of both buffers is there, and the device knows it */
+static void warm_up(struct end *end, const struct stream *stream)
+{
+	struct stream all = *stream;
+
+	all.size = 64 * KIB;
+	all.count = all.target_len / all.size;
+	end_write(end, &all);
+}
+
+static void measure_all(struct end *end, struct stream *stream,
+			const struct peer *peer)
+{
+	uint64_t total = opt_u64("total", 16 * MIB);
+	uint64_t count = opt_u64("count", 0);
+	uint64_t sizes[MAX_SIZES];
+	int i, nr = opt_sizes("sizes", "64K", sizes, MAX_SIZES);
+
+	warm_up(end, stream);
+	if (peer && peer->stream) {
+		warm_up(end, peer->stream);
+		/* Pinning may have moved pages */
+		warm_up(end, stream);
+	}
+	for (i = 0; i < nr; i++) {
+		stream->size = sizes[i];
+		stream->count = count ? count : total / sizes[i];
+		measure(end, stream, peer, opt_u64("reps", 5));
+	}
 }
 
 /*
  * write dev= gid= mr=odp|pinned|implicit sizes= total= count= buffer= depth=
- * reps= thp= wait= peer=process|self vm=0|1
+ * reps= thp= wait= peer=process|self versus=vm|pinned
+ *
+ * versus=vm: process_vm_writev() of the same; versus=pinned: the same WRITEs
+ * by pinned regions over the same memory.
  */
 int cmd_write(void)
 {
-	uint64_t buffer = opt_u64("buffer", 8 * MIB);
-	uint64_t total = opt_u64("total", 16 * MIB);
-	uint64_t count = opt_u64("count", 0);
-	unsigned int reps = opt_u64("reps", 5);
 	bool own = strcmp(opt_str("peer", "process"), "self");
+	const char *versus = opt_str("versus", "");
+	uint64_t buffer = opt_u64("buffer", 8 * MIB);
 	enum mr_kind kind = opt_kind("mr", "odp");
-	bool thp = opt_u64("thp", 1);
-	uint64_t sizes[MAX_SIZES];
-	int i, nr = opt_sizes("sizes", "64K", sizes, MAX_SIZES);
 	struct target *target = target_start(own);
+	bool thp = opt_u64("thp", 1);
+	struct ibv_mr *mr, *pinned = NULL;
 	struct target_memory memory;
-	struct stream stream = {};
-	struct ibv_mr *mr;
+	struct stream stream, other;
+	struct peer peer = {};
 	struct area area;
 	struct end end;
 
@@ -80,23 +131,27 @@ int cmd_write(void)
 	memset(area.addr, 0x5a, buffer);
 	mr = mr_register(end.pd, area.addr, buffer, kind);
 	memory = target_map(target, buffer, thp, kind);
-
-	stream.source = area.addr;
-	stream.source_len = buffer;
-	stream.lkey = mr->lkey;
-	stream.target = memory.addr;
-	stream.target_len = memory.len;
-	stream.rkey = memory.rkey;
-	stream.size = 64 * KIB;
-	stream.count = buffer / stream.size;
-	end_write(&end, &stream);
-
-	for (i = 0; i < nr; i++) {
-		stream.size = sizes[i];
-		measure(&end, &stream, count ? count * sizes[i] : total,
-			opt_u64("vm", 0) ? target_pid(target) : 0, reps);
+	stream = (struct stream) {
+		.source = area.addr,
+		.source_len = area.len,
+		.lkey = mr->lkey,
+		.target = memory.addr,
+		.target_len = memory.len,
+		.rkey = memory.rkey,
+	};
+	if (!strcmp(versus, "vm")) {
+		peer.pid = target_pid(target);
+	} else if (!strcmp(versus, "pinned")) {
+		pinned = mr_register(end.pd, area.addr, buffer, MR_PINNED);
+		other = stream;
+		other.lkey = pinned->lkey;
+		other.rkey = target_register(target, MR_PINNED);
+		peer.stream = &other;
 	}
+	measure_all(&end, &stream, *versus ? &peer : NULL);
 	target_unmap(target);
+	if (pinned)
+		mr_release(pinned);
 	mr_release(mr);
 	area_unmap(&area);
 	target_stop(target);
