@@ -14,7 +14,7 @@
 #include "sodp.h"
 #include "compat_rdma.h"
 
-#define DEV_MAX_OBJECTS	(1 << 20)
+#define DEV_MAX_OBJECTS	SZ_1M
 
 static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 {
@@ -171,7 +171,7 @@ static void dev_dealloc_driver(struct ib_device *ibdev)
 
 static const struct ib_device_ops dev_ops = {
 	.owner = THIS_MODULE,
-	.driver_id = (enum rdma_driver_id)SODP_DRIVER_ID,
+	.driver_id = SODP_RDMA_DRIVER,
 	.uverbs_abi_ver = SODP_UVERBS_ABI_VERSION,
 
 	.advise_mr = sodp_mr_advise,

@@ -81,8 +81,8 @@ static void bell_destroy(struct ib_uobject *uobj, enum rdma_remove_reason why)
 	synchronize_srcu(&sodp_bell_srcu);
 }
 
-static int UVERBS_HANDLER(SODP_METHOD_DOORBELL_ALLOC)(
-	struct uverbs_attr_bundle *attrs)
+static int
+UVERBS_HANDLER(SODP_METHOD_DOORBELL_ALLOC)(struct uverbs_attr_bundle *attrs)
 {
 	struct ib_uobject *uobj =
 		uverbs_attr_get_uobject(attrs, SODP_ATTR_DOORBELL_ALLOC_FD);
@@ -96,17 +96,17 @@ static int UVERBS_HANDLER(SODP_METHOD_DOORBELL_ALLOC)(
 	return 0;
 }
 
-DECLARE_UVERBS_NAMED_METHOD(
-	SODP_METHOD_DOORBELL_ALLOC,
-	UVERBS_ATTR_FD(SODP_ATTR_DOORBELL_ALLOC_FD, SODP_OBJECT_DOORBELL,
-		       UVERBS_ACCESS_NEW, UA_MANDATORY));
+DECLARE_UVERBS_NAMED_METHOD(SODP_METHOD_DOORBELL_ALLOC,
+			    UVERBS_ATTR_FD(SODP_ATTR_DOORBELL_ALLOC_FD,
+					   SODP_OBJECT_DOORBELL,
+					   UVERBS_ACCESS_NEW, UA_MANDATORY));
 
-DECLARE_UVERBS_NAMED_OBJECT(
-	SODP_OBJECT_DOORBELL,
-	UVERBS_TYPE_ALLOC_FD(sizeof(struct sodp_doorbell), bell_destroy,
-			     &bell_fops, "[sodp_doorbell]",
-			     O_RDWR | O_CLOEXEC),
-	&UVERBS_METHOD(SODP_METHOD_DOORBELL_ALLOC));
+DECLARE_UVERBS_NAMED_OBJECT(SODP_OBJECT_DOORBELL,
+			    UVERBS_TYPE_ALLOC_FD(sizeof(struct sodp_doorbell),
+						 bell_destroy, &bell_fops,
+						 "[sodp_doorbell]",
+						 O_RDWR | O_CLOEXEC),
+			    &UVERBS_METHOD(SODP_METHOD_DOORBELL_ALLOC));
 
 const struct uapi_definition sodp_uapi_defs[] = {
 	UAPI_DEF_CHAIN_OBJ_TREE_NAMED(SODP_OBJECT_DOORBELL),

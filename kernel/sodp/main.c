@@ -37,7 +37,8 @@ u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid)
 
 	mutex_lock(&sodp_devs_mutex);
 	list_for_each_entry(dev, &sodp_devs, list) {
-		if (!net_eq(dev_net(dev->ndev), dev_net(from->ndev)))
+		if (!dev->registered ||
+		    !net_eq(dev_net(dev->ndev), dev_net(from->ndev)))
 			continue;
 		attr = rdma_find_gid_by_port(&dev->base_dev, gid,
 					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1,
@@ -149,6 +150,9 @@ static int link_new(const char *name, struct net_device *ndev)
 	ret = ib_register_device(&dev->base_dev, name, NULL);
 	if (ret)
 		goto err_dealloc;
+	mutex_lock(&sodp_devs_mutex);
+	dev->registered = true;
+	mutex_unlock(&sodp_devs_mutex);
 	return 0;
 
 err_dealloc:
@@ -178,8 +182,7 @@ static int link_netdev_event(struct notifier_block *nb, unsigned long event,
 	struct net_device *ndev = netdev_notifier_info_to_dev(ptr);
 	struct ib_device *ibdev;
 
-	ibdev = ib_device_get_by_netdev(ndev,
-				(enum rdma_driver_id)SODP_DRIVER_ID);
+	ibdev = ib_device_get_by_netdev(ndev, SODP_RDMA_DRIVER);
 	if (!ibdev)
 		return NOTIFY_DONE;
 	switch (event) {
@@ -238,7 +241,7 @@ static void __exit sodp_exit(void)
 {
 	rdma_link_unregister(&sodp_link_ops);
 	unregister_netdevice_notifier(&sodp_netdev_nb);
-	ib_unregister_driver((enum rdma_driver_id)SODP_DRIVER_ID);
+	ib_unregister_driver(SODP_RDMA_DRIVER);
 	/* Faults under way hold references on QPs that are dead by now */
 	destroy_workqueue(sodp_fault_wq);
 	destroy_workqueue(sodp_wq);

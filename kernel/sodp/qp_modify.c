@@ -112,7 +112,9 @@ static void modify_reset(struct sodp_qp *qp)
 	WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
 	WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
 	sodp_qp_page_flags(qp, 0, ~0U);
+	spin_lock(&qp->state_lock);
 	memset(&qp->attr, 0, sizeof(qp->attr));
+	spin_unlock(&qp->state_lock);
 	qp->peer_dev_id = 0;
 	qp->msn = 0;
 }
@@ -155,9 +157,12 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	/* Pairs with the READ_ONCE() of state on the data path */
 	WRITE_ONCE(qp->state, next);
 	spin_unlock(&qp->state_lock);
-	if (mask & IB_QP_AV)
-		qp->peer_dev_id = sodp_device_by_gid(qp->dev,
-			&rdma_ah_read_grh(&qp->attr.ah_attr)->dgid);
+	if (mask & IB_QP_AV) {
+		const struct ib_global_route *grh =
+			rdma_ah_read_grh(&qp->attr.ah_attr);
+
+		qp->peer_dev_id = sodp_device_by_gid(qp->dev, &grh->dgid);
+	}
 	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
 		qp->sqd_event = qp->attr.en_sqd_async_notify;
 	if (next == IB_QPS_ERR)

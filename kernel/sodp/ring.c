@@ -27,7 +27,8 @@ struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size)
 	if (!ring)
 		return ERR_PTR(-ENOMEM);
 	ring->size = PAGE_ALIGN(size);
-	ring->mem = vmalloc_user(ring->size);
+	/* Charged to the caller: vmalloc_user() would not be */
+	ring->mem = __vmalloc(ring->size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!ring->mem) {
 		ret = -ENOMEM;
 		goto err_free_ring;
@@ -71,6 +72,20 @@ void sodp_mmap_free(struct rdma_user_mmap_entry *entry)
 	kfree(ring);
 }
 
+static int ring_insert(struct sodp_ring *ring, struct vm_area_struct *vma)
+{
+	unsigned long off;
+	int ret;
+
+	for (off = 0; off < ring->size; off += PAGE_SIZE) {
+		ret = vm_insert_page(vma, vma->vm_start + off,
+				     vmalloc_to_page(ring->mem + off));
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 /**
  * sodp_mmap() - map a ring, whole, shared and not executable
  * @ucontext: context whose offset it is
@@ -80,7 +95,8 @@ void sodp_mmap_free(struct rdma_user_mmap_entry *entry)
  * deleting the device does not wait for an munmap().
  *
  * Context: process, mmap_lock held for writing.
- * Return: 0, -EINVAL for an offset or a kind of mapping that is not a ring's.
+ * Return: 0; -EINVAL for an offset or a kind of mapping that is not a ring's;
+ * -ENOMEM.
  */
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma)
 {
@@ -97,7 +113,7 @@ int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma)
 	if (vma->vm_end - vma->vm_start != ring->size)
 		ret = -EINVAL;
 	else
-		ret = remap_vmalloc_range(vma, ring->mem, 0);
+		ret = ring_insert(ring, vma);
 	rdma_user_mmap_entry_put(entry);
 	return ret;
 }

@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/sizes.h>
 #include <linux/rhashtable.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -52,6 +53,7 @@
  */
 
 #define SODP_VERSION		"0.1.0"
+#define SODP_RDMA_DRIVER	((enum rdma_driver_id)SODP_DRIVER_ID)
 #define SODP_FW_VER		(0ULL << 32 | 1 << 16 | 0)
 
 /* An OUI with the "locally administered" bit: it can never be assigned */
@@ -59,21 +61,20 @@
 
 #define SODP_MAX_SGE		32
 #define SODP_MAX_INLINE		1024
-#define SODP_MAX_QP_WR		(1 << 15)
-#define SODP_MAX_CQE		(1 << 20)
-#define SODP_MAX_SRQ_WR		(1 << 16)
-#define SODP_MAX_MSG		(1U << 31)
+#define SODP_MAX_QP_WR		SZ_32K
+#define SODP_MAX_CQE		SZ_1M
+#define SODP_MAX_SRQ_WR		SZ_64K
+#define SODP_MAX_MSG		SZ_2G
 #define SODP_MAX_RD_ATOMIC	128
-#define SODP_MAX_KEYS		(1 << 24)
 #define SODP_MAX_QPN		0xffffff
 #define SODP_MIN_QPN		0x10
 #define SODP_GID_TABLE_LEN	128
 
 /* Work that a doorbell may do in the caller's context */
-#define SODP_INLINE_BYTES	(2U << 20)
+#define SODP_INLINE_BYTES	SZ_2M
 #define SODP_INLINE_WQES	128
 /* Work of one turn of a worker, before others get theirs */
-#define SODP_WORKER_BYTES	(16U << 20)
+#define SODP_WORKER_BYTES	SZ_16M
 #define SODP_WORKER_WQES	1024
 
 #define SODP_LKEY_ACCESS	IB_ACCESS_LOCAL_WRITE
@@ -376,28 +377,23 @@ struct sodp_ibqp {
 	struct sodp_qp *qp;
 };
 
-/* Port counters: one list gives the enum, the names and the values */
-#define SODP_COUNTERS(X)		\
-	X(tx_requests)			\
-	X(tx_bytes)			\
-	X(rx_requests)			\
-	X(rx_bytes)			\
-	X(inline_wqes)			\
-	X(worker_wqes)			\
-	X(doorbells)			\
-	X(fault_parks)			\
-	X(rnr_naks)			\
-	X(timeouts)			\
-	X(access_naks)			\
-	X(invalid_request_naks)		\
-	X(operation_naks)		\
-	X(completion_errors)		\
-	X(cq_overflows)
-
+/* Port counters; stats.c has their names, in this order */
 enum sodp_counter {
-#define X(name) SODP_CNT_##name,
-	SODP_COUNTERS(X)
-#undef X
+	SODP_CNT_tx_requests,
+	SODP_CNT_tx_bytes,
+	SODP_CNT_rx_requests,
+	SODP_CNT_rx_bytes,
+	SODP_CNT_inline_wqes,
+	SODP_CNT_worker_wqes,
+	SODP_CNT_doorbells,
+	SODP_CNT_fault_parks,
+	SODP_CNT_rnr_naks,
+	SODP_CNT_timeouts,
+	SODP_CNT_access_naks,
+	SODP_CNT_invalid_request_naks,
+	SODP_CNT_operation_naks,
+	SODP_CNT_completion_errors,
+	SODP_CNT_cq_overflows,
 	SODP_NR_COUNTERS,
 };
 
@@ -405,6 +401,7 @@ struct sodp_dev {
 	struct ib_device base_dev;
 	struct list_head list;	/* sodp_devs_mutex */
 	u64 id;			/* never reused */
+	bool registered;	/* has a GID table; sodp_devs_mutex */
 	struct net_device *ndev;
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */

@@ -87,7 +87,7 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 	 * the full barrier before the load of flags in the provider.
 	 */
 	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
-	smp_mb();
+	smp_mb(); /* see above */
 	if (qp->wqe.valid)
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
 	/* Pairs with the release store of sq_pi by the provider */
@@ -179,6 +179,11 @@ static bool sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
 	return true;
 }
 
+static void sq_advance_psn(struct sodp_qp *qp)
+{
+	qp->sq_psn = sodp_psn_add(qp->sq_psn, qp->wqe.req.nr_packets);
+}
+
 /* Run the current WQE until it is done, parks, or the slice ends */
 static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 {
@@ -195,8 +200,7 @@ static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 			sodp_count(qp->dev, SODP_CNT_tx_bytes,
 				   qp->wqe.length);
 			if (qp->wqe.acked)
-				qp->sq_psn = sodp_psn_add(qp->sq_psn,
-						qp->wqe.req.nr_packets);
+				sq_advance_psn(qp);
 			if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
 				sq_fatal(qp);
 			return SQ_IDLE;
@@ -236,7 +240,9 @@ static bool sq_has_entry(struct sodp_qp *qp)
 
 	if (pi == qp->sq_ci && (qp->page_flags & SODP_QPF_SQ_BUSY)) {
 		sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
+		/* Flag, then index: see above */
 		smp_mb();
+		/* Pairs with the release store of sq_pi by the provider */
 		pi = smp_load_acquire(&qp->page->sq_pi);
 	}
 	if (pi == qp->sq_ci)

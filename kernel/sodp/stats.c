@@ -6,36 +6,90 @@
 
 #include "sodp.h"
 
-/* Counters of the ODP core, under the names that MRs and links show */
-#define ODP_COUNTERS(X)				\
-	X(page_faults, faults)			\
-	X(page_faults_read, faults_read)	\
-	X(page_faults_write, faults_write)	\
-	X(page_faults_failed, faults_failed)	\
-	X(page_faults_handed_over, faults_handed_over) \
-	X(page_fault_pages, fault_pages)	\
-	X(page_fault_huge, fault_huge)		\
-	X(page_invalidations, invalidations)	\
-	X(page_invalidated_pages, invalidated_pages) \
-	X(page_prefetch, prefetches)		\
-	X(page_prefetch_pages, prefetch_pages)	\
-	X(page_collisions, collisions)		\
-	X(pages_mapped, mapped_pages)
-
-static const struct rdma_stat_desc stats_descs[] = {
-#define X(id) { .name = #id },
-	SODP_COUNTERS(X)
-#undef X
-#define X(id, field) { .name = #id },
-	ODP_COUNTERS(X)
-#undef X
-#define X(i) { .name = "page_fault_us_ge_" #i }
-	X(1), X(2), X(4), X(8), X(16), X(32), X(64), X(128), X(256), X(512),
-	X(1024), X(2048), X(4096), X(8192), X(16384), X(32768), X(65536),
-	X(131072), X(262144), X(524288), X(1048576), X(2097152), X(4194304),
-	X(8388608),
-#undef X
+/* Counters of the ODP core, as MRs and links show them */
+static const struct {
+	const char *name;
+	size_t offset;		/* in struct sodp_odp_stats */
+} odp_counters[] = {
+	{ "page_faults", offsetof(struct sodp_odp_stats, faults) },
+	{ "page_faults_read", offsetof(struct sodp_odp_stats, faults_read) },
+	{ "page_faults_write", offsetof(struct sodp_odp_stats, faults_write) },
+	{ "page_faults_failed", offsetof(struct sodp_odp_stats, faults_failed) },
+	{ "page_faults_handed_over", offsetof(struct sodp_odp_stats, faults_handed_over) },
+	{ "page_fault_pages", offsetof(struct sodp_odp_stats, fault_pages) },
+	{ "page_fault_huge", offsetof(struct sodp_odp_stats, fault_huge) },
+	{ "page_invalidations", offsetof(struct sodp_odp_stats, invalidations) },
+	{ "page_invalidated_pages", offsetof(struct sodp_odp_stats, invalidated_pages) },
+	{ "page_prefetch", offsetof(struct sodp_odp_stats, prefetches) },
+	{ "page_prefetch_pages", offsetof(struct sodp_odp_stats, prefetch_pages) },
+	{ "page_collisions", offsetof(struct sodp_odp_stats, collisions) },
+	{ "pages_mapped", offsetof(struct sodp_odp_stats, mapped_pages) },
 };
+
+/* Of a link: enum sodp_counter, odp_counters, the latency histogram */
+static const struct rdma_stat_desc stats_descs[] = {
+	{ .name = "tx_requests" },
+	{ .name = "tx_bytes" },
+	{ .name = "rx_requests" },
+	{ .name = "rx_bytes" },
+	{ .name = "inline_wqes" },
+	{ .name = "worker_wqes" },
+	{ .name = "doorbells" },
+	{ .name = "fault_parks" },
+	{ .name = "rnr_naks" },
+	{ .name = "timeouts" },
+	{ .name = "access_naks" },
+	{ .name = "invalid_request_naks" },
+	{ .name = "operation_naks" },
+	{ .name = "completion_errors" },
+	{ .name = "cq_overflows" },
+	{ .name = "page_faults" },
+	{ .name = "page_faults_read" },
+	{ .name = "page_faults_write" },
+	{ .name = "page_faults_failed" },
+	{ .name = "page_faults_handed_over" },
+	{ .name = "page_fault_pages" },
+	{ .name = "page_fault_huge" },
+	{ .name = "page_invalidations" },
+	{ .name = "page_invalidated_pages" },
+	{ .name = "page_prefetch" },
+	{ .name = "page_prefetch_pages" },
+	{ .name = "page_collisions" },
+	{ .name = "pages_mapped" },
+	{ .name = "page_fault_us_ge_1" },
+	{ .name = "page_fault_us_ge_2" },
+	{ .name = "page_fault_us_ge_4" },
+	{ .name = "page_fault_us_ge_8" },
+	{ .name = "page_fault_us_ge_16" },
+	{ .name = "page_fault_us_ge_32" },
+	{ .name = "page_fault_us_ge_64" },
+	{ .name = "page_fault_us_ge_128" },
+	{ .name = "page_fault_us_ge_256" },
+	{ .name = "page_fault_us_ge_512" },
+	{ .name = "page_fault_us_ge_1024" },
+	{ .name = "page_fault_us_ge_2048" },
+	{ .name = "page_fault_us_ge_4096" },
+	{ .name = "page_fault_us_ge_8192" },
+	{ .name = "page_fault_us_ge_16384" },
+	{ .name = "page_fault_us_ge_32768" },
+	{ .name = "page_fault_us_ge_65536" },
+	{ .name = "page_fault_us_ge_131072" },
+	{ .name = "page_fault_us_ge_262144" },
+	{ .name = "page_fault_us_ge_524288" },
+	{ .name = "page_fault_us_ge_1048576" },
+	{ .name = "page_fault_us_ge_2097152" },
+	{ .name = "page_fault_us_ge_4194304" },
+	{ .name = "page_fault_us_ge_8388608" },
+};
+
+static_assert(ARRAY_SIZE(stats_descs) ==
+	      SODP_NR_COUNTERS + ARRAY_SIZE(odp_counters) +
+	      SODP_FAULT_BUCKETS);
+
+static u64 odp_counter(const struct sodp_odp_stats *odp, unsigned int i)
+{
+	return atomic64_read((const void *)odp + odp_counters[i].offset);
+}
 
 struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port)
 {
@@ -61,39 +115,46 @@ int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 			sum += per_cpu_ptr(dev->counters, cpu)->value[i];
 		stats->value[n++] = sum;
 	}
-#define X(id, field) stats->value[n++] = atomic64_read(&odp->field);
-	ODP_COUNTERS(X)
-#undef X
+	for (i = 0; i < ARRAY_SIZE(odp_counters); i++)
+		stats->value[n++] = odp_counter(odp, i);
 	for (i = 0; i < SODP_FAULT_BUCKETS; i++)
 		stats->value[n++] = sodp_domain_fault_bucket(dev->domain, i);
-	BUILD_BUG_ON(ARRAY_SIZE(stats_descs) < SODP_FAULT_BUCKETS);
 	return n;
 }
 
-int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+static int fill_odp_stats(struct sk_buff *msg,
+			  const struct sodp_odp_stats *odp)
 {
-	struct sodp_mr *mr = to_sodp_mr(ibmr);
-	const struct sodp_odp_stats *odp;
 	struct nlattr *table;
+	unsigned int i;
 	int ret = 0;
 
-	if (!mr->odp)
-		return 0;
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
 	if (!table)
 		return -EMSGSIZE;
-	odp = sodp_region_stats(mr->key->region);
-#define X(id, field)							\
-	ret = ret ? : rdma_nl_stat_hwcounter_entry(msg, #id,		\
-					atomic64_read(&odp->field));
-	ODP_COUNTERS(X)
-#undef X
+	for (i = 0; i < ARRAY_SIZE(odp_counters) && !ret; i++)
+		ret = rdma_nl_stat_hwcounter_entry(msg, odp_counters[i].name,
+						   odp_counter(odp, i));
 	if (ret) {
 		nla_nest_cancel(msg, table);
 		return -EMSGSIZE;
 	}
 	nla_nest_end(msg, table);
 	return 0;
+}
+
+int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	struct sodp_mr *mr = to_sodp_mr(ibmr);
+	int ret;
+
+	/* Keeps the region from being exchanged by rereg; none to show then */
+	if (!refcount_inc_not_zero(&mr->key->ref))
+		return 0;
+	ret = mr->odp ? fill_odp_stats(msg,
+				       sodp_region_stats(mr->key->region)) : 0;
+	sodp_key_put(mr->key);
+	return ret;
 }
 
 int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)
