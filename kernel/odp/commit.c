@@ -17,12 +17,13 @@
  */
 bool sodp_fault_complete(const struct sodp_fault *fault)
 {
+	unsigned int last = fault->whole ? fault->first + 1 : fault->last;
 	unsigned long need = HMM_PFN_VALID;
 	unsigned int page;
 
 	if (fault->write)
 		need |= HMM_PFN_WRITE;
-	for (page = fault->first; page < fault->last; page++)
+	for (page = fault->first; page < last; page++)
 		if ((fault->pfns[page] & need) != need)
 			return false;
 	return true;
@@ -169,14 +170,10 @@ static bool commit_is_stale(const struct sodp_fault *fault)
  */
 int sodp_fault_commit(struct sodp_fault *fault)
 {
-	unsigned long hmm_pfn = fault->pfns[fault->first];
 	struct sodp_leaf *leaf = fault->leaf;
+	bool huge = fault->whole;
 	int ret = 0;
-	bool huge;
 
-	huge = (hmm_pfn & HMM_PFN_VALID) &&
-	       hmm_pfn_to_map_order(hmm_pfn) >= SODP_LEAF_ORDER &&
-	       sodp_region_covers(fault->region, fault->base, SODP_LEAF_SIZE);
 	if (!huge && sodp_leaf_add_table(fault->region, leaf, GFP_KERNEL))
 		return -ENOMEM;
 

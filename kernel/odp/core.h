@@ -363,6 +363,7 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @flags: enum sodp_fault_flags
  * @write: @flags has SODP_FAULT_WRITE
  * @locked: mmap_lock is held
+ * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
  * @populated: handle_mm_fault() was called since the last snapshot
  * @interval_seq: of the snapshot
  * @inval_count: of the leaf, sampled before @interval_seq
@@ -383,6 +384,7 @@ struct sodp_fault {
 	u32 flags;
 	bool write;
 	bool locked;
+	bool whole;
 	bool populated;
 	unsigned long interval_seq;
 	unsigned long inval_count;
@@ -396,8 +398,7 @@ void sodp_fault_exit(void);
 /* populate.c */
 int sodp_fault_check_vmas(struct sodp_fault *fault);
 int sodp_fault_populate(struct sodp_fault *fault);
-int sodp_fault_snapshot(struct sodp_fault *fault, unsigned int from,
-			unsigned int to);
+int sodp_fault_snapshot(struct sodp_fault *fault);
 
 /* commit.c */
 bool sodp_fault_complete(const struct sodp_fault *fault);

@@ -47,7 +47,7 @@ static int fault_look(struct sodp_fault *fault)
 	 */
 	fault->interval_seq =
 		mmu_interval_read_begin(&leaf->child->interval_sub);
-	return sodp_fault_snapshot(fault, fault->first, fault->end);
+	return sodp_fault_snapshot(fault);
 }
 
 static int fault_under_mmap_lock(struct sodp_fault *fault)
@@ -70,10 +70,10 @@ static bool fault_found_any(const struct sodp_fault *fault)
 {
 	unsigned int page;
 
-	for (page = fault->first; page < fault->end; page++)
+	for (page = fault->first; !fault->whole && page < fault->end; page++)
 		if (fault->pfns[page] & HMM_PFN_VALID)
 			return true;
-	return false;
+	return fault->whole;
 }
 
 /*
@@ -107,7 +107,7 @@ static bool fault_page_is_error(const struct sodp_fault *fault)
 {
 	unsigned int page;
 
-	for (page = fault->first; page < fault->last; page++)
+	for (page = fault->first; !fault->whole && page < fault->last; page++)
 		if (fault->pfns[page] & HMM_PFN_ERROR)
 			return true;
 	return false;

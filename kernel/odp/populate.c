@@ -92,17 +92,9 @@ int sodp_fault_check_vmas(struct sodp_fault *fault)
 	return 0;
 }
 
-/**
- * sodp_fault_snapshot() - look what the mm has mapped
- * @fault: locked; its pfns of @from to @to are filled
- * @from: first page
- * @to: page after the last one
- *
- * Context: mmap_lock held.
- * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
- */
-int sodp_fault_snapshot(struct sodp_fault *fault, unsigned int from,
-			unsigned int to)
+/* Look what the mm has mapped from page @from to before page @to */
+static int fault_walk(struct sodp_fault *fault, unsigned int from,
+		      unsigned int to)
 {
 	struct hmm_range range = {
 		.notifier = &fault->leaf->child->interval_sub,
@@ -118,9 +110,85 @@ int sodp_fault_snapshot(struct sodp_fault *fault, unsigned int from,
 	return hmm_range_fault(&range);
 }
 
+/*
+ * What the CPU has where a pmd would be: 0 nothing, 1 one mapping for all of
+ * it, 2 a table, or what else there may be.
+ */
+enum fault_pmd { FAULT_PMD_NONE, FAULT_PMD_HUGE, FAULT_PMD_TABLE };
+
+static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
+{
+	pgd_t *pgd = pgd_offset(mm, va);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t pmd;
+
+	mmap_assert_locked(mm);
+	/* mmap_lock keeps these tables, though not the last one, in place */
+	if (pgd_none(*pgd))
+		return FAULT_PMD_NONE;
+	p4d = p4d_offset(pgd, va);
+	if (p4d_none(*p4d))
+		return FAULT_PMD_NONE;
+	pud = pud_offset(p4d, va);
+	if (pud_none(*pud))
+		return FAULT_PMD_NONE;
+	if (pud_leaf(*pud))
+		return FAULT_PMD_HUGE;
+	pmd = pmdp_get_lockless(pmd_offset(pud, va));
+	if (pmd_none(pmd))
+		return FAULT_PMD_NONE;
+	return pmd_present(pmd) && pmd_leaf(pmd) ? FAULT_PMD_HUGE :
+						   FAULT_PMD_TABLE;
+}
+
+static bool fault_is_huge(struct mm_struct *mm, unsigned long va)
+{
+	return fault_peek_pmd(mm, va) == FAULT_PMD_HUGE;
+}
+
+/**
+ * sodp_fault_snapshot() - look what the mm has mapped
+ * @fault: locked; its pfns of @first to @end are filled, or, when one mapping
+ *	of the CPU covers the leaf, only the first one, and @whole is set
+ *
+ * Context: mmap_lock held.
+ * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
+ */
+int sodp_fault_snapshot(struct sodp_fault *fault)
+{
+	unsigned int first = fault->first, end = fault->end;
+	unsigned long hmm_pfn;
+	int ret;
+
+	fault->whole = false;
+	switch (fault_peek_pmd(fault->mm, fault->base)) {
+	case FAULT_PMD_NONE:
+		memset(fault->pfns + first, 0,
+		       (end - first) * sizeof(*fault->pfns));
+		return 0;
+	case FAULT_PMD_HUGE:
+		/* A region that has only part of it makes no huge entry */
+		if (!sodp_region_covers(fault->region, fault->base,
+					SODP_LEAF_SIZE))
+			break;
+		ret = fault_walk(fault, first, first + 1);
+		hmm_pfn = fault->pfns[first];
+		if (ret || ((hmm_pfn & HMM_PFN_VALID) &&
+			    hmm_pfn_to_map_order(hmm_pfn) >= SODP_LEAF_ORDER)) {
+			fault->whole = !ret;
+			return ret;
+		}
+		break;
+	case FAULT_PMD_TABLE:
+		break;
+	}
+	return fault_walk(fault, first, end);
+}
+
 /* Does @page need handle_mm_fault(), going by the snapshot */
-static bool fault_page_missing(const struct sodp_fault *fault,
-			       unsigned int page)
+static __always_inline bool fault_page_missing(const struct sodp_fault *fault,
+					       unsigned int page)
 {
 	unsigned long need = HMM_PFN_VALID;
 
@@ -188,28 +256,6 @@ static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
 	return vm_fault_to_errno(result, 0);
 }
 
-/* Is the pmd a leaf: then its other pages have come with the first */
-static bool fault_got_huge(struct mm_struct *mm, unsigned long va)
-{
-	pgd_t *pgd = pgd_offset(mm, va);
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t pmd;
-
-	mmap_assert_locked(mm);
-	/* mmap_lock keeps these tables, though not the last one, in place */
-	if (pgd_none(*pgd))
-		return false;
-	p4d = p4d_offset(pgd, va);
-	if (p4d_none(*p4d))
-		return false;
-	pud = pud_offset(p4d, va);
-	if (pud_none(*pud) || pud_leaf(*pud))
-		return !pud_none(*pud);
-	pmd = pmdp_get_lockless(pmd_offset(pud, va));
-	return pmd_present(pmd) && pmd_leaf(pmd);
-}
-
 /*
  * One page was faulted in: more may have come with it. Return the page to go
  * on with.
@@ -220,11 +266,10 @@ static unsigned int fault_skip_ahead(struct sodp_fault *fault,
 {
 	unsigned int next = page + 1;
 
-	if (fault_got_huge(fault->mm, fault_va(fault, page)))
+	if (fault_is_huge(fault->mm, fault_va(fault, page)))
 		return to;
 	if (vma->vm_file && !fault->write && next < to)
-		sodp_fault_snapshot(fault, next,
-				    min(next + FAULT_AROUND_PAGES, to));
+		fault_walk(fault, next, min(next + FAULT_AROUND_PAGES, to));
 	return next;
 }
 
@@ -236,6 +281,8 @@ static int fault_populate_needed(struct sodp_fault *fault)
 	bool peek = true;
 	int ret;
 
+	if (fault->whole && !fault_page_missing(fault, page))
+		return 0;
 	while (page < fault->last) {
 		unsigned long va = fault_va(fault, page);
 
@@ -252,7 +299,8 @@ static int fault_populate_needed(struct sodp_fault *fault)
 		if (nowait && fault_vma_may_wait(vma))
 			return -EAGAIN;
 		ret = fault_one(fault, vma, page, nowait);
-		if (ret)
+		/* @whole: there is no other; perhaps it has been split */
+		if (ret || fault->whole)
 			return ret;
 		if (peek || (vma->vm_file && !fault->write))
 			page = fault_skip_ahead(fault, vma, page, fault->last);
@@ -272,10 +320,10 @@ static void fault_populate_around(struct sodp_fault *fault)
 	struct vm_area_struct *vma = fault->vma;
 	unsigned int page = fault->last;
 
-	if (page >= fault->end || !fault->write || !vma_is_anonymous(vma) ||
-	    userfaultfd_armed(vma))
+	if (page >= fault->end || fault->whole || !fault->write ||
+	    !vma_is_anonymous(vma) || userfaultfd_armed(vma))
 		return;
-	if (fault_got_huge(fault->mm, fault_va(fault, page)))
+	if (fault_is_huge(fault->mm, fault_va(fault, page)))
 		return;
 	for (; page < fault->end; page++)
 		if (fault_page_missing(fault, page) &&
