@@ -79,18 +79,10 @@ class Build:
 
     def _make(self, parts, verbose):
         self.path.mkdir(exist_ok=True)
-        self._drop_stale()
         if "kernel" in parts and (host.REPO / "kernel/Makefile").exists():
             self._make_kernel(verbose)
         if "user" in parts:
             self._make_user(verbose)
-
-    def _drop_stale(self):
-        """Builds against a root folder that is gone are of no use."""
-        for path in host.cache_dir().glob(f"build-{self.root.suite}-*"):
-            base = path.name.split("-")[1:3]
-            if path.is_dir() and base[1] not in self.root.path.name:
-                host.remove_tree(path)
 
     def _make_kernel(self, verbose):
         host.say(f"building the modules for {self.kernel.release}")

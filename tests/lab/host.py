@@ -135,6 +135,26 @@ def lock(name, shared=False, wait=True):
         yield True
 
 
+_held = []
+
+
+def hold(name):
+    """Share the lock `name` until this lab ends: others keep their hands
+    off what it protects."""
+    handle = open(cache_dir() / f"{name}.lock", "a")
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    _held.append(handle)
+
+
+def remove_unused(path, name):
+    """Remove a cached folder unless a lab holds its lock `name`."""
+    with lock(name, wait=False) as free:
+        if free:
+            say(f"removing the stale {path.name}")
+            remove_tree(path)
+        return free
+
+
 @contextlib.contextmanager
 def temp_dir(prefix):
     """A folder in the cache (same file system: rename works), then gone."""

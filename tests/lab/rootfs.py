@@ -5,7 +5,6 @@ A folder is made under a temporary name and renamed when it is complete,
 so a folder that has its final name is always whole.
 """
 
-import contextlib
 import os
 import shlex
 import urllib.request
@@ -58,16 +57,11 @@ class Root:
     def rdma_core_src(self):
         return "/usr/src/rdma-core"
 
-    @contextlib.contextmanager
-    def in_use(self):
-        """Keeps another lab from removing the folder as stale."""
-        with host.lock(self.path.name + ".use", shared=True):
-            yield self
-
 
 def ensure(suite, verbose=False):
     """The root folder of a suite, made when it is not there."""
     root = Root(suite)
+    host.hold(root.path.name + ".use")
     if root.path.is_dir():
         return root
     with host.lock(f"make-{suite}"):
@@ -167,9 +161,9 @@ def _drop_stale(suite, keep):
     for path in host.cache_dir().glob(f"{suite}-*"):
         if path == keep or not path.is_dir():
             continue
-        for image in host.cache_dir().glob(f"{path.name}.*.cpio"):
-            image.unlink()
-        with host.lock(path.name + ".use", wait=False) as free:
-            if free:
-                host.say(f"removing the stale {path.name}")
-                host.remove_tree(path)
+        if host.remove_unused(path, path.name + ".use"):
+            for image in host.cache_dir().glob(f"{path.name}.*.cpio"):
+                image.unlink()
+            for old in host.cache_dir().glob(f"build-{path.name}-*"):
+                if old.is_dir():
+                    host.remove_unused(old, old.name)

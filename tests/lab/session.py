@@ -10,7 +10,7 @@ from pathlib import Path
 from . import build, gate, host, kernels, kvm, rootfs, vm
 from .host import LabError
 
-BOOT_SECONDS = 120
+BOOT_SECONDS = 240
 KILL_SECONDS = 15
 
 
@@ -56,7 +56,7 @@ class Machine:
     def boot(self, steps, out=None, shell=False, **spec):
         """A running Vm with the steps in it."""
         config = self.config
-        with host.temp_dir("run") as temp, self.root.in_use():
+        with host.temp_dir("run") as temp:
             folders = {k: temp / k for k in ("build", "lab", "out")}
             for folder in folders.values():
                 folder.mkdir()

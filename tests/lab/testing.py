@@ -12,6 +12,7 @@ from .host import LabError, TestsFailed
 from .results import FAIL, PASS, SKIP, Case
 
 QUOTED_LINES = 40
+BOOT_RETRIES = 1
 
 
 class Report:
@@ -108,11 +109,12 @@ class Batch:
         except TestsFailed as err:
             self._give_up(self.planned, str(err))
             return
-        left = list(self.planned)
+        left, idle = list(self.planned), 0
         while left:
             before = len(left)
             left, why = self._boot(left)
-            if len(left) == before:
+            idle = idle + 1 if len(left) == before else 0
+            if idle > BOOT_RETRIES:
                 self._give_up(left, why)
                 return
 

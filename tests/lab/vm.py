@@ -95,7 +95,7 @@ def _machine(config, use_kvm):
 def _append(config, use_kvm):
     words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
     words += " panic=-1 oops=panic net.ifnames=0"
-    words += " random.trust_cpu=on nokaslr"
+    words += " random.trust_cpu=on nokaslr no_timer_check"
     if config.kernel == "debug":
         words += " kmemleak=on"
     if not config.icount and not use_kvm:
