@@ -165,7 +165,7 @@ def _typical(text):
 
 def _wait_listening(server, port=18515):
     wanted = f":{port:04X} "
-    for _ in range(400):
+    for _ in range(1200):
         for name in ("tcp", "tcp6"):
             with open(f"/proc/net/{name}") as handle:
                 for line in handle:

@@ -68,16 +68,15 @@ static uint64_t count_wrong(const struct area *area, const uint8_t *chunk)
 int main(int argc, char **argv)
 {
 	struct area area, source;
-	struct target *target;
-	struct stream stream;
 	struct ibv_mr *mr, *source_mr;
-	struct end end;
+	struct end end, responder;
+	struct stream stream;
 	uint64_t ns;
 
 	opts_set(argc - 1, argv + 1);
-	target = target_start(false);
 	end_open(&end);
-	target_connect(target, &end);
+	end_share(&responder, &end);
+	end_connect_pair(&end, &responder);
 	area_map(&source, CHUNK, false, SHIFT_SOURCE);
 	area_touch(&source);
 	source_mr = mr_register(end.pd, source.addr, CHUNK, MR_PINNED);
@@ -110,6 +109,5 @@ int main(int argc, char **argv)
 	stop_at("written after it", ns, count_wrong(&area, source.addr));
 	mr_release(mr);
 	mr_release(source_mr);
-	target_stop(target);
 	return 0;
 }
