@@ -19,7 +19,7 @@ def main(args):
         raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
     config = VmConfig(
         *place,
-        icount=args.icount,
+        icount=args.icount or not args.smp,
         smp=args.smp,
         mem=args.mem or "4G",
         rxe=True,
