@@ -78,11 +78,21 @@ class Build:
             self._make(parts, verbose)
 
     def _make(self, parts, verbose):
-        self.path.mkdir(exist_ok=True)
+        if not self.path.is_dir():
+            self._drop_orphans()
+            self.path.mkdir()
+            (self.path / "checkout").write_text(str(host.REPO))
         if "kernel" in parts and (host.REPO / "kernel/Makefile").exists():
             self._make_kernel(verbose)
         if "user" in parts:
             self._make_user(verbose)
+
+    @staticmethod
+    def _drop_orphans():
+        """Remove the builds of checkouts that are gone."""
+        for note in host.cache_dir().glob("build-*/checkout"):
+            if not Path(note.read_text()).is_dir():
+                host.remove_unused(note.parent, note.parent.name)
 
     def _make_kernel(self, verbose):
         host.say(f"building the modules for {self.kernel.release}")

@@ -17,13 +17,19 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 
-# tool -> Debian package
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+SBIN = ":/usr/bin:/bin:/usr/sbin:/sbin"
+
+# tool, or file with a full path -> Debian package
 TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "mmdebstrap": "mmdebstrap",
     "unshare": "util-linux",
     "mount": "mount",
     "chroot": "coreutils",
+    "newuidmap": "uidmap",
+    KEYRING: "debian-archive-keyring",
 }
 
 
@@ -76,14 +82,15 @@ def need_disk(gib, why):
         )
 
 
-def have_kernel_feature(path):
-    return os.path.exists(path)
+def _have(name):
+    return os.path.exists(name) if name[0] == "/" else shutil.which(name)
 
 
 def need_tools(*names):
     """Make sure that the host has these tools; root installs them by apt."""
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
-    missing = [n for n in names if not shutil.which(n)]
+    if "/usr/sbin" not in os.environ.get("PATH", "").split(":"):
+        os.environ["PATH"] = os.environ.get("PATH", "") + SBIN
+    missing = [n for n in names if not _have(n)]
     if not missing:
         return
     packages = sorted({TOOLS[n] for n in missing})
@@ -119,19 +126,18 @@ def need_tools(*names):
 
 
 @contextlib.contextmanager
-def lock(name, shared=False, wait=True):
+def lock(name, wait=True):
     """Hold the lab's lock `name`; yields False when wait=False and busy."""
     path = cache_dir() / f"{name}.lock"
-    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with open(path, "a") as handle:
         try:
-            fcntl.flock(handle, mode | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not wait:
                 yield False
                 return
             say(f"waiting for another lab ({path.name})")
-            fcntl.flock(handle, mode)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield True
 
 

@@ -67,8 +67,12 @@ def ensure(suite, verbose=False):
     with host.lock(f"make-{suite}"):
         if root.path.is_dir():
             return root
-        host.need_tools("mmdebstrap", "unshare", "mount", "chroot")
-        host.need_disk(5, f"the {suite} root folder")
+        host.need_tools(
+            "mmdebstrap", "unshare", "mount", "chroot", host.KEYRING
+        )
+        if not host.is_root():
+            host.need_tools("newuidmap")
+        host.need_disk(4, f"the {suite} root folder")
         _probe_network(suite)
         _make(suite, root.path, verbose)
         _drop_stale(suite, root.path)
