@@ -14,18 +14,30 @@
 #include "core.h"
 #include "trace.h"
 
-static void child_destroy(struct sodp_child *child)
+/*
+ * No more callbacks. Done once: by who drops the last reference, or before
+ * that, with a reference, by sodp_child_detach_all().
+ */
+static void child_detach(struct sodp_child *child)
 {
 	struct sodp_region *region = child->region;
 
+	if (child->detached)
+		return;
+	child->detached = true;
 	trace_sodp_child_destroy(region, child->start, child->last);
-	/* Sleeps until no callback runs; nobody can find it after that */
+	/* Sleeps until no callback runs */
 	mmu_interval_notifier_remove(&child->interval_sub);
 	xa_cmpxchg(&region->children, child->index, child, NULL, 0);
-	kfree_rcu(child, rcu);
 	/* The region may be gone after the decrement; its address is a key */
 	if (atomic_dec_and_test(&region->live_children))
 		wake_up_var(&region->live_children);
+}
+
+static void child_destroy(struct sodp_child *child)
+{
+	child_detach(child);
+	kfree_rcu(child, rcu);
 }
 
 static void child_destroy_work(struct work_struct *work)
@@ -141,4 +153,29 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 		if (xa_is_err(old))
 			return ERR_PTR(xa_err(old));
 	}
+}
+
+/**
+ * sodp_child_detach_all() - end the callbacks of a region
+ * @region: dying, and not busy
+ *
+ * What faults that are waiting for a page keep is memory, not callbacks.
+ *
+ * Context: May sleep. No mmap_lock, no leaf_mutex, not in a callback.
+ */
+void sodp_child_detach_all(struct sodp_region *region)
+{
+	struct sodp_child *child, *seen;
+	unsigned long index;
+
+	xa_for_each(&region->children, index, seen) {
+		child = child_find(region, index, &seen);
+		if (!child)
+			continue;
+		child_detach(child);
+		sodp_child_put_sync(child);
+	}
+	/* Those whose last reference was dropped before we came */
+	wait_var_event(&region->live_children,
+		       !atomic_read(&region->live_children));
 }

@@ -49,19 +49,10 @@ static __always_inline struct copy_side copy_open(const struct sodp_leaf *leaf)
 	};
 }
 
-/* @offset is one in the leaf */
-static __always_inline unsigned long copy_entry(struct copy_side side,
-						unsigned long offset)
-{
-	if (side.huge)
-		return side.huge + (offset & PAGE_MASK);
-	return READ_ONCE(side.table[offset >> PAGE_SHIFT]);
-}
-
 static __always_inline void *copy_address(unsigned long entry,
-					  unsigned long offset)
+					  unsigned long in_page)
 {
-	return phys_to_virt((entry & PAGE_MASK) + (offset & ~PAGE_MASK));
+	return phys_to_virt((entry & PAGE_MASK) + in_page);
 }
 
 /* May a device write to, may it read from a page with this entry */
@@ -76,35 +67,110 @@ static __always_inline bool copy_readable(unsigned long entry)
 }
 
 /*
- * Copy from leaf to leaf, page by page or, where both sides are contiguous,
- * several at once. Return the bytes copied; less than @len when an entry is
- * missing, and then @dst_missed says on which side.
+ * Copy between a table, from offset @at of its leaf on, and a buffer. Return
+ * the bytes copied; less than @len when an entry is missing. Neighbours with
+ * the same flags are one run: string instructions like it long.
  */
-static size_t copy_pages(struct copy_side dst, unsigned long to,
-			 struct copy_side src, unsigned long from, size_t len,
-			 bool vector, bool *dst_missed)
+static __always_inline size_t copy_table(const unsigned long *table,
+					 unsigned long at, void *buffer,
+					 size_t len, bool write, bool vector)
 {
-	size_t left = len, run;
+	unsigned long in_page = at & ~PAGE_MASK;
+	size_t left = len;
+
+	table += at >> PAGE_SHIFT;
+	while (left) {
+		unsigned long entry = READ_ONCE(*table++);
+		void *address = copy_address(entry, in_page);
+		size_t run = PAGE_SIZE - in_page;
+
+		if (write ? !copy_writable(entry) : !copy_readable(entry))
+			break;
+		while (run < left && READ_ONCE(*table) == entry + PAGE_SIZE) {
+			entry += PAGE_SIZE;
+			run += PAGE_SIZE;
+			table++;
+		}
+		run = min(run, left);
+		if (write)
+			sodp_memcpy(address, buffer, run, vector);
+		else
+			sodp_memcpy(buffer, address, run, vector);
+		buffer += run;
+		left -= run;
+		in_page = 0;
+	}
+	return len - left;
+}
+
+/* Inlined once for each direction only */
+static noinline size_t copy_to_table(const unsigned long *table,
+				     unsigned long at, const void *buffer,
+				     size_t len, bool vector)
+{
+	return copy_table(table, at, (void *)buffer, len, true, vector);
+}
+
+static noinline size_t copy_from_table(const unsigned long *table,
+				       unsigned long at, void *buffer,
+				       size_t len, bool vector)
+{
+	return copy_table(table, at, buffer, len, false, vector);
+}
+
+/* From table to table, at the same offset in the page; as copy_table() */
+static noinline size_t copy_tables(const unsigned long *dst,
+				   const unsigned long *src,
+				   unsigned long in_page, size_t len,
+				   bool vector, bool *dst_missed)
+{
+	size_t left = len;
 
 	while (left) {
-		unsigned long dst_entry = copy_entry(dst, to);
-		unsigned long src_entry = copy_entry(src, from);
+		unsigned long to = READ_ONCE(*dst++);
+		unsigned long from = READ_ONCE(*src++);
+		size_t run = PAGE_SIZE - in_page, more = PAGE_SIZE;
+
+		*dst_missed = !copy_writable(to);
+		if (*dst_missed || !copy_readable(from))
+			break;
+		while (run < left && READ_ONCE(*dst) == to + more &&
+		       READ_ONCE(*src) == from + more) {
+			run += PAGE_SIZE;
+			more += PAGE_SIZE;
+			dst++;
+			src++;
+		}
+		run = min(run, left);
+		sodp_memcpy(copy_address(to, in_page),
+			    copy_address(from, in_page), run, vector);
+		left -= run;
+		in_page = 0;
+	}
+	return len - left;
+}
+
+/* The same, at different offsets: two pieces per page */
+static noinline size_t copy_shifted(const unsigned long *dst, unsigned long to,
+				    const unsigned long *src,
+				    unsigned long from, size_t len,
+				    bool vector, bool *dst_missed)
+{
+	size_t left = len;
+
+	while (left) {
+		unsigned long dst_entry = READ_ONCE(dst[to >> PAGE_SHIFT]);
+		unsigned long src_entry = READ_ONCE(src[from >> PAGE_SHIFT]);
+		unsigned long dst_in_page = to & ~PAGE_MASK;
+		unsigned long src_in_page = from & ~PAGE_MASK;
+		size_t run = PAGE_SIZE - max(dst_in_page, src_in_page);
 
 		*dst_missed = !copy_writable(dst_entry);
 		if (*dst_missed || !copy_readable(src_entry))
 			break;
-		run = PAGE_SIZE - max(to & ~PAGE_MASK, from & ~PAGE_MASK);
-		/* At the end of both pages: go on while the next ones follow */
-		while (run < left && !((to + run) & ~PAGE_MASK) &&
-		       !((from + run) & ~PAGE_MASK) &&
-		       copy_entry(dst, to + run) ==
-				(dst_entry + (to & ~PAGE_MASK) + run) &&
-		       copy_entry(src, from + run) ==
-				(src_entry + (from & ~PAGE_MASK) + run))
-			run += PAGE_SIZE;
 		run = min(run, left);
-		sodp_memcpy(copy_address(dst_entry, to),
-			    copy_address(src_entry, from), run, vector);
+		sodp_memcpy(copy_address(dst_entry, dst_in_page),
+			    copy_address(src_entry, src_in_page), run, vector);
 		to += run;
 		from += run;
 		left -= run;
@@ -112,25 +178,53 @@ static size_t copy_pages(struct copy_side dst, unsigned long to,
 	return len - left;
 }
 
-static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
+/* @to and @from are offsets in the leaves */
+static __always_inline size_t copy_sides(struct copy_side dst,
 					 unsigned long to,
-					 const struct sodp_leaf *src_leaf,
+					 struct copy_side src,
 					 unsigned long from, size_t len,
+					 bool vector, bool *dst_missed)
+{
+	void *dst_addr = phys_to_virt((dst.huge & PAGE_MASK) + to);
+	void *src_addr = phys_to_virt((src.huge & PAGE_MASK) + from);
+
+	if (dst.huge) {
+		*dst_missed = !copy_writable(dst.huge);
+		if (*dst_missed)
+			return 0;
+		if (!src.huge)
+			return copy_from_table(src.table, from, dst_addr, len,
+					       vector);
+		sodp_memcpy(dst_addr, src_addr, len, vector);
+		return len;
+	}
+	*dst_missed = true;
+	if (src.huge)
+		return copy_to_table(dst.table, to, src_addr, len, vector);
+	if ((to & ~PAGE_MASK) == (from & ~PAGE_MASK))
+		return copy_tables(dst.table + (to >> PAGE_SHIFT),
+				   src.table + (from >> PAGE_SHIFT),
+				   to & ~PAGE_MASK, len, vector, dst_missed);
+	return copy_shifted(dst.table, to, src.table, from, len, vector,
+			    dst_missed);
+}
+
+/*
+ * Copy from leaf to leaf. Return the bytes copied; less than @len when an
+ * entry is missing, and then @dst_missed says on which side.
+ */
+static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
+					 unsigned long dst_va,
+					 const struct sodp_leaf *src_leaf,
+					 unsigned long src_va, size_t len,
 					 bool *dst_missed)
 {
-	struct copy_side dst = copy_open(dst_leaf), src = copy_open(src_leaf);
 	bool vector = sodp_vector_begin(len);
-	size_t copied = len;
+	size_t copied;
 
-	to &= SODP_LEAF_SIZE - 1;
-	from &= SODP_LEAF_SIZE - 1;
-	if (copy_writable(dst.huge) && copy_readable(src.huge))
-		sodp_memcpy(phys_to_virt((dst.huge & PAGE_MASK) + to),
-			    phys_to_virt((src.huge & PAGE_MASK) + from), len,
-			    vector);
-	else
-		copied = copy_pages(dst, to, src, from, len, vector,
-				    dst_missed);
+	copied = copy_sides(copy_open(dst_leaf), dst_va & (SODP_LEAF_SIZE - 1),
+			    copy_open(src_leaf), src_va & (SODP_LEAF_SIZE - 1),
+			    len, vector, dst_missed);
 	sodp_vector_end(vector);
 	return copied;
 }
@@ -149,8 +243,8 @@ static __always_inline bool copy_small(const struct sodp_leaf *dst_leaf,
 
 	if (!copy_writable(dst_entry) || !copy_readable(src_entry))
 		return false;
-	sodp_memcpy(copy_address(dst_entry, to), copy_address(src_entry, from),
-		    len, false);
+	sodp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
+		    copy_address(src_entry, from & ~PAGE_MASK), len, false);
 	return true;
 }
 
@@ -247,29 +341,23 @@ static __always_inline size_t copy_buffer_chunk(const struct sodp_leaf *leaf,
 {
 	struct copy_side side = copy_open(leaf);
 	bool vector = sodp_vector_begin(len);
-	size_t left = len, run;
+	size_t copied = len;
 
 	at &= SODP_LEAF_SIZE - 1;
-	while (left) {
-		unsigned long entry = copy_entry(side, at);
-		void *address = copy_address(entry, at);
-
-		if (write ? !copy_writable(entry) : !copy_readable(entry))
-			break;
-		run = PAGE_SIZE - (at & ~PAGE_MASK);
-		if (side.huge)
-			run = left;
-		run = min(run, left);
-		if (write)
-			sodp_memcpy(address, buffer, run, vector);
-		else
-			sodp_memcpy(buffer, address, run, vector);
-		buffer += run;
-		at += run;
-		left -= run;
-	}
+	if (!side.huge && write)
+		copied = copy_to_table(side.table, at, buffer, len, vector);
+	else if (!side.huge)
+		copied = copy_from_table(side.table, at, buffer, len, vector);
+	else if (!write)
+		sodp_memcpy(buffer, phys_to_virt((side.huge & PAGE_MASK) + at),
+			    len, vector);
+	else if (copy_writable(side.huge))
+		sodp_memcpy(phys_to_virt((side.huge & PAGE_MASK) + at), buffer,
+			    len, vector);
+	else
+		copied = 0;
 	sodp_vector_end(vector);
-	return len - left;
+	return copied;
 }
 
 /* Inlined twice, so that @write is a constant */

@@ -54,11 +54,17 @@
  *
  * Lifetimes::
  *
- *   region  refs: the driver's, by sodp_region_get() and sodp_region_put().
- *           busy: faults and prefetches in it; destroy waits for them.
+ *   domain  refs: the driver's, and one of each region.
+ *   region  refs: the driver's, by sodp_region_get() and sodp_region_put(),
+ *           and one of each queued prefetch.
+ *           busy: who works in it; destroy waits for them. A fault leaves it
+ *           before it calls handle_mm_fault(), which may wait for a page
+ *           for ever (userfaultfd, FUSE), and for one that is served by the
+ *           very process whose exit called sodp_region_destroy().
  *   child   refs: one of each of its leaves, one of each fault creating a
- *           leaf. The last one destroys it, from a workqueue or from
- *           sodp_region_destroy(), never from a notifier callback.
+ *           leaf. The last one destroys it, from a workqueue, never from
+ *           a notifier callback. sodp_region_destroy() detaches it before
+ *           that: what is referenced then is memory only.
  *   leaf    refs: one of region->leaves, one of each fault, invalidation or
  *           collection using it. Freed by RCU. LEAF_DEAD is set, under
  *           leaf_mutex, when it leaves region->leaves.
@@ -81,7 +87,7 @@
 /* Leaves that may be empty, for the collector */
 #define LEAF_MARK_EMPTY		XA_MARK_0
 
-/* region->busy: a count of faults and prefetches, and this */
+/* region->busy: a count of who works in it, and this */
 #define REGION_DYING		BIT(30)
 #define REGION_COUNT		(REGION_DYING - 1)
 
@@ -101,7 +107,7 @@ struct sodp_domain {
 	 */
 	struct sodp_fault_model fault_model;
 	atomic_t prefetches_queued;
-	atomic_t regions;
+	refcount_t refs;
 	char name[64];
 };
 
@@ -117,8 +123,8 @@ struct sodp_domain {
  * @last: last byte
  * @flags: enum sodp_region_flags
  * @is_static: filled by sodp_region_add_pages(), has no mm
- * @busy: faults and prefetches in it, and REGION_DYING
- * @live_children: children not yet freed
+ * @busy: who works in it (not who waits for pages), and REGION_DYING
+ * @live_children: children not yet detached
  * @refs: references of the driver
  * @mm: whose memory; held by mmgrab(), NULL if static
  * @memcg: charged for leaves and children
@@ -151,6 +157,8 @@ struct sodp_region {
  * @start: first byte, page aligned, clipped to the region
  * @last: last byte
  * @refs: leaves, and faults about to make one
+ * @detached: @interval_sub is removed; written by who has the last reference,
+ *	or by sodp_region_destroy()
  * @destroy_work: runs when @refs is 0
  * @rcu: frees it
  */
@@ -161,6 +169,7 @@ struct sodp_child {
 	unsigned long start;
 	unsigned long last;
 	refcount_t refs;
+	bool detached;
 	struct work_struct destroy_work;
 	struct rcu_head rcu;
 };
@@ -217,8 +226,38 @@ extern struct workqueue_struct *sodp_prefetch_wq;
 extern struct lockdep_map sodp_accessor_map;
 
 /* region.c */
-int sodp_region_enter(struct sodp_region *region);
-void sodp_region_leave(struct sodp_region *region);
+void sodp_region_wake(struct sodp_region *region);
+
+/**
+ * sodp_region_leave() - done in a region, or about to wait for something
+ * @region: entered before
+ *
+ * Context: Any.
+ */
+static __always_inline void sodp_region_leave(struct sodp_region *region)
+{
+	int left = atomic_dec_return(&region->busy);
+
+	/* It may be freed from here on; its address is still a key */
+	if (unlikely(left & REGION_DYING) && !(left & REGION_COUNT))
+		sodp_region_wake(region);
+}
+
+/**
+ * sodp_region_enter() - begin to work in a region
+ * @region: which
+ *
+ * Context: Any.
+ * Return: 0, or -ESRCH when it is being destroyed.
+ */
+static __always_inline int sodp_region_enter(struct sodp_region *region)
+{
+	/* Pairs with atomic_fetch_or() in sodp_region_destroy() */
+	if (likely(!(atomic_inc_return(&region->busy) & REGION_DYING)))
+		return 0;
+	sodp_region_leave(region);
+	return -ESRCH;
+}
 
 /* Is a range inside a region; an empty one always is */
 static __always_inline bool
@@ -247,6 +286,7 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 				  unsigned long index, bool nowait);
 void sodp_child_put(struct sodp_child *child);
 void sodp_child_put_sync(struct sodp_child *child);
+void sodp_child_detach_all(struct sodp_region *region);
 
 /* leaf.c */
 int sodp_leaf_cache_init(void);
@@ -362,6 +402,7 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @tried: address whose fault was told to retry, to do it the patient way
  * @flags: enum sodp_fault_flags
  * @write: @flags has SODP_FAULT_WRITE
+ * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
  * @populated: handle_mm_fault() was called since the last snapshot
@@ -383,6 +424,7 @@ struct sodp_fault {
 	unsigned long tried;
 	u32 flags;
 	bool write;
+	bool entered;
 	bool locked;
 	bool whole;
 	bool populated;
@@ -405,6 +447,7 @@ bool sodp_fault_complete(const struct sodp_fault *fault);
 int sodp_fault_commit(struct sodp_fault *fault);
 
 /* stats.c */
+void sodp_domain_put(struct sodp_domain *domain);
 void sodp_stats_latency(struct sodp_domain *domain, u64 ns);
 bool sodp_fault_model_on(struct sodp_domain *domain);
 void sodp_fault_model_delay(struct sodp_domain *domain, unsigned long pages);

@@ -76,6 +76,24 @@ static bool fault_found_any(const struct sodp_fault *fault)
 	return fault->whole;
 }
 
+/* Who holds mmap_lock may wait for a page, so we leave the region meanwhile */
+static int fault_mmap_lock(struct sodp_fault *fault)
+{
+	fault->locked = mmap_read_trylock(fault->mm);
+	if (likely(fault->locked))
+		return 0;
+	if (fault->flags & SODP_FAULT_NOWAIT)
+		return -EAGAIN;
+	sodp_region_leave(fault->region);
+	mmap_read_lock(fault->mm);
+	fault->entered = !sodp_region_enter(fault->region);
+	fault->locked = fault->entered;
+	if (fault->entered)
+		return 0;
+	mmap_read_unlock(fault->mm);
+	return -ESRCH;
+}
+
 /*
  * One round. Return 0; -EBUSY, -ESTALE or -ERESTART for another one; -EAGAIN
  * if it would wait and must not; or what is wrong.
@@ -84,11 +102,9 @@ static int fault_try(struct sodp_fault *fault)
 {
 	int ret;
 
-	if (!(fault->flags & SODP_FAULT_NOWAIT))
-		mmap_read_lock(fault->mm);
-	else if (!mmap_read_trylock(fault->mm))
-		return -EAGAIN;
-	fault->locked = true;
+	ret = fault_mmap_lock(fault);
+	if (ret)
+		return ret;
 	ret = fault_under_mmap_lock(fault);
 	if (fault->locked)
 		mmap_read_unlock(fault->mm);
@@ -288,7 +304,7 @@ static int fault_piece(struct sodp_fault *fault, u64 va, u64 last)
 	/* Advice: what cannot be mapped is left out */
 	if (ret && (fault->flags & SODP_FAULT_SNAPSHOT) && ret != -ESRCH)
 		ret = 0;
-	if (!READ_ONCE(fault->leaf->present))
+	if (fault->entered && !READ_ONCE(fault->leaf->present))
 		sodp_leaf_mark_empty(fault->region,
 				     fault->base >> SODP_LEAF_SHIFT);
 	sodp_leaf_put(fault->leaf);
@@ -317,22 +333,24 @@ static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
 	struct sodp_region *region = fault->region;
 	int ret;
 
-	if (sodp_region_enter(region))
-		return -ESRCH;
-	ret = -ESRCH;
 	if (!mmget_not_zero(region->mm))
-		goto out_leave;
+		return -ESRCH;
 	fault->mm = region->mm;
 	ret = -ENOMEM;
 	fault->pfns = kmem_cache_alloc(scratch_cache, GFP_KERNEL);
-	if (fault->pfns) {
+	if (!fault->pfns)
+		goto out_mmput;
+	ret = -ESRCH;
+	fault->entered = !sodp_region_enter(region);
+	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
-		kmem_cache_free(scratch_cache, fault->pfns);
-	}
+	/* It may have been left, and destroyed, during a wait for a page */
+	if (fault->entered)
+		sodp_region_leave(region);
+	kmem_cache_free(scratch_cache, fault->pfns);
+out_mmput:
 	/* The last user's exit would run here, under our callers' locks */
-	mmput_async(region->mm);
-out_leave:
-	sodp_region_leave(region);
+	mmput_async(fault->mm);
 	return ret;
 }
 
@@ -389,10 +407,11 @@ static int fault_validate(struct sodp_region *region, u64 va, u64 len,
  * SODP_FAULT_WRITE, writable; it may be gone again by the time the caller
  * looks, who then faults again.
  *
- * The caller's mm does not matter. In a user's context a fatal signal ends
- * the wait with -EAGAIN; a worker is waited for by whoever has to wait for
- * it. Memory under userfaultfd may keep a worker waiting until the page is
- * provided, the userfaultfd is closed or the range unmapped.
+ * The caller's mm does not matter; the caller has a reference to the region.
+ * In a user's context a fatal signal ends the wait with -EAGAIN. A worker waits
+ * until there is a page: memory under userfaultfd may keep it until the page
+ * is provided, the userfaultfd is closed or the range unmapped. The region may
+ * be destroyed meanwhile, which does not wait for us, and then it is -ESRCH.
  *
  * Context: May sleep. Neither mmap_lock nor an access held.
  * Return: 0; -EAGAIN when it would wait under SODP_FAULT_NOWAIT, or should be

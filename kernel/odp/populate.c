@@ -226,8 +226,29 @@ static unsigned int fault_mm_flags(const struct sodp_fault *fault,
 }
 
 /*
+ * The call that may wait for a page. The region is left meanwhile, unless it
+ * cannot wait, so that sodp_region_destroy() need not wait for the page. We
+ * keep the leaf, and by it the child: memory, which destroy takes no notice of.
+ */
+static vm_fault_t fault_handle(struct sodp_fault *fault,
+			       struct vm_area_struct *vma, unsigned long va,
+			       bool nowait)
+{
+	unsigned int flags = fault_mm_flags(fault, va, nowait);
+	vm_fault_t result;
+
+	if (nowait)
+		return handle_mm_fault(vma, va, flags, NULL);
+	sodp_region_leave(fault->region);
+	result = handle_mm_fault(vma, va, flags, NULL);
+	fault->entered = !sodp_region_enter(fault->region);
+	return result;
+}
+
+/*
  * Fault one page in. Return 0; -EAGAIN if it would wait and must not;
- * -ERESTART if mmap_lock was dropped, start over; or what is wrong.
+ * -ERESTART if mmap_lock was dropped, start over; -ESRCH if the region was
+ * destroyed meanwhile; or what is wrong.
  */
 static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
 		     unsigned int page, bool nowait)
@@ -235,21 +256,22 @@ static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
 	unsigned long va = fault_va(fault, page);
 	vm_fault_t result;
 
-	result = handle_mm_fault(vma, va, fault_mm_flags(fault, va, nowait),
-				 NULL);
+	result = fault_handle(fault, vma, va, nowait);
 	fault->populated = true;
+	/* Either way the lock was dropped, but for a retry that is nowait */
+	if (result & VM_FAULT_COMPLETED ||
+	    (!nowait && result & VM_FAULT_RETRY))
+		fault->locked = false;
+	if (unlikely(!fault->entered))
+		return -ESRCH;
 	if (likely(!(result & (VM_FAULT_ERROR | VM_FAULT_RETRY |
 			       VM_FAULT_COMPLETED))))
 		return 0;
-	if (result & VM_FAULT_COMPLETED) {
-		fault->locked = false;
+	if (result & VM_FAULT_COMPLETED)
 		return -ERESTART;
-	}
 	if (result & VM_FAULT_RETRY) {
-		/* With RETRY_NOWAIT the lock is not dropped */
 		if (nowait)
 			return -EAGAIN;
-		fault->locked = false;
 		fault->tried = va;
 		return -ERESTART;
 	}

@@ -18,7 +18,8 @@
 /**
  * struct prefetch_request - an asynchronous prefetch
  * @work: queued
- * @region: entered, and a reference: sodp_region_destroy() waits for us
+ * @region: referenced, not entered: sodp_region_destroy() does not wait for
+ *	us, we find out
  * @va: first byte
  * @len: bytes
  * @advice: which
@@ -56,7 +57,6 @@ static void prefetch_work(struct work_struct *work)
 	/* Stops at the next leaf, or at once, when the region is dying */
 	prefetch_carry_out(region, request->va, request->len, request->advice);
 	atomic_dec(&region->domain->prefetches_queued);
-	sodp_region_leave(region);
 	sodp_region_put(region);
 	kfree(request);
 }
@@ -74,11 +74,6 @@ static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
 	request = kmalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
 		goto err_queued;
-	if (sodp_region_enter(region)) {
-		kfree(request);
-		atomic_dec(&domain->prefetches_queued);
-		return -ESRCH;
-	}
 	sodp_region_get(region);
 	INIT_WORK(&request->work, prefetch_work);
 	request->region = region;
@@ -119,6 +114,8 @@ int sodp_region_prefetch(struct sodp_region *region, u64 va, u64 len,
 	if (advice == SODP_ADVICE_PREFETCH_WRITE &&
 	    !(region->flags & SODP_REGION_WRITABLE))
 		return -EPERM;
+	if (sodp_region_is_dying(region))
+		return -ESRCH;
 	if (!flush) {
 		ret = prefetch_queue(region, va, len, advice);
 		if (ret != -EAGAIN)

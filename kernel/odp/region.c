@@ -13,34 +13,14 @@
 #include "core.h"
 
 /**
- * sodp_region_enter() - begin to work in a region
- * @region: which
- *
- * Context: Any.
- * Return: 0, or -ESRCH when it is being destroyed.
- */
-int sodp_region_enter(struct sodp_region *region)
-{
-	/* Pairs with atomic_fetch_or() in sodp_region_destroy() */
-	if (likely(!(atomic_inc_return(&region->busy) & REGION_DYING)))
-		return 0;
-	sodp_region_leave(region);
-	return -ESRCH;
-}
-
-/**
- * sodp_region_leave() - done in a region
- * @region: entered before
+ * sodp_region_wake() - the last one has left a dying region
+ * @region: used as a key only, it may have been freed
  *
  * Context: Any.
  */
-void sodp_region_leave(struct sodp_region *region)
+void sodp_region_wake(struct sodp_region *region)
 {
-	int left = atomic_dec_return(&region->busy);
-
-	/* It may be freed from here on; its address is still a key */
-	if (unlikely(left & REGION_DYING) && !(left & REGION_COUNT))
-		wake_up_var(&region->busy);
+	wake_up_var(&region->busy);
 }
 
 static struct sodp_region *region_alloc(struct sodp_domain *domain, u64 start,
@@ -64,7 +44,7 @@ static struct sodp_region *region_alloc(struct sodp_domain *domain, u64 start,
 	region->flags = flags;
 	refcount_set(&region->refs, 1);
 	INIT_DELAYED_WORK(&region->gc_work, sodp_leaf_gc_work);
-	atomic_inc(&domain->regions);
+	refcount_inc(&domain->refs);
 	return region;
 }
 
@@ -235,7 +215,7 @@ void sodp_region_put(struct sodp_region *region)
 	if (region->mm)
 		mmdrop(region->mm);
 	mem_cgroup_put(region->memcg);
-	atomic_dec(&region->domain->regions);
+	sodp_domain_put(region->domain);
 	xa_destroy(&region->children);
 	xa_destroy(&region->leaves);
 	kfree(region);
@@ -246,24 +226,25 @@ EXPORT_SYMBOL_GPL(sodp_region_put);
  * sodp_region_destroy() - end a region, and drop the first reference
  * @region: from sodp_region_create() or sodp_region_create_static()
  *
- * Called once. When it returns no page is touched, no callback, prefetch,
- * fault or collection of this region runs or will run; what others try with
- * their references fails with -EAGAIN (access, copy) or -ESRCH (fault).
+ * Called once. When it returns no page is touched, no callback or collection
+ * of this region runs or will run, nothing will be mapped; what others try
+ * with their references fails with -EAGAIN (access, copy) or -ESRCH (fault).
  *
  * In this order it
- *  1. marks the region dying: new faults and prefetches are refused, those
- *     that run stop at the next leaf;
- *  2. waits for them, and for queued prefetches, which do nothing any more.
- *     A fault that waits for a page ends when the page is there: disk, FUSE
- *     server, or who serves its userfaultfd (or closes it, or unmaps the
- *     range). Nothing else makes a worker stop waiting, so neither can we;
+ *  1. marks the region dying: faults and prefetches are refused, those that
+ *     run stop at the next leaf;
+ *  2. waits for those that are at work in it. It does not wait for one that
+ *     waits for a page: by userfaultfd or FUSE that may take until the
+ *     process has exited, which may be waiting for us. Such a fault has left
+ *     the region, holds references of its caller, and will be refused when
+ *     it comes back. Queued prefetches find out the same way;
  *  3. unlinks every leaf and waits for its accesses in flight, which do not
  *     sleep;
- *  4. waits until the last child is gone, and with it the last callback;
+ *  4. ends the callbacks of every child;
  *  5. stops the collector, which nobody can start any more.
  *
  * Context: May sleep. No mmap_lock, no access, and not in a notifier
- * callback. Not from inside a fault or prefetch of the region.
+ * callback.
  */
 void sodp_region_destroy(struct sodp_region *region)
 {
@@ -272,8 +253,7 @@ void sodp_region_destroy(struct sodp_region *region)
 	wait_var_event(&region->busy,
 		       !(atomic_read(&region->busy) & REGION_COUNT));
 	sodp_leaf_unlink_all(region);
-	wait_var_event(&region->live_children,
-		       !atomic_read(&region->live_children));
+	sodp_child_detach_all(region);
 	cancel_delayed_work_sync(&region->gc_work);
 	sodp_region_put(region);
 }

@@ -29,24 +29,34 @@ struct sodp_domain *sodp_domain_create(const char *name)
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
+	refcount_set(&domain->refs, 1);
 	strscpy(domain->name, name, sizeof(domain->name));
 	return domain;
 }
 EXPORT_SYMBOL_GPL(sodp_domain_create);
 
 /**
- * sodp_domain_destroy() - free a domain
- * @domain: all of its regions are gone: destroyed, and put
+ * sodp_domain_put() - drop a reference
+ * @domain: may be gone afterwards
  *
- * Context: May sleep.
+ * Context: Any.
+ */
+void sodp_domain_put(struct sodp_domain *domain)
+{
+	if (refcount_dec_and_test(&domain->refs))
+		kfree(domain);
+}
+
+/**
+ * sodp_domain_destroy() - the driver is done with a domain
+ * @domain: all of its regions are destroyed; while somebody has references to
+ *	some, the domain stays too
+ *
+ * Context: Any.
  */
 void sodp_domain_destroy(struct sodp_domain *domain)
 {
-	/* Leaked rather than used after free */
-	if (WARN_ONCE(atomic_read(&domain->regions), "sodp: %s has regions\n",
-		      domain->name))
-		return;
-	kfree(domain);
+	sodp_domain_put(domain);
 }
 EXPORT_SYMBOL_GPL(sodp_domain_destroy);
 

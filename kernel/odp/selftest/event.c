@@ -170,6 +170,54 @@ out:
 	return ret;
 }
 
+static int stalled_thread(void *data)
+{
+	struct holder *holder = data;
+	int ret;
+
+	complete(&holder->held);
+	ret = sodp_region_fault(holder->region, holder->va + PAGE_SIZE, 8,
+				SODP_FAULT_WRITE);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/*
+ * A fault waits, for mmap_lock here, as it would for a page: destroying its
+ * region does not, and the fault finds out.
+ */
+static int test_destroy_stalled(void)
+{
+	struct holder holder = { };
+	struct task_struct *task;
+	int ret;
+
+	holder.va = st_map(SZ_64K, RW, SHARED);
+	ST_CHECK(!IS_ERR_VALUE(holder.va), -ENOMEM);
+	holder.region = st_region(holder.va, SZ_64K);
+	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
+	/* So that there is a child */
+	ret = sodp_region_fault(holder.region, holder.va, 8, 0);
+	ST_CHECK(!ret, ret);
+	init_completion(&holder.held);
+	sodp_region_get(holder.region);
+	mmap_write_lock(current->mm);
+	task = kthread_run(stalled_thread, &holder, "sodp_stalled");
+	if (!IS_ERR(task)) {
+		wait_for_completion(&holder.held);
+		msleep(50);
+	}
+	sodp_region_destroy(holder.region);
+	mmap_write_unlock(current->mm);
+	ret = PTR_ERR_OR_ZERO(task);
+	if (!ret)
+		ret = kthread_stop(task) == -ESRCH ? 0 : -EBADMSG;
+	sodp_region_put(holder.region);
+	st_unmap(holder.va, SZ_64K);
+	return ret;
+}
+
 /* Emptied leaves go away and come back; the region goes on working */
 static int test_collect(void)
 {
@@ -236,6 +284,7 @@ const struct st_case st_event_cases[] = {
 	{ "event: write protection downgrades", test_downgrade },
 	{ "event: non-blockable", test_nonblock },
 	{ "event: waits for accesses in flight", test_fence },
+	{ "event: destroy does not wait for a stalled fault", test_destroy_stalled },
 	{ "event: emptied leaves and children are collected", test_collect },
 	{ "event: remap, read-only, no access", test_remap },
 	{ }
