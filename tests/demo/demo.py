@@ -108,8 +108,8 @@ class Tour:
         name, gid = self.sodp
         title(3, STEPS, "An unmodified RDMA program over ODP memory")
         tell(
-            """Debian's own ibv_rc_pingpong: two processes send 4096 bytes to
-            and fro. -o asks for ODP memory, -c compares every byte, -e
+            """Debian's own ibv_rc_pingpong: two processes send 4096 bytes back
+            and forth. -o asks for ODP memory, -c compares every byte, -e
             sleeps while it waits. (Its server is the same command without
             the address; so it is below.)"""
         )
