@@ -29,8 +29,9 @@ fi
 in_root sh -ec 'cd /usr/src
     apt-get -qq source --tar-only rdma-core/{source_from} ||
         apt-get -qq source --tar-only rdma-core
-    for f in rdma-core_*.orig.tar.*; do tar -xf "$f"; rm "$f"; done
-    mv rdma-core-* rdma-core'
+    mkdir rdma-core
+    tar -C rdma-core --strip-components=1 -xf rdma-core_*.orig.tar.*
+    rm rdma-core_*'
 rm -rf boot/initrd.img* var/cache/apt/*.bin var/lib/apt/lists/*
 """
 
@@ -154,10 +155,15 @@ def _options(suite, entry, hook):
 
 
 def _first_error(log):
+    """The line of mmdebstrap's log that says what went wrong."""
+    before = "mmdebstrap failed"
     for line in Path(log).read_text(errors="replace").splitlines():
+        if line.startswith(("E: setup failed", "E: mmdebstrap failed")):
+            return before
         if line.startswith("E: ") or "Err:" in line:
             return line
-    return "mmdebstrap failed"
+        before = line.strip() or before
+    return before
 
 
 def _drop_stale(suite, keep):
