@@ -53,6 +53,58 @@ u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid)
 	return id;
 }
 
+/**
+ * sodp_devs_next() - the device of a namespace that follows one
+ * @net: the namespace
+ * @id: id of the one before, 0 for the first
+ *
+ * Context: the list is locked.
+ * Return: the device, NULL at the end.
+ */
+struct sodp_dev *sodp_devs_next(struct net *net, u64 id)
+{
+	struct sodp_dev *dev;
+
+	lockdep_assert_held(&sodp_devs_mutex);
+	list_for_each_entry(dev, &sodp_devs, list)
+		if (dev->id > id && dev->registered &&
+		    net_eq(dev_net(dev->ndev), net))
+			return dev;
+	return NULL;
+}
+
+struct sodp_dev *sodp_devs_lock_next(struct net *net, u64 id)
+	__acquires(&sodp_devs_mutex)
+{
+	mutex_lock(&sodp_devs_mutex);
+	return sodp_devs_next(net, id);
+}
+
+/**
+ * sodp_devs_lock_find() - find a device by name and keep it from going away
+ * @net: its namespace
+ * @name: its name
+ *
+ * Context: process; the list is locked until sodp_devs_unlock(), whatever is
+ * returned.
+ * Return: the device or NULL.
+ */
+struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name)
+	__acquires(&sodp_devs_mutex)
+{
+	struct sodp_dev *dev = sodp_devs_lock_next(net, 0);
+
+	while (dev && strcmp(dev_name(&dev->base_dev.dev), name))
+		dev = sodp_devs_next(net, dev->id);
+	return dev;
+}
+
+void sodp_devs_unlock(void)
+	__releases(&sodp_devs_mutex)
+{
+	mutex_unlock(&sodp_devs_mutex);
+}
+
 static bool link_netdev_taken(struct net_device *ndev)
 {
 	struct sodp_dev *dev;
@@ -227,9 +279,14 @@ static int __init sodp_init(void)
 	ret = register_netdevice_notifier(&sodp_netdev_nb);
 	if (ret)
 		goto err_destroy_fault_wq;
+	ret = sodp_nl_register();
+	if (ret)
+		goto err_unregister_notifier;
 	rdma_link_register(&sodp_link_ops);
 	return 0;
 
+err_unregister_notifier:
+	unregister_netdevice_notifier(&sodp_netdev_nb);
 err_destroy_fault_wq:
 	destroy_workqueue(sodp_fault_wq);
 err_destroy_wq:
@@ -240,6 +297,7 @@ err_destroy_wq:
 static void __exit sodp_exit(void)
 {
 	rdma_link_unregister(&sodp_link_ops);
+	sodp_nl_unregister();
 	unregister_netdevice_notifier(&sodp_netdev_nb);
 	ib_unregister_driver(SODP_RDMA_DRIVER);
 	/* Faults under way hold references on QPs that are dead by now */

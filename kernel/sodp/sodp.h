@@ -463,6 +463,14 @@ void sodp_device_init(struct sodp_dev *dev);
 /* main.c */
 void sodp_device_remove(struct sodp_dev *dev);
 u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid);
+struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name);
+struct sodp_dev *sodp_devs_lock_next(struct net *net, u64 id);
+struct sodp_dev *sodp_devs_next(struct net *net, u64 id);
+void sodp_devs_unlock(void);
+
+/* netlink.c */
+int sodp_nl_register(void);
+void sodp_nl_unregister(void);
 
 /* ring.c */
 struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
