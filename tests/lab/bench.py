@@ -116,7 +116,7 @@ def _boot(machine, wanted, args, ended):
     runner = session.Runner(machine, steps, args.out)
     runner.on_end = ended
     try:
-        runner.run(keep=host.cache_dir() / "last-bench")
+        runner.run(keep=host.log_folder("bench"))
     except TestsFailed as err:
         return str(err)
     return "not reached"

@@ -120,8 +120,7 @@ def cmd_run(args):
     machine = session.Machine(config, _parts(args), args.verbose)
     timeout = args.timeout or RUN_SECONDS
     step = session.Step("run", cmd, timeout)
-    keep = host.cache_dir() / "last-run"
-    shutil.rmtree(keep, ignore_errors=True)
+    keep = host.log_folder("run")
     session.Runner(machine, [step], out).run(keep=keep)
     report(step)
     if step.why or (step.splat and step.status == 0):

@@ -34,9 +34,7 @@ def main(args):
         ["python3", "-B", f"/src/{PROGRAM}"],
         args.timeout or SECONDS,
     )
-    session.Runner(machine, [step], out).run(
-        keep=host.cache_dir() / "last-demo"
-    )
+    session.Runner(machine, [step], out).run(keep=host.log_folder("demo"))
     cli.report(step)
     host.say(f"the demo took {time.monotonic() - began:.0f} s")
     return 1 if step.why or step.splat else step.status

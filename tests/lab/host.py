@@ -19,6 +19,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
+KEPT_LOGS = 10
 SBIN = ":/usr/bin:/bin:/usr/sbin:/sbin"
 
 # tool, or file with a full path -> Debian package
@@ -172,6 +173,23 @@ def temp_dir(prefix):
         yield path
     finally:
         remove_tree(path)
+
+
+def log_folder(kind):
+    """A new folder for the logs of one run; last-<kind> leads to it."""
+    base = cache_dir() / "logs"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = base / f"{kind}-{stamp}-{os.getpid()}"
+    path.mkdir(parents=True, exist_ok=True)
+    for old in sorted(base.glob(f"{kind}-*"))[:-KEPT_LOGS]:
+        remove_tree(old)
+    link = cache_dir() / f"last-{kind}"
+    if link.is_dir() and not link.is_symlink():
+        remove_tree(link)
+    with contextlib.suppress(OSError):
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+    return path
 
 
 def remove_tree(path):

@@ -2,7 +2,6 @@
 """./lab test: one boot per configuration, many tests per boot."""
 
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -195,9 +194,7 @@ def main(args):
     if not planned:
         raise LabError("no test is left to run")
     args.out = session.check_out(args.out)
-    logs = host.cache_dir() / "last-test"
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir()
+    logs = host.log_folder("test")
     report = Report(logs)
     batches = {}
     for item in planned:
