@@ -11,7 +11,8 @@
 
 static struct genl_family nl_family;
 
-static const struct netlink_range_validation nl_delay_range = {
+/* Not const: 6.1 points to it from the policy by a plain pointer */
+static struct netlink_range_validation nl_delay_range = {
 	.max = SODP_NL_FAULT_MAX_NS,
 };
 
