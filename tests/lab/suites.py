@@ -18,7 +18,8 @@ COMMON = """
     linux-image-amd64 linux-headers-amd64 kmod iproute2
     rdma-core ibverbs-utils ibverbs-providers rdmacm-utils perftest
     libibverbs-dev librdmacm-dev python3-pyverbs python3
-    gcc libc6-dev make cmake pkg-config libnl-3-dev libnl-route-3-dev
+    gcc libc6-dev make cmake pkg-config
+    libnl-3-dev libnl-route-3-dev libnl-genl-3-dev
     sparse bc bison flex libelf-dev libssl-dev
     procps psmisc strace gdb numactl libnuma-dev util-linux mount
     busybox-static ca-certificates xz-utils dpkg-dev
