@@ -23,7 +23,10 @@ fi
 rm -rf "$out"
 mkdir -p "$out/probes"
 cp "$here"/probes/*.c "$out/probes/"
-names=$(cd "$out/probes" && ls ./*.c | sed 's,^\./,,; s,\.c$,,')
+names=
+for probe in "$out"/probes/*.c; do
+	names="$names $(basename "$probe" .c)"
+done
 for name in base $names; do
 	echo "obj-m += $name.o"
 done > "$out/probes/Kbuild"
@@ -41,11 +44,12 @@ int probe(void);
 int probe(void) { return 0; }
 BASE
 
-# Objects only: linking needs symbols that a probe does not care about
+# Objects only, a word each: linking needs symbols that no probe cares about
 targets=
 for name in base $names; do
 	targets="$targets $name.o"
 done
+# shellcheck disable=SC2086
 make -k -j"$(nproc)" -C "$kdir" M="$out/probes" $targets \
 	> "$out/log" 2>&1 || true
 if [ ! -f "$out/probes/base.o" ]; then

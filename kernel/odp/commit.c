@@ -95,7 +95,7 @@ static void commit_huge(struct sodp_fault *fault)
 	/* An access that looked before may miss, which does no harm */
 	if (had_table)
 		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
-	leaf->present = SODP_LEAF_PAGES;
+	WRITE_ONCE(leaf->present, SODP_LEAF_PAGES);
 	if (added)
 		sodp_count(fault->region, mapped_pages, added);
 	fault->pages += SODP_LEAF_PAGES;
@@ -119,7 +119,7 @@ static void commit_table(struct sodp_fault *fault)
 		added += !old;
 		changed++;
 	}
-	leaf->present += added;
+	WRITE_ONCE(leaf->present, leaf->present + added);
 	fault->pages += changed;
 	if (added)
 		sodp_count(fault->region, mapped_pages, added);
@@ -135,7 +135,7 @@ static void commit_drop_huge(struct sodp_fault *fault)
 	struct sodp_leaf *leaf = fault->leaf;
 
 	sodp_count(fault->region, mapped_pages, -(s64)leaf->present);
-	leaf->present = 0;
+	WRITE_ONCE(leaf->present, 0);
 	WRITE_ONCE(leaf->huge_entry, 0);
 }
 

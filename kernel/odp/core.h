@@ -188,7 +188,8 @@ struct sodp_child {
  * @index: in region->leaves
  * @child: who tells of invalidations; NULL in a static region
  * @refs: see DOC: Locking
- * @present: pages that have an entry; under @leaf_mutex
+ * @present: pages that have an entry; written under @leaf_mutex (WRITE_ONCE),
+ *	a fault takes a hint from it without (READ_ONCE)
  * @inval_count: invalidations of some of this leaf; written under
  *	@leaf_mutex, sampled without it (WRITE_ONCE, READ_ONCE)
  * @leaf_mutex: serialises commit, invalidation and unlinking. Taken in
@@ -206,6 +207,7 @@ struct sodp_leaf {
 	refcount_t refs;
 	unsigned int present;
 	unsigned long inval_count;
+	/* Commit, invalidation, unlinking; see above and DOC: Locking */
 	struct mutex leaf_mutex;
 	struct rcu_head rcu;
 };
@@ -405,6 +407,7 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
+ * @incomplete: there was a snapshot after all was handled, and pages missing
  * @populated: handle_mm_fault() was called since the last snapshot
  * @interval_seq: of the snapshot
  * @inval_count: of the leaf, sampled before @interval_seq
@@ -427,6 +430,7 @@ struct sodp_fault {
 	bool entered;
 	bool locked;
 	bool whole;
+	bool incomplete;
 	bool populated;
 	unsigned long interval_seq;
 	unsigned long inval_count;

@@ -102,6 +102,7 @@ static int fault_try(struct sodp_fault *fault)
 {
 	int ret;
 
+	fault->incomplete = false;
 	ret = fault_mmap_lock(fault);
 	if (ret)
 		return ret;
@@ -113,16 +114,22 @@ static int fault_try(struct sodp_fault *fault)
 		return ret;
 	if (fault->flags & SODP_FAULT_SNAPSHOT)
 		return fault_found_any(fault) ? sodp_fault_commit(fault) : 0;
-	/* Gone again, or there is a page but not one for a device */
-	if (!sodp_fault_complete(fault))
+	fault->incomplete = !sodp_fault_complete(fault);
+	if (fault->incomplete)
 		return -EBUSY;
 	return sodp_fault_commit(fault);
 }
 
+/*
+ * Handled, but not there. Gone again, or is there a page, but not one for a
+ * device? hmm says error for the latter, and for some that only pass by.
+ */
 static bool fault_page_is_error(const struct sodp_fault *fault)
 {
 	unsigned int page;
 
+	if (!fault->incomplete)
+		return false;
 	for (page = fault->first; !fault->whole && page < fault->last; page++)
 		if (fault->pfns[page] & HMM_PFN_ERROR)
 			return true;

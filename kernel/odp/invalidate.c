@@ -82,7 +82,7 @@ static unsigned long leaf_clear(struct sodp_leaf *leaf, unsigned int from,
 		WRITE_ONCE(leaf->table[i], 0);
 		gone++;
 	}
-	leaf->present -= gone;
+	WRITE_ONCE(leaf->present, leaf->present - gone);
 	return gone;
 }
 
@@ -103,7 +103,7 @@ static unsigned long leaf_zap(struct sodp_region *region,
 		return leaf_clear(leaf, from, to);
 	else
 		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
-	leaf->present = 0;
+	WRITE_ONCE(leaf->present, 0);
 	return gone;
 }
 
@@ -140,12 +140,10 @@ static bool leaf_invalidate(struct sodp_region *region, struct sodp_leaf *leaf,
 	unsigned long gone = 0;
 	bool empty;
 
-	if (!zap->blockable) {
-		if (!mutex_trylock(&leaf->leaf_mutex))
-			return false;
-	} else {
+	if (zap->blockable)
 		mutex_lock(&leaf->leaf_mutex);
-	}
+	else if (!mutex_trylock(&leaf->leaf_mutex))
+		return false;
 	/*
 	 * Even if nothing is mapped: a fault may be about to commit what it
 	 * saw before. Pairs with READ_ONCE in fault_try().

@@ -203,7 +203,7 @@ static void leaf_unlink_locked(struct sodp_region *region,
 	xa_erase(&region->leaves, leaf->index);
 	if (leaf->present)
 		sodp_count(region, mapped_pages, -(s64)leaf->present);
-	leaf->present = 0;
+	WRITE_ONCE(leaf->present, 0);
 }
 
 /* Wait for the accesses in flight, then drop the reference of the region */

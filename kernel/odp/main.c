@@ -72,8 +72,9 @@ err_gc_wq:
 
 static void __exit odp_exit(void)
 {
-	sodp_fault_exit();
+	/* Prefetches fault, and what they drop last is for sodp_gc_wq */
 	destroy_workqueue(sodp_prefetch_wq);
+	sodp_fault_exit();
 	destroy_workqueue(sodp_gc_wq);
 	sodp_leaf_cache_exit();
 }

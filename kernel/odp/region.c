@@ -136,7 +136,7 @@ static int region_fill_leaf(struct sodp_region *region, struct sodp_leaf *leaf,
 		WRITE_ONCE(leaf->table[i], entry);
 		entry += PAGE_SIZE;
 	}
-	leaf->present += added;
+	WRITE_ONCE(leaf->present, leaf->present + added);
 	mutex_unlock(&leaf->leaf_mutex);
 	if (added)
 		sodp_count(region, mapped_pages, added);

@@ -25,7 +25,7 @@ static struct sodp_region *event_region(unsigned long *va, unsigned long len)
 	if (IS_ERR(region))
 		return region;
 	if (sodp_region_fault(region, *va, len, SODP_FAULT_WRITE))
-		pr_info("# event_region: fault failed\n");
+		pr_info("# cannot map for the device\n");
 	return region;
 }
 
