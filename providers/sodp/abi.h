@@ -64,6 +64,8 @@ static_assert(sizeof(struct sodp_alloc_ucontext_resp) == 16, "ABI size");
 static_assert(sizeof(struct sodp_create_cq_resp) == 40, "ABI size");
 static_assert(sizeof(struct sodp_resize_cq_resp) == 40, "ABI size");
 static_assert(sizeof(struct sodp_create_srq_resp) == 48, "ABI size");
+static_assert(sizeof(struct sodp_modify_srq_cmd) == 8, "ABI size");
+static_assert(sizeof(struct sodp_modify_srq_resp) == 32, "ABI size");
 static_assert(sizeof(struct sodp_create_qp_resp) == 64, "ABI size");
 static_assert(sizeof(struct sodp_create_ah_resp) == 16, "ABI size");
 

@@ -30,36 +30,55 @@ static inline struct sodp_cqe *cq_slot(const struct sodp_cq *cq, uint32_t index)
 	return &cq->ring[index & cq->mask];
 }
 
+/* Two runs of fields lie in an entry as they do in struct ibv_wc */
+#define CQE_RUN1      offsetof(struct sodp_cqe, vendor_err)
+#define CQE_RUN1_SIZE (offsetof(struct sodp_cqe, src_qp) - CQE_RUN1)
+#define CQE_RUN2      offsetof(struct sodp_cqe, pkey_index)
+#define CQE_RUN2_SIZE (offsetof(struct sodp_cqe, srqn) - CQE_RUN2)
+#define WC_RUN1	      offsetof(struct ibv_wc, vendor_err)
+#define WC_RUN2	      offsetof(struct ibv_wc, pkey_index)
+
+#define CHECK_RUN(nr, cqe_field, wc_field)                                    \
+	static_assert(offsetof(struct sodp_cqe, cqe_field) - CQE_RUN##nr ==   \
+			      offsetof(struct ibv_wc, wc_field) - WC_RUN##nr, \
+		      "fields are copied as one run")
+CHECK_RUN(1, byte_len, byte_len);
+CHECK_RUN(1, ex, imm_data);
+CHECK_RUN(1, qpn, qp_num);
+CHECK_RUN(1, src_qp, src_qp);
+CHECK_RUN(2, slid, slid);
+CHECK_RUN(2, sl, sl);
+CHECK_RUN(2, dlid_path_bits, dlid_path_bits);
+static_assert(WC_RUN2 + CQE_RUN2_SIZE <= sizeof(struct ibv_wc),
+	      "the end of the run is padding");
+
 static inline void cq_copy(const struct sodp_cqe *cqe, struct ibv_wc *wc)
 {
 	wc->wr_id = cqe->wr_id;
 	wc->status = cqe->status;
 	wc->opcode = cqe->opcode;
-	wc->vendor_err = cqe->vendor_err;
-	wc->byte_len = cqe->byte_len;
-	wc->invalidated_rkey = cqe->ex;
-	wc->qp_num = cqe->qpn;
 	wc->src_qp = cqe->src_qp;
 	wc->wc_flags = cqe->flags;
-	wc->pkey_index = cqe->pkey_index;
-	wc->slid = cqe->slid;
-	wc->sl = cqe->sl;
-	wc->dlid_path_bits = cqe->dlid_path_bits;
+	memcpy((char *)wc + WC_RUN1, (const char *)cqe + CQE_RUN1,
+	       CQE_RUN1_SIZE);
+	memcpy((char *)wc + WC_RUN2, (const char *)cqe + CQE_RUN2,
+	       CQE_RUN2_SIZE);
 }
 
 int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
 {
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 	uint32_t ci;
-	uint32_t n;
+	int left;
+	int n;
 
 	sodp_lock(&cq->cq_lock);
 	ci = cq->ci;
 	n = cq_load_pi(cq) - ci;
+	if (n > num)
+		n = num > 0 ? num : 0;
 	if (n) {
-		if (n > (uint32_t)num)
-			n = num > 0 ? num : 0;
-		for (num = n; num; num--)
+		for (left = n; left; left--)
 			cq_copy(cq_slot(cq, ci++), wc++);
 		cq->ci = ci;
 		cq_store_ci(cq);

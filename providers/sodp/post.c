@@ -41,13 +41,7 @@ int sodp_sq_full(struct sodp_qp *qp, uint32_t pi)
 	return pi - sq->ci >= sq->limit ? ENOMEM : 0;
 }
 
-/**
- * sodp_sq_ring() - tell the kernel that the producer index has moved
- * @qp: sodp_sq_publish() was called before
- *
- * Return: 0 or an errno, EIO when the device is gone.
- */
-int sodp_sq_ring(struct sodp_qp *qp)
+static inline int sq_ring(struct sodp_qp *qp)
 {
 	/*
 	 * Pairs with the barrier between clearing SQ_BUSY and the last look at
@@ -62,6 +56,17 @@ int sodp_sq_ring(struct sodp_qp *qp)
 	if (unlikely(ioctl(qp->db_fd, SODP_IOC_RING_SQ, qp->vqp.qp.qp_num)))
 		return errno;
 	return 0;
+}
+
+/**
+ * sodp_sq_ring() - tell the kernel that the producer index has moved
+ * @qp: sodp_sq_publish() was called before
+ *
+ * Return: 0 or an errno, EIO when the device is gone.
+ */
+int sodp_sq_ring(struct sodp_qp *qp)
+{
+	return sq_ring(qp);
 }
 
 static int sqe_set_inline(const struct sodp_sq *sq, struct sodp_sqe *sqe,
@@ -134,25 +139,30 @@ static void sqe_set_peer(const struct ibv_qp *ibqp, struct sodp_sqe *sqe,
 	}
 }
 
-static inline int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
-			   const struct ibv_send_wr *wr)
+static void sqe_set_head(const struct sodp_sq *sq, struct sodp_sqe *sqe,
+			 const struct ibv_send_wr *wr)
+{
+	sqe->wr_id = wr->wr_id;
+	sqe->opcode = wr->opcode;
+	sqe->num_sge = wr->num_sge;
+	sqe->flags = wr->send_flags | sq->sig_flag;
+	sqe->ex = wr->invalidate_rkey;
+}
+
+/* Any request; EINVAL for what the QP does not take */
+static int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
+		    const struct ibv_send_wr *wr)
 {
 	const struct sodp_sq *sq = &qp->sq;
 	unsigned int opcode = wr->opcode;
 
-	if (unlikely(opcode > 31 || !(sq->opcodes >> opcode & 1) ||
-		     (wr->send_flags & ~SEND_FLAGS) ||
-		     (uint32_t)wr->num_sge > sq->max_sge))
+	if (opcode > 31 || !(sq->opcodes >> opcode & 1) ||
+	    (wr->send_flags & ~SEND_FLAGS) ||
+	    (uint32_t)wr->num_sge > sq->max_sge)
 		return EINVAL;
 
-	sqe->wr_id = wr->wr_id;
-	sqe->opcode = opcode;
-	sqe->num_sge = wr->num_sge;
-	sqe->flags = wr->send_flags | sq->sig_flag;
-	sqe->ex = wr->invalidate_rkey;
-
-	if (unlikely(qp->vqp.qp.qp_type > IBV_QPT_UC))
-		sqe_set_peer(&qp->vqp.qp, sqe, wr);
+	sqe_set_head(sq, sqe, wr);
+	sqe_set_peer(&qp->vqp.qp, sqe, wr);
 
 	switch (opcode) {
 	case IBV_WR_RDMA_WRITE:
@@ -193,51 +203,88 @@ static bool send_is_bad_bind(const struct ibv_send_wr *wr,
 	return wr->opcode == IBV_WR_BIND_MW && wr->bind_mw.mw->type != type;
 }
 
-static int sq_post(struct sodp_qp *qp, struct ibv_send_wr *wr,
-		   struct ibv_send_wr **bad_wr, enum ibv_mw_type mw_type)
+/* The entries are written: let the kernel see them */
+static inline int sq_finish(struct sodp_qp *qp, uint32_t pi,
+			    struct ibv_send_wr *first,
+			    struct ibv_send_wr **bad_wr)
 {
-	struct ibv_send_wr *first = wr;
+	int ret;
+
+	sodp_sq_publish(qp, pi);
+	sodp_unlock(&qp->sq.sq_lock);
+	ret = sq_ring(qp);
+	if (unlikely(ret))
+		*bad_wr = first;
+	return ret;
+}
+
+/*
+ * Post what is left of a list. @pi is behind the entries written already,
+ * @first is the list's first request; sq_lock is held and is dropped here.
+ */
+static __attribute__((noinline)) int
+sq_post_any(struct sodp_qp *qp, uint32_t pi, struct ibv_send_wr *wr,
+	    struct ibv_send_wr *first, struct ibv_send_wr **bad_wr,
+	    enum ibv_mw_type mw_type)
+{
 	struct sodp_sq *sq = &qp->sq;
-	uint32_t pi;
 	int ring_ret;
 	int ret = 0;
 
-	sodp_lock(&sq->sq_lock);
-	for (pi = sq->pi; wr; wr = wr->next, pi++) {
-		if (unlikely(pi - sq->ci >= sq->limit)) {
+	for (; wr; wr = wr->next, pi++) {
+		if (pi - sq->ci >= sq->limit)
 			ret = sodp_sq_full(qp, pi);
-			if (ret)
-				break;
-		}
-		if (unlikely(send_is_bad_bind(wr, mw_type))) {
+		if (!ret && send_is_bad_bind(wr, mw_type))
 			ret = EINVAL;
-			break;
-		}
-		ret = sqe_fill(qp, sodp_sq_slot(sq, pi), wr);
-		if (unlikely(ret))
+		if (!ret)
+			ret = sqe_fill(qp, sodp_sq_slot(sq, pi), wr);
+		if (ret)
 			break;
 	}
-	if (unlikely(ret))
+	if (ret)
 		*bad_wr = wr;
-	if (unlikely(pi == sq->pi)) {
+	if (pi == sq->pi) {
 		sodp_unlock(&sq->sq_lock);
 		return ret;
 	}
-	sodp_sq_publish(qp, pi);
-	sodp_unlock(&sq->sq_lock);
+	ring_ret = sq_finish(qp, pi, first, bad_wr);
+	return ring_ret ? ring_ret : ret;
+}
 
-	ring_ret = sodp_sq_ring(qp);
-	if (unlikely(ring_ret)) {
-		*bad_wr = first;
-		return ring_ret;
-	}
-	return ret;
+/* A SEND, WRITE or READ on a connected QP with its data in SGEs, and room */
+static inline bool sq_is_plain(const struct sodp_sq *sq, uint32_t pi,
+			       const struct ibv_send_wr *wr)
+{
+	unsigned int opcode = wr->opcode;
+
+	return pi - sq->ci < sq->limit && opcode < 32 &&
+	       (sq->plain_opcodes >> opcode & 1) &&
+	       !(wr->send_flags & ~(SEND_FLAGS & ~IBV_SEND_INLINE)) &&
+	       (uint32_t)wr->num_sge <= sq->max_sge;
 }
 
 int sodp_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 		   struct ibv_send_wr **bad_wr)
 {
-	return sq_post(to_sodp_qp(ibqp), wr, bad_wr, IBV_MW_TYPE_2);
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+	struct ibv_send_wr *first = wr;
+	struct sodp_sq *sq = &qp->sq;
+	struct sodp_sqe *sqe;
+	uint32_t pi;
+
+	sodp_lock(&sq->sq_lock);
+	for (pi = sq->pi; wr; wr = wr->next, pi++) {
+		if (unlikely(!sq_is_plain(sq, pi, wr)))
+			return sq_post_any(qp, pi, wr, first, bad_wr,
+					   IBV_MW_TYPE_2);
+		sqe = sodp_sq_slot(sq, pi);
+		sqe_set_head(sq, sqe, wr);
+		/* Means nothing to a SEND, but costs less than to ask */
+		sqe->rdma.remote_addr = wr->wr.rdma.remote_addr;
+		sqe->rdma.rkey = wr->wr.rdma.rkey;
+		sodp_copy_sges(sqe + 1, wr->sg_list, wr->num_sge);
+	}
+	return sq_finish(qp, pi, first, bad_wr);
 }
 
 /**
@@ -251,6 +298,7 @@ int sodp_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 int sodp_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *mw,
 		 struct ibv_mw_bind *mw_bind)
 {
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
 	struct ibv_send_wr *bad_wr;
 	struct ibv_send_wr wr = {
 		.wr_id = mw_bind->wr_id,
@@ -264,7 +312,8 @@ int sodp_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *mw,
 	};
 	int ret;
 
-	ret = sq_post(to_sodp_qp(ibqp), &wr, &bad_wr, IBV_MW_TYPE_1);
+	sodp_lock(&qp->sq.sq_lock);
+	ret = sq_post_any(qp, qp->sq.pi, &wr, &wr, &bad_wr, IBV_MW_TYPE_1);
 	if (!ret)
 		mw->rkey = wr.bind_mw.rkey;
 	return ret;

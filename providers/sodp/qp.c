@@ -45,6 +45,16 @@ static uint32_t qp_opcodes(enum ibv_qp_type type)
 	}
 }
 
+/* Connected, nothing to say but SGEs and maybe a remote address */
+static uint32_t qp_plain_opcodes(enum ibv_qp_type type)
+{
+	if (type != IBV_QPT_RC && type != IBV_QPT_UC)
+		return 0;
+	return qp_opcodes(type) &
+	       (OPCODES_SEND | OPCODES_WRITE | 1U << IBV_WR_SEND_WITH_INV |
+		1U << IBV_WR_RDMA_READ);
+}
+
 static void qp_set_rings(struct sodp_qp *qp,
 			 const struct sodp_create_qp_resp *resp,
 			 const struct ibv_qp_init_attr_ex *attr)
@@ -65,6 +75,7 @@ static void qp_set_rings(struct sodp_qp *qp,
 		qp->sq.max_wr =
 			min_t(uint32_t, attr->cap.max_send_wr, resp->sq_depth);
 		qp->sq.opcodes = qp_opcodes(attr->qp_type);
+		qp->sq.plain_opcodes = qp_plain_opcodes(attr->qp_type);
 		qp->sq.sig_flag = attr->sq_sig_all ? SODP_SEND_SIGNALED : 0;
 	}
 

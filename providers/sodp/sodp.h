@@ -89,6 +89,7 @@ struct sodp_sq {
 	uint32_t max_sge;
 	uint32_t max_inline;
 	uint32_t opcodes; /* bit mask of what post_send takes */
+	uint32_t plain_opcodes; /* of these, what its short way handles */
 	uint16_t sig_flag; /* SODP_SEND_SIGNALED with sq_sig_all */
 	uint8_t *ring;
 	uint32_t max_wr;
