@@ -7,6 +7,7 @@ import time
 
 DEV = os.environ.get("SODP_DEV", "")
 ADDR = os.environ.get("SODP_ADDR", "")
+SLOW = int(os.environ.get("SODP_SLOW", "1"))
 GID = os.environ.get("SODP_GID_INDEX", "")
 
 LISTEN = "0A"
@@ -40,6 +41,7 @@ def _start(args):
 
 def run_pair(args, port, seconds):
     """Output of server and client; raises Failure unless both end well."""
+    seconds *= SLOW
     deadline = time.monotonic() + seconds
     server = _start(args)
     try:
@@ -52,7 +54,7 @@ def run_pair(args, port, seconds):
         client = _start(args + [ADDR])
         try:
             said = client.communicate(timeout=deadline - time.monotonic())[0]
-            heard = server.communicate(timeout=10)[0]
+            heard = server.communicate(timeout=10 * SLOW)[0]
         except subprocess.TimeoutExpired:
             raise Failure(f"no end after {seconds} s")
         finally:

@@ -36,6 +36,8 @@ def set_up(spec):
     call("modprobe", "-a", *modules)
     env = {"SODP_BUILD": "/build/user", "SODP_KERNEL": spec["kernel"]}
     env["SODP_SUITE"] = spec["suite"]
+    # How much longer than on a stock kernel a test may wait.
+    env["SODP_SLOW"] = "4" if spec["kernel"] == "debug" else "1"
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     if spec["sodp"]:
         load_modules()
