@@ -199,7 +199,7 @@ static int test_readers(void)
 	ST_CHECK(!IS_ERR_VALUE(race.va), -ENOMEM);
 	race.region = st_region(race.va, race.len);
 	ret = race_start(tasks, THREADS, reader_thread, &race);
-	for (generation = 1; !ret && generation < 60; generation++) {
+	for (generation = 1; !ret && generation < 40; generation++) {
 		ret = replace_mapping(&race, generation, generation & 1);
 		if (generation % 8 == 0)
 			usleep_range(100, 5000);
