@@ -10,9 +10,6 @@
 
 #include "sodpctl.h"
 
-/* libibverbs finds the provider by it */
-#define LINK_PREFIX	"sodp"
-
 static const char *const link_states[] = {
 	"?", "DOWN", "INIT", "ARMED", "ACTIVE", "ACTIVE_DEFER",
 };
@@ -52,11 +49,8 @@ int ctl_cmd_add(const struct ctl_opts *opts, int argc, char **argv)
 	if (strcmp(argv[1], "netdev"))
 		return ctl_usage("add: \"netdev\" expected, not \"%s\"",
 				 argv[1]);
-	if (strncmp(argv[0], LINK_PREFIX, strlen(LINK_PREFIX)) ||
-	    strlen(argv[0]) >= CTL_NAME_LEN)
-		return ctl_usage("add: %s does not begin with " LINK_PREFIX
-				 ", by which libibverbs finds the provider, or is too long",
-				 argv[0]);
+	if (strlen(argv[0]) >= CTL_NAME_LEN)
+		return ctl_usage("add: %s is too long a name", argv[0]);
 	if (strlen(argv[2]) >= IFNAMSIZ)
 		return ctl_usage("add: no network device has a name as long as %s",
 				 argv[2]);

@@ -73,6 +73,8 @@ static int main_parse(int argc, char **argv, struct ctl_opts *opts,
 	};
 	int opt;
 
+	/* What getopt begins its messages with */
+	argv[0] = (char *)"sodpctl";
 	while ((opt = getopt_long(argc, argv, "hi:jn:V", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'h':
@@ -95,7 +97,7 @@ static int main_parse(int argc, char **argv, struct ctl_opts *opts,
 			opts->json = true;
 			break;
 		default:
-			fputs(main_help, stderr);
+			/* getopt has said what is wrong */
 			return CTL_USAGE;
 		}
 		if (!strchr(given, opt))

@@ -126,7 +126,7 @@ static int model_parse(int argc, char **argv, struct ctl_model *model,
 			if (!strcmp(argv[i], model_words[word].name))
 				break;
 		if (word == MODEL_WORDS)
-			return ctl_usage("what is \"%s\"? It takes fixed TIME, page TIME, jitter TIME, off",
+			return ctl_usage("what is \"%s\"? Known are fixed, page, jitter, off",
 					 argv[i]);
 		if (++i == argc)
 			return ctl_usage("%s: no time given", argv[i - 1]);
