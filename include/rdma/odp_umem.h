@@ -11,7 +11,7 @@
  *   region   a range of one mm, explicit or implicit; or a list of pages
  *            that do not move ("static": pinned user memory, kernel memory)
  *   child    an aligned 1 GiB span of a region, with one interval_sub
- *   leaf     an aligned 2 MiB span: 512 entries, or one huge entry
+ *   leaf     an aligned 2 MiB span: 512 entries, or one huge one
  *   entry    a page the device may touch now, readable or writable
  *   access   a reference on a leaf; while it is held no page under a valid
  *            entry goes away
