@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* The second side of the transfer matrix: here, or in a child process */
 
+#define _GNU_SOURCE
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +24,21 @@ static void serve(int fd, enum t_kind kind)
 	_exit(0);
 }
 
+/*
+ * On one CPU the two processes hand over to each other at once; on two they
+ * wait for each other's wake-ups, but run in parallel. Half of the groups each.
+ */
+static void share_cpu(void)
+{
+	cpu_set_t set;
+
+	if (t_this->arg && ((const struct group *)t_this->arg)->number / 2 % 2)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* Call this before the process has anything of the device open. */
 void peer_open(struct peer *peer, enum t_kind kind, bool other_process)
 {
@@ -36,6 +53,7 @@ void peer_open(struct peer *peer, enum t_kind kind, bool other_process)
 		side_open(peer->local, kind);
 		return;
 	}
+	share_cpu();
 	t_msg_pair(fds);
 	peer->pid = t_fork();
 	if (!peer->pid) {

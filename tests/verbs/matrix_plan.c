@@ -15,7 +15,8 @@ static const uint32_t sizes[] = {
 	8 << 20,
 };
 
-static unsigned int cases_of_size(uint32_t len)
+/* Telling another process what to do costs more than most transfers. */
+static unsigned int cases_of_size(const struct group *group, uint32_t len)
 {
 	unsigned int nr;
 
@@ -27,6 +28,8 @@ static unsigned int cases_of_size(uint32_t len)
 		nr = 4;
 	else
 		nr = 2;
+	if (group->other_process && len <= 65537)
+		nr /= 2;
 	if (t_quick)
 		return nr >= 4 ? nr / 4 : 1;
 	return t_full ? 4 * nr : nr;
@@ -133,7 +136,7 @@ bool plan_next(struct plan *plan, struct xfer *xfer)
 	if (plan->size_index == T_ARRAY_SIZE(sizes))
 		return false;
 	len = sizes[plan->size_index];
-	nr = cases_of_size(len);
+	nr = cases_of_size(group, len);
 	memset(xfer, 0, sizeof(*xfer));
 	xfer->opcode = group->opcode;
 	xfer->len = len;

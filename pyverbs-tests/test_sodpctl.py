@@ -1,0 +1,448 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""sodpctl: links, state, counters and the fault model, and what they do."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import time
+import unittest
+
+from odp_base import PAGE, OdpTestCase, pattern
+
+TOOL = os.path.join(
+    os.environ.get("SODP_BUILD", "/build/user"), "tools/sodpctl/sodpctl"
+)
+NETDEV, LINK = "sodpctl0", "sodpctl8"
+OTHER = "sodpctl9"
+OFF = {"fixed_ns": 0, "page_ns": 0, "jitter_ns": 0}
+MAX_NS = 1000000000
+
+# linux/netlink.h, linux/genetlink.h, rdma/sodp-nl.h
+NETLINK_GENERIC, NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 16, 1, 4, 2
+GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 3
+CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 1, 2
+SODP_NL_CMD_SET, SODP_NL_ATTR_NAME, SODP_NL_ATTR_FAULT_FIXED_NS = 2, 2, 5
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def sodpctl(*words):
+    return run(TOOL, *words)
+
+
+def attribute(kind, payload):
+    size = 4 + len(payload)
+    return struct.pack("=HH", size, kind) + payload + bytes(-size % 4)
+
+
+def genl_ask(sock, family, cmd, attributes):
+    """Send a request; the first message of the answer: type, payload."""
+    body = struct.pack("=BBH", cmd, 1, 0) + attributes
+    flags = NLM_F_REQUEST | NLM_F_ACK
+    sock.send(
+        struct.pack("=IHHII", 16 + len(body), family, flags, 1, 0) + body
+    )
+    answer = sock.recv(65536)
+    size, kind = struct.unpack_from("=IH", answer)
+    return kind, answer[16:size]
+
+
+class SodpctlTestCase(unittest.TestCase):
+    """The tool on a link of its own, which leaves $SODP_DEV alone."""
+
+    def setUp(self):
+        if not os.environ.get("SODP_DEV", "").startswith("sodp"):
+            self.skipTest("not a sodp device")
+        self.addCleanup(self.remove)
+        self.remove()
+        self.must("ip", "link", "add", NETDEV, "type", "dummy")
+        self.must("ip", "link", "set", NETDEV, "up")
+
+    def remove(self):
+        for name in (LINK, OTHER):
+            run("rdma", "link", "delete", name)
+        run("ip", "link", "delete", NETDEV)
+
+    def must(self, *command):
+        done = run(*command)
+        self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+        return done.stdout
+
+    def ok(self, *words):
+        done = sodpctl(*words)
+        self.assertEqual(
+            (done.returncode, done.stderr), (0, ""), " ".join(words)
+        )
+        return done.stdout
+
+    def refused(self, code, text, *words):
+        """Exit code, and one line on stderr that has this text."""
+        done = sodpctl(*words)
+        what = f"{' '.join(words)}: {done.stderr!r}"
+        self.assertEqual(done.returncode, code, what)
+        self.assertEqual(done.stdout, "", what)
+        self.assertIn(text, done.stderr, what)
+        self.assertEqual(done.stderr.count("\n"), 1, what)
+
+    def add(self):
+        self.ok("add", LINK, "netdev", NETDEV)
+
+    def show(self, *words):
+        return json.loads(self.ok("show", *words, "-j"))
+
+    def rdma_links(self):
+        text = self.must("rdma", "-j", "link")
+        return {x["ifname"]: x for x in json.loads(text)}
+
+
+class Links(SodpctlTestCase):
+    def test_add_and_delete(self):
+        self.add()
+        self.assertEqual(self.rdma_links()[LINK]["netdev"], NETDEV)
+        self.assertEqual(self.ok("delete", LINK), "")
+        self.assertNotIn(LINK, self.rdma_links())
+        self.refused(1, "No such device", "delete", LINK)
+        # Nothing is left that would be in the way
+        self.add()
+
+    def test_second_device_on_a_netdev(self):
+        self.add()
+        self.refused(1, "File exists", "add", OTHER, "netdev", NETDEV)
+        self.assertNotIn(OTHER, self.rdma_links())
+
+    def test_name_is_taken(self):
+        taken = os.environ["SODP_DEV"]
+        self.refused(1, taken, "add", taken, "netdev", NETDEV)
+
+    def test_netdev_is_not_ethernet(self):
+        self.refused(1, "Invalid argument", "add", LINK, "netdev", "lo")
+        self.assertNotIn(LINK, self.rdma_links())
+
+    def test_no_such_netdev(self):
+        self.refused(1, "No such device", "add", LINK, "netdev", "nix0")
+
+    def test_other_drivers_are_left_alone(self):
+        if run("modprobe", "rdma_rxe").returncode:
+            self.skipTest("no rdma_rxe")
+        rxe = ["rdma", "link", "add", "rxe8", "type", "rxe"]
+        self.must(*rxe, "netdev", NETDEV)
+        self.addCleanup(run, "rdma", "link", "delete", "rxe8")
+        self.refused(1, "No such device", "delete", "rxe8")
+        self.assertIn("rxe8", self.rdma_links())
+        self.assertNotIn("rxe8", [x["ifname"] for x in self.show()])
+
+    def test_show_matches_rdma(self):
+        self.add()
+        entries = self.show()
+        links = self.rdma_links()
+        self.assertEqual(
+            {LINK, os.environ["SODP_DEV"]}, {x["ifname"] for x in entries}
+        )
+        for entry in entries:
+            link = links[entry["ifname"]]
+            for key in ("port", "state", "netdev", "netdev_index"):
+                self.assertEqual(entry[key], link[key], key)
+            self.assertTrue(entry["driver_version"])
+        self.assertEqual(self.show(LINK)[0]["fault_model"], OFF)
+        table = self.ok("show").splitlines()
+        self.assertEqual(len(table), 1 + len(entries))
+        self.assertTrue(any(x.split()[:2] == [LINK, NETDEV] for x in table))
+
+    def test_show_follows_the_netdev(self):
+        self.add()
+        self.must("ip", "link", "set", NETDEV, "down")
+        self.assertEqual(self.show(LINK)[0]["state"], "DOWN")
+        # RDMA netlink tells of a netdev's new name late, sodp.ko does not
+        self.must("ip", "link", "set", NETDEV, "name", "sodpctlx")
+        self.addCleanup(run, "ip", "link", "delete", "sodpctlx")
+        self.assertEqual(self.show(LINK)[0]["netdev"], "sodpctlx")
+
+    def test_show_sees_its_namespace_only(self):
+        self.must("ip", "netns", "add", "sodpctl")
+        self.addCleanup(run, "ip", "netns", "delete", "sodpctl")
+        inside = ("ip", "netns", "exec", "sodpctl", TOOL)
+        self.assertEqual(self.must(*inside, "show", "-j"), "[]\n")
+        name = os.environ["SODP_DEV"]
+        for words in (["show", name], ["delete", name]):
+            self.assertEqual(run(*inside, *words).returncode, 1)
+
+    def test_unknown_device(self):
+        for words in (["show"], ["watch", "-n", "1"], ["fault-model"]):
+            self.refused(1, "No such device", *words, "sodp77")
+        self.refused(1, "No such device", "fault-model", "sodp77", "off")
+
+    def test_usage(self):
+        for words, text in (
+            (["nix"], "nix"),
+            (["add", LINK], "few"),
+            (["add", LINK, "on", NETDEV], "netdev"),
+            (["delete", LINK, OTHER], "many"),
+            (["add", LINK, "netdev", "long" * 4], "long"),
+            (["add", "sodp" * 16, "netdev", NETDEV], "long"),
+            (["delete", LINK, "-j"], "-j"),
+            (["watch", "-n", "0"], "-n"),
+            (["watch", "-n", "-1"], "-n"),
+            (["watch", "-i", "0"], "-i"),
+            (["watch", "-i", "nan"], "-i"),
+        ):
+            self.refused(2, text, *words)
+        self.assertEqual(sodpctl().returncode, 2)
+        self.assertEqual(sodpctl("--nix").returncode, 2)
+        self.assertIn("fault-model", self.ok("--help"))
+        version = self.show(os.environ["SODP_DEV"])[0]["driver_version"]
+        self.assertEqual(self.ok("--version"), f"sodpctl {version}\n")
+
+
+class FaultModel(SodpctlTestCase):
+    def setUp(self):
+        super().setUp()
+        self.add()
+
+    def model(self):
+        return self.show(LINK)[0]["fault_model"]
+
+    def set(self, *words):
+        self.assertEqual(self.ok("fault-model", LINK, *words), "")
+        return self.ok("fault-model", LINK).strip()
+
+    def test_round_trip(self):
+        self.assertEqual(self.ok("fault-model", LINK), "off\n")
+        text = "fixed 5ms page 200ns jitter 1.5us"
+        self.assertEqual(self.set(*text.split()), text)
+        want = {"fixed_ns": 5000000, "page_ns": 200, "jitter_ns": 1500}
+        self.assertEqual(self.model(), want)
+        self.assertIn(text, self.ok("show"))
+        self.assertEqual(self.set("off"), "off")
+        self.assertEqual(self.model(), OFF)
+
+    def test_what_is_not_named_stays(self):
+        self.set("fixed", "1ms", "jitter", "2us")
+        self.assertEqual(
+            self.set("page", "7ns"), "fixed 1ms page 7ns jitter 2us"
+        )
+        self.assertEqual(self.set("fixed", "0"), "page 7ns jitter 2us")
+        self.assertEqual(self.set("off", "fixed", "3us"), "fixed 3us")
+
+    def test_every_digit_is_kept(self):
+        for value in (1, 999, 1001, 123456789, 999999999, MAX_NS):
+            text = self.set("fixed", f"{value}ns")
+            self.assertEqual(self.model()["fixed_ns"], value)
+            self.set("off")
+            self.assertEqual(self.set(*text.split()), text)
+            self.assertEqual(self.model()["fixed_ns"], value)
+
+    def test_bad_values(self):
+        self.set("fixed", "1ms")
+        for text in (
+            "1000000001ns",
+            "1.1s",
+            "5000ms",
+            "99999999999999999999s",
+            "5",
+            "5min",
+            "0x5ms",
+            "1e300s",
+            "nan",
+            "inf",
+            "ms",
+            "",
+        ):
+            self.refused(2, "fixed", "fault-model", LINK, "fixed", text)
+        self.refused(2, "fixed", "fault-model", LINK, "fixed")
+        self.refused(2, "option", "fault-model", LINK, "fixed", "-1ms")
+        self.refused(2, "fast", "fault-model", LINK, "fast", "1ms")
+        self.refused(
+            2, "page", "fault-model", LINK, "fixed", "2ms", "page", "2"
+        )
+        self.assertEqual(self.model()["fixed_ns"], 1000000)
+
+    def test_models_are_of_a_device(self):
+        name = os.environ["SODP_DEV"]
+        before = self.ok("fault-model", name)
+        self.set("fixed", "1ms")
+        self.assertEqual(self.ok("fault-model", name), before)
+        self.ok("delete", LINK)
+        self.add()
+        self.assertEqual(self.model(), OFF)
+
+    def test_kernel_checks_the_maximum(self):
+        """Without the tool, which would not send it."""
+        sock = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC
+        )
+        self.addCleanup(sock.close)
+        sock.bind((0, 0))
+        name = attribute(CTRL_ATTR_FAMILY_NAME, b"sodp\0")
+        kind, answer = genl_ask(sock, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name)
+        self.assertEqual(kind, GENL_ID_CTRL)
+        sock.recv(65536)
+        family = None
+        offset = 4
+        while offset < len(answer):
+            size, kind = struct.unpack_from("=HH", answer, offset)
+            if kind == CTRL_ATTR_FAMILY_ID:
+                family = struct.unpack_from("=H", answer, offset + 4)[0]
+            offset += (size + 3) & ~3
+        name = attribute(SODP_NL_ATTR_NAME, LINK.encode() + b"\0")
+        for value, good in ((MAX_NS, True), (MAX_NS + 1, False)):
+            fixed = attribute(
+                SODP_NL_ATTR_FAULT_FIXED_NS, struct.pack("=I", value)
+            )
+            kind, answer = genl_ask(
+                sock, family, SODP_NL_CMD_SET, name + fixed
+            )
+            self.assertEqual(kind, NLMSG_ERROR)
+            code = struct.unpack_from("=i", answer)[0]
+            self.assertEqual(code == 0, good, f"{value}: {code}")
+        self.assertEqual(self.model()["fixed_ns"], MAX_NS)
+
+    def test_unprivileged(self):
+        nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+        nobody += ("--bounding-set=-all", "--inh-caps=-all", TOOL)
+        for words in (
+            ("fault-model", LINK, "fixed", "1ms"),
+            ("delete", LINK),
+            ("add", OTHER, "netdev", NETDEV),
+        ):
+            done = run(*nobody, *words)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn("not permitted", done.stderr)
+        self.assertEqual(self.model(), OFF)
+        self.assertIn(LINK, self.rdma_links())
+        done = run(*nobody, "fault-model", LINK)
+        self.assertEqual((done.returncode, done.stdout), (0, "off\n"))
+
+
+class Effect(OdpTestCase):
+    """On $SODP_DEV: faults that are slow, and counters that are watched."""
+
+    FIXED = 0.005
+    ROUNDS = 8
+
+    def setUp(self):
+        super().setUp()
+        if not self.dev_name.startswith("sodp"):
+            self.skipTest("not a sodp device")
+        self.addCleanup(sodpctl, "fault-model", self.dev_name, "off")
+
+    def model(self, *words):
+        done = sodpctl("fault-model", self.dev_name, *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def faults(self):
+        """Of the device, up to now."""
+        port = f"{self.dev_name}/1"
+        done = run("rdma", "-j", "statistic", "show", "link", port)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)[0]["page_faults"]
+
+    def cold_writes(self):
+        """Seconds of each write to memory never touched; faults of all."""
+        times = []
+        faults = self.faults()
+        data = pattern(PAGE)
+        self.pinned(PAGE)
+        for _ in range(self.ROUNDS):
+            memory = self.memory(16 * PAGE)
+            mr = self.reg(memory)
+            begin = time.monotonic()
+            self.put(mr, memory.addr + 3 * PAGE, data)
+            times.append(time.monotonic() - begin)
+            self.assertBytes(memory.read(PAGE, 3 * PAGE), data, "written")
+            mr.close()
+        return times, self.faults() - faults
+
+    def test_fixed(self):
+        self.model("fixed", "5ms")
+        slow, faults = self.cold_writes()
+        self.assertGreaterEqual(faults, self.ROUNDS)
+        self.assertGreaterEqual(min(slow), self.FIXED)
+        self.assertGreaterEqual(sum(slow), self.FIXED * faults)
+        self.model("off")
+        fast, faults = self.cold_writes()
+        self.assertGreaterEqual(faults, self.ROUNDS)
+        # The quickest: others may have had the CPU
+        self.assertLess(min(fast), self.FIXED)
+
+    def test_warm_writes_are_not_slowed(self):
+        memory = self.memory(PAGE)
+        mr = self.reg(memory)
+        data = pattern(PAGE)
+        self.put(mr, memory.addr, data)
+        self.model("fixed", "500ms")
+        begin = time.monotonic()
+        self.put(mr, memory.addr, data)
+        self.assertLess(time.monotonic() - begin, 0.4)
+        mr.close()
+
+    def test_page_and_jitter(self):
+        """64 pages at 1 ms each, and jitter that adds 0 at the least."""
+        self.model("page", "1ms", "jitter", "1ms")
+        memory = self.memory(64 * PAGE, thp=False)
+        mr = self.reg(memory)
+        data = pattern(memory.length)
+        self.pinned(memory.length)
+        begin = time.monotonic()
+        self.put(mr, memory.addr, data)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.064)
+        self.assertBytes(memory.read(), data, "written")
+        mr.close()
+
+    def watch(self, *words):
+        return subprocess.Popen(
+            [TOOL, "watch", *words], stdout=subprocess.PIPE, text=True
+        )
+
+    def test_watch(self):
+        watch = self.watch(self.dev_name, "-i", "0.2", "-n", "10")
+        with watch:
+            heading = watch.stdout.readline().split()
+            first = watch.stdout.readline().split()
+            memory = self.memory(16 * PAGE, thp=False)
+            mr = self.reg(memory)
+            self.put(mr, memory.addr, pattern(memory.length))
+            mr.close()
+            lines = [x.split() for x in watch.stdout]
+        self.assertEqual(watch.returncode, 0)
+        self.assertEqual(heading[0], "DEVICE")
+        self.assertEqual(len(lines), 9)
+        # Of the first interval and of those behind the write
+        for line in (first, lines[-1]):
+            self.assertEqual(line[0], self.dev_name)
+            self.assertEqual(set(line[1:]), {"0"}, line)
+        sums = {
+            name: sum(int(line[i]) for line in lines)
+            for i, name in enumerate(heading)
+            if i
+        }
+        self.assertGreaterEqual(sums["FAULTS"], 1)
+        self.assertEqual(sums["PAGES"], 16)
+        self.assertEqual(sums["REQUESTS"], 1)
+        self.assertEqual(sums["BYTES"], 16 * PAGE)
+
+    def test_watch_ends_with_the_link(self):
+        for command in (
+            ["ip", "link", "add", NETDEV, "type", "dummy"],
+            ["rdma", "link", "add", LINK, "type", "sodp", "netdev", NETDEV],
+        ):
+            self.assertEqual(run(*command).returncode, 0, command)
+            self.addCleanup(run, "ip", "link", "delete", NETDEV)
+        with self.watch(LINK, "-i", "0.1") as one:
+            with self.watch("-i", "0.1", "-n", "12") as every:
+                one.stdout.readline()
+                every.stdout.readline()
+                self.assertEqual(
+                    run("rdma", "link", "delete", LINK).returncode, 0
+                )
+                self.assertEqual(one.wait(20), 1)
+                last = every.stdout.read().split("\n")[-2]
+                self.assertEqual(every.wait(20), 0)
+        self.assertEqual(last.split()[0], self.dev_name)
+
+
+if __name__ == "__main__":
+    unittest.main()
