@@ -268,7 +268,8 @@ static void around_open(struct sodp_fault *fault)
 	fault->end = fault->last;
 	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT))
 		return;
-	if (!pages && !fault->first)
+	/* Whatever a stream of the past has left behind in this leaf */
+	if (!fault->first)
 		pages = around_inherited(fault);
 	else if (fault->first != READ_ONCE(leaf->around_next))
 		pages = 0;

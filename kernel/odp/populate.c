@@ -71,23 +71,17 @@ int sodp_fault_check_vmas(struct sodp_fault *fault)
 	int ret;
 
 	mmap_assert_locked(fault->mm);
-	for (;;) {
-		vma = find_vma(fault->mm, va);
-		if (!vma || vma->vm_start > last)
-			break;
-		if (vma->vm_start > va)
+	do {
+		vma = vma_lookup(fault->mm, va);
+		if (!vma)
 			return -EFAULT;
 		ret = fault_check_vma(fault, vma);
 		if (ret)
 			return ret;
-		fault->vma = vma;
 		va = vma->vm_end;
-		if (va > last)
-			break;
-	}
-	if (va <= last)
-		return -EFAULT;
-	end = (fault->vma->vm_end - fault->base) >> PAGE_SHIFT;
+	} while (va <= last);
+	fault->vma = vma;
+	end = (vma->vm_end - fault->base) >> PAGE_SHIFT;
 	fault->end = min_t(unsigned long, fault->end, end);
 	return 0;
 }
