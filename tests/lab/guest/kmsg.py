@@ -30,7 +30,7 @@ class KernelLog:
                 continue
             except OSError:
                 break
-            lines.append(self._format(record.decode(errors="replace")))
+            lines += self._format(record.decode(errors="replace"))
         lines += self.extra
         self.extra = []
         return lines
@@ -40,7 +40,11 @@ class KernelLog:
         head, _, text = record.partition(";")
         fields = head.split(",")
         seconds = int(fields[2]) / 1e6 if len(fields) > 2 else 0
-        return f"[{seconds:12.6f}] {text.splitlines()[0] if text else ''}"
+        # Continuation lines of the record are its dictionary; newlines of
+        # the message itself come escaped.
+        message = text.split("\n")[0].replace("\\x0a", "\n")
+        stamp = f"[{seconds:12.6f}]"
+        return [f"{stamp} {x}" for x in message.split("\n") if x] or [stamp]
 
     def save(self, path):
         with open(path, "w") as handle:
