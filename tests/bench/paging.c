@@ -131,12 +131,11 @@ int cmd_prefetch(void)
 
 static uint64_t discard(struct area *area)
 {
-	uint64_t begin = now_ns(), ns;
+	uint64_t begin = now_ns();
 
 	if (madvise(area->addr, area->len, MADV_DONTNEED))
 		die("madvise: %s", strerror(errno));
-	ns = now_ns() - begin;
-	return ns;
+	return now_ns() - begin;
 }
 
 /* invalidate dev= gid= len= reps= thp= */

@@ -89,11 +89,7 @@ int cmd_pin(void)
 	return 0;
 }
 
-/*
- * mem dev= gid= len= touch= : registers len bytes, writes the first touch
- * bytes through the device, discards them by the CPU's side, and asks for
- * a key in between, so that the caller can look at the memory in use.
- */
+/* The caller looks at the memory in use, then sends a line */
 static void pause_for(const char *what)
 {
 	printf("{\"at\": \"%s\"}\n", what);
@@ -102,6 +98,10 @@ static void pause_for(const char *what)
 		die("nobody listens");
 }
 
+/*
+ * mem dev= gid= len= touch=: registers len bytes and has the device write the
+ * first of them; before that, for comparison, the CPU touches as many.
+ */
 int cmd_mem(void)
 {
 	uint64_t len = opt_u64("len", 1024 * GIB);
@@ -119,7 +119,6 @@ int cmd_mem(void)
 	area_touch(&source);
 	mr = mr_register(end.pd, source.addr, source.len, MR_PINNED);
 
-	/* The same without a region: what the mm itself needs */
 	pause_for("cpu_before");
 	area_map(&cpu, touch, false, SHIFT_TARGET);
 	area_touch(&cpu);
