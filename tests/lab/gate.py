@@ -49,7 +49,7 @@ HARMLESS = re.compile(
     r"""
       ^\[[^]]*\]\ kasan:\ KernelAddressSanitizer\ initialized
     | KFENCE\ enabled|kfence:\ initialized
-    | sodp-lab:\ (begin|agent)
+    | sodp-lab:\ (begin|end|agent)
     | Lock\ dependency\ validator
     | MODSIGN|module\ verification\ failed
     | tainting\ kernel

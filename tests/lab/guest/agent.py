@@ -110,6 +110,8 @@ class Agent:
             seconds = time.monotonic() - began
             if step.get("kmemleak"):
                 self.log.add_leaks()
+            # Also completes a message that still lacks its newline.
+            self.log.mark(f"end {step['name']}")
             self.log.save(f"/lab/{number}.dmesg")
             self.tell(ev="end", n=number, status=status, seconds=seconds)
         self.tell(ev="done")
