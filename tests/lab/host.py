@@ -122,8 +122,8 @@ def need_tools(*names):
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-    if done.returncode:
-        raise LabError(f"{hint} (apt-get failed, see {log})")
+    if done.returncode or not all(_have(n) for n in missing):
+        raise LabError(f"{hint} (apt-get did not do it, see {log})")
 
 
 @contextlib.contextmanager
