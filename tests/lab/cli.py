@@ -149,7 +149,7 @@ def cmd_shell(args):
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
     report(step)
-    return 0
+    return 1 if step.why else step.status
 
 
 def cmd_build(args):
