@@ -96,8 +96,11 @@ def _append(config, use_kvm):
     words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
     words += " panic=-1 oops=panic net.ifnames=0"
     words += " random.trust_cpu=on nokaslr no_timer_check"
+    # A busy host steals seconds from a virtual CPU; what is truly stuck
+    # stays stuck for longer than this.
+    words += " rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
     if config.kernel == "debug":
-        words += " kmemleak=on"
+        words += " kmemleak=on sysctl.kernel.hung_task_timeout_secs=400"
     if not config.icount and not use_kvm:
         words += " tsc=reliable clocksource=tsc"
     return words
