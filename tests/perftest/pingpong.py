@@ -11,7 +11,7 @@ import sys
 from pair import DEV, GID, Failure, Tap, run_pair
 
 PORT = 18515
-SECONDS = 40
+SECONDS = 90
 
 RC = [
     "",

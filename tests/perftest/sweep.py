@@ -10,7 +10,7 @@ import sys
 from pair import DEV, GID, Failure, Tap, run_pair
 
 PORT = 18600
-SECONDS = 180
+SECONDS = 290
 SIZES = [1 << n for n in range(1, 24)]
 ITERATIONS = {"bw": "10", "lat": "10"}
 ATOMICS = ("CMP_AND_SWAP", "FETCH_AND_ADD")
