@@ -408,6 +408,7 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
  * @incomplete: there was a snapshot after all was handled, and pages missing
+ * @narrowed: @last was moved down, because the range keeps changing
  * @populated: handle_mm_fault() was called since the last snapshot
  * @interval_seq: of the snapshot
  * @inval_count: of the leaf, sampled before @interval_seq
@@ -431,6 +432,7 @@ struct sodp_fault {
 	bool locked;
 	bool whole;
 	bool incomplete;
+	bool narrowed;
 	bool populated;
 	unsigned long interval_seq;
 	unsigned long inval_count;

@@ -25,6 +25,8 @@
 
 /* A collision is retried this long, then again for a single page */
 #define FAULT_RETRY_TIME	HZ
+/* After so many rounds that came to nothing the range is halved */
+#define FAULT_HALVE_TRIES	8
 /* Who may not wait gives up sooner and lets a worker do it */
 #define FAULT_NOWAIT_TRIES	4
 /* How often a page may look impossible after its fault was handled */
@@ -171,9 +173,23 @@ static int fault_interrupted(const struct sodp_fault *fault,
 }
 
 /*
+ * Memory that somebody keeps taking away (a hole punched again and again) may
+ * never be there as a whole: go for less of it, down to one page.
+ */
+static void fault_halve(struct sodp_fault *fault)
+{
+	unsigned int pages = fault->last - fault->first;
+
+	fault->last = fault->first + max(pages / 2, 1U);
+	fault->end = fault->last;
+	fault->narrowed = true;
+}
+
+/*
  * Rounds, until one works. Bounded in time, not counting what is spent
  * waiting for pages (-ERESTART): those waits end when the page is there.
- * When time is up only the first page is tried, and fault->last says so.
+ * The range is halved now and then on the way, and when time is up only its
+ * first page is tried; fault->last and fault->narrowed say so.
  */
 static int fault_leaf(struct sodp_fault *fault)
 {
@@ -191,6 +207,8 @@ static int fault_leaf(struct sodp_fault *fault)
 		if (ret == -EBUSY && fault_page_is_error(fault) &&
 		    ++errors > FAULT_ERROR_TRIES)
 			return -EFAULT;
+		if (!(tries % FAULT_HALVE_TRIES))
+			fault_halve(fault);
 		if (ret == -ERESTART) {
 			deadline = jiffies + FAULT_RETRY_TIME;
 			continue;
@@ -205,6 +223,7 @@ static int fault_leaf(struct sodp_fault *fault)
 				return ret == -ENOMEM ? ret : -EAGAIN;
 			fault->last = fault->first + 1;
 			fault->end = fault->last;
+			fault->narrowed = true;
 			deadline = jiffies + FAULT_RETRY_TIME;
 		}
 		if (ret == -ENOMEM)
@@ -301,6 +320,7 @@ static int fault_piece(struct sodp_fault *fault, u64 va, u64 last)
 	fault->last = (last >> PAGE_SHIFT) + 1;
 	fault->leaf = NULL;
 	fault->tried = ULONG_MAX;
+	fault->narrowed = false;
 	ret = fault_new_leaf(fault);
 	if (ret)
 		return ret;
@@ -331,6 +351,12 @@ static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
 		ret = fault_piece(fault, va, last);
 		/* Not always to the end of the leaf: see fault_leaf() */
 		va = fault->base + ((u64)fault->last << PAGE_SHIFT);
+		/*
+		 * What was got would be gone by the time the rest is there.
+		 * The caller uses it, and comes back for the rest.
+		 */
+		if (fault->narrowed && !(fault->flags & SODP_FAULT_PREFETCH))
+			break;
 		cond_resched();
 	}
 	return ret;
@@ -413,7 +439,8 @@ static int fault_validate(struct sodp_region *region, u64 va, u64 len,
  *
  * Afterwards every page of the range had an entry, readable or, with
  * SODP_FAULT_WRITE, writable; it may be gone again by the time the caller
- * looks, who then faults again.
+ * looks, who then faults again. Where pages are taken away faster than a
+ * range of them can be had, only the first ones are mapped: use them.
  *
  * The caller's mm does not matter; the caller has a reference to the region.
  * In a user's context a fatal signal ends the wait with -EAGAIN. A worker waits

@@ -3,6 +3,7 @@
  * Generic netlink family "sodp": what sodpctl shows and sets. The fault model
  * of a device is all that can be set; links come and go by RDMA netlink.
  */
+#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <net/genetlink.h>
 #include <rdma/sodp-nl.h>
@@ -167,6 +168,9 @@ static struct genl_family nl_family __ro_after_init = {
 	.n_small_ops = ARRAY_SIZE(nl_ops),
 	.resv_start_op = __SODP_NL_CMD_MAX,
 };
+
+/* sodpctl finds the module by itself */
+MODULE_ALIAS_GENL_FAMILY(SODP_NL_NAME);
 
 int __init sodp_nl_register(void)
 {
