@@ -302,6 +302,7 @@ struct sodp_wqe {
 
 struct sodp_qp {
 	refcount_t ref;
+	struct rcu_head rcu;	/* near the start: kfree_rcu() asks for that */
 	u32 qpn;
 	struct sodp_dev *dev;
 	struct ib_qp *ibqp;
@@ -367,8 +368,6 @@ struct sodp_qp {
 	struct sodp_recv recv;
 	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
 	bool last_wqe_sent;
-
-	struct rcu_head rcu;
 };
 
 /* What ib_core allocates for a QP */
