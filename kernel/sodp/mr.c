@@ -143,7 +143,7 @@ static u32 mr_key_access(int access)
  * @pd: protection domain
  * @start: first byte in the caller's address space; 0 with implicit ODP
  * @length: bytes; U64_MAX with implicit ODP
- * @iova: address by which SGEs and peers name @start
+ * @iova: address by which SGEs and peers name @start; 0 with IB_ZERO_BASED
  * @access: IB_ACCESS_*; IB_ACCESS_ON_DEMAND does not pin
  * @udata: may be NULL (kernel callers)
  *
@@ -161,6 +161,8 @@ struct ib_mr *sodp_mr_reg_user(struct ib_pd *pd, u64 start, u64 length,
 
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
+	if (access & IB_ZERO_BASED)
+		iova = 0;
 	mr = kzalloc(sizeof(*mr), GFP_KERNEL_ACCOUNT);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
@@ -229,6 +231,8 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 		access = key->access | (mr->odp ? IB_ACCESS_ON_DEMAND : 0);
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
+	if (access & IB_ZERO_BASED)
+		iova = 0;
 	/*
 	 * Pinning, or the right to fault for write, belongs to the backing:
 	 * a change of either needs a new one over the same range.

@@ -133,8 +133,8 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 			 (size_t)qp->sq_stride;
 	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_request *req = &wqe->req;
+	enum sodp_verdict verdict = SODP_OK;
 	const struct sodp_op *op;
-	enum sodp_verdict verdict;
 	u32 mtu_shift;
 
 	memcpy(&wqe->sqe, slot, sizeof(wqe->sqe));
@@ -155,11 +155,12 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 		return SODP_E_LOC_QP_OP;
 	if (op->flags & SODP_OP_LOCAL)
 		return SODP_OK;
-	if (op->flags & (SODP_OP_OUT | SODP_OP_IN)) {
+	if (op->flags & (SODP_OP_OUT | SODP_OP_IN))
 		verdict = req_fetch_sges(qp, wqe, slot, op);
-		if (verdict)
-			return verdict;
-	}
+	else
+		wqe->sqe.num_sge = 0;	/* whatever the entry says */
+	if (verdict)
+		return verdict;
 	req->opcode = wqe->sqe.opcode;
 	req->flags = wqe->sqe.flags & SODP_SEND_SOLICITED;
 	req->ex = wqe->sqe.ex;

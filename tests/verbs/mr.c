@@ -447,11 +447,39 @@ static void read_then_write(void)
 	T_ASSERT(t_check_byte(other, LEN, 0) < 0, "the zero page was written");
 }
 
+/* Peers name the bytes of such a region from 0 on, wherever it starts */
+static void zero_based(void)
+{
+	static const unsigned int extra[] = { 0, IBV_ACCESS_ON_DEMAND };
+	struct ibv_mr *mr;
+	struct t_duo d;
+	size_t i;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	for (i = 0; i < T_ARRAY_SIZE(extra); i++) {
+		if (extra[i] && !t_can_kind(&d.dev, T_EXPLICIT))
+			continue;
+		t_case("%s", extra[i] ? "explicit" : "pinned");
+		mr = t_reg(d.dev.pd, d.bbuf + 123, LEN - 123,
+			   T_ACCESS_ALL | IBV_ACCESS_ZERO_BASED | extra[i]);
+		t_fill_background(d.bbuf, LEN);
+		t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, 5000), 0,
+		       mr->rkey);
+		t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+		t_want_data(d.bbuf + 123, 5000, 1);
+		T_ASSERT(t_check_background(d.bbuf, 123) < 0 &&
+				 t_check_background(d.bbuf + 5123, 200) < 0,
+			 "bytes around the target changed");
+		t_dereg(mr);
+	}
+}
+
 static const struct t_test tests[] = {
 	{ "refused", refused },
 	{ "length_zero", length_zero },
 	{ "iova", iova },
 	{ "iova_unaligned", iova_unaligned },
+	{ "zero_based", zero_based },
 	{ "rereg_pinned", rereg_pinned },
 	{ "rereg_odp", rereg_odp },
 	{ "sparse", sparse },
