@@ -97,12 +97,13 @@ static unsigned long leaf_zap(struct sodp_region *region,
 	unsigned long gone = leaf->present;
 	bool whole = to - from == SODP_LEAF_PAGES;
 
-	if (leaf->huge_entry && (whole || !leaf_split(region, leaf)))
+	if (leaf->huge_entry && (whole || !leaf_split(region, leaf))) {
 		WRITE_ONCE(leaf->huge_entry, 0);
-	else if (!whole)
-		return leaf_clear(leaf, from, to);
-	else
+	} else {
+		if (!whole)
+			return leaf_clear(leaf, from, to);
 		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
+	}
 	WRITE_ONCE(leaf->present, 0);
 	return gone;
 }

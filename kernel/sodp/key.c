@@ -156,6 +156,25 @@ static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
 	       len <= key->length - off;
 }
 
+/* @key is valid for @qp, under this very value, and grants all of that */
+static bool key_grants(const struct sodp_key *key, const struct sodp_qp *qp,
+		       u32 value, u64 addr, u64 len, u32 access)
+{
+	return key->state == SODP_KEY_VALID && key->key == value &&
+	       key->pd == qp->pd && !(access & ~key->access) &&
+	       key_covers(key, addr, len);
+}
+
+/* @held is the key whose reference @seg takes over: @key, or a window's MR */
+static void key_fill_seg(struct sodp_seg *seg, const struct sodp_key *key,
+			 struct sodp_key *held, u64 addr, u64 len)
+{
+	seg->key = held;
+	seg->region = key->region;
+	seg->va = key->va + (addr - key->iova);
+	seg->length = len;
+}
+
 /**
  * sodp_key_local() - resolve a local SGE
  * @qp: the QP that uses it
@@ -175,17 +194,12 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
 
 	if (unlikely(!key))
 		goto deny;
-	if (unlikely(key->kind != SODP_KEY_MR || key->key != lkey ||
-		     key->state != SODP_KEY_VALID || key->pd != qp->pd ||
-		     (access & ~key->access) || !key_covers(key, addr, len))) {
-		sodp_key_put(key);
-		goto deny;
+	if (likely(key->kind == SODP_KEY_MR &&
+		   key_grants(key, qp, lkey, addr, len, access))) {
+		key_fill_seg(seg, key, key, addr, len);
+		return SODP_OK;
 	}
-	seg->key = key;
-	seg->region = key->region;
-	seg->va = key->va + (addr - key->iova);
-	seg->length = len;
-	return SODP_OK;
+	sodp_key_put(key);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
 		  "QP %#x: lkey %#x does not grant %#llx+%llu access %#x\n",
@@ -201,15 +215,10 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 	bool ok = false;
 
 	mutex_lock(&key->mw_mutex);
-	if (key->state == SODP_KEY_VALID && key->key == rkey &&
-	    key->pd == qp->pd && !(access & ~key->access) &&
-	    key_covers(key, addr, len) &&
+	if (key_grants(key, qp, rkey, addr, len, access) &&
 	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn) &&
 	    refcount_inc_not_zero(&key->mr->ref)) {
-		seg->key = key->mr;
-		seg->region = key->region;
-		seg->va = key->va + (addr - key->iova);
-		seg->length = len;
+		key_fill_seg(seg, key, key->mr, addr, len);
 		ok = true;
 	}
 	mutex_unlock(&key->mw_mutex);
@@ -232,28 +241,20 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg)
 {
 	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
-	bool ok;
+	bool window;
 
 	if (unlikely(!key))
 		goto deny;
-	if (unlikely(key->kind != SODP_KEY_MR)) {
-		ok = key_window_grants(qp, key, rkey, addr, len, access, seg);
-		sodp_key_put(key);
-		if (ok)
-			return SODP_OK;
-		goto deny;
+	window = key->kind != SODP_KEY_MR;
+	if (likely(!window && key_grants(key, qp, rkey, addr, len, access))) {
+		key_fill_seg(seg, key, key, addr, len);
+		return SODP_OK;
 	}
-	if (unlikely(key->key != rkey || key->state != SODP_KEY_VALID ||
-		     key->pd != qp->pd || (access & ~key->access) ||
-		     !key_covers(key, addr, len))) {
-		sodp_key_put(key);
-		goto deny;
-	}
-	seg->key = key;
-	seg->region = key->region;
-	seg->va = key->va + (addr - key->iova);
-	seg->length = len;
-	return SODP_OK;
+	window = window &&
+		 key_window_grants(qp, key, rkey, addr, len, access, seg);
+	sodp_key_put(key);
+	if (window)
+		return SODP_OK;
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
 		  "QP %#x: rkey %#x does not grant %#llx+%llu access %#x\n",

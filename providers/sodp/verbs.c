@@ -134,7 +134,7 @@ struct ibv_mr *sodp_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
 				  int access)
 {
 #ifdef SODP_LIB_REG_DMABUF_MR_7
-	int (*cmd_reg)(struct ibv_pd * pd, uint64_t offset, size_t length,
+	int (*cmd_reg)(struct ibv_pd *pd, uint64_t offset, size_t length,
 		       uint64_t iova, int fd, int access,
 		       struct verbs_mr *vmr) = (void *)ibv_cmd_reg_dmabuf_mr;
 #endif

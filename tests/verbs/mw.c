@@ -142,8 +142,8 @@ static void bounds(enum ibv_mw_type type, enum t_kind kind)
 		bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
 		t_fill_background(m.d.bbuf, LEN);
 		window_write(&m, m.mw->rkey, cases[i].off, cases[i].len,
-			     cases[i].good ? IBV_WC_SUCCESS :
-					     IBV_WC_REM_ACCESS_ERR);
+			     cases[i].good ? IBV_WC_SUCCESS
+					   : IBV_WC_REM_ACCESS_ERR);
 		if (cases[i].good) {
 			t_want_data(m.d.bbuf + cases[i].off, cases[i].len, 1);
 			t_fill_background(m.d.bbuf + cases[i].off,

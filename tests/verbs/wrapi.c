@@ -125,7 +125,7 @@ static void atomics(void)
 
 static void messages(void)
 {
-	static char text[] = "inline data";
+	char text[] = "inline data";
 	struct ibv_data_buf bufs[2] = { { text, 4 }, { text + 4, 8 } };
 	struct ibv_qp_ex *qpx;
 	struct ibv_wc wc;
