@@ -90,7 +90,7 @@ static enum sodp_verdict resp_check_flush(struct resp_ctx *c)
 			       SODP_ACCESS_FLUSH_GLOBAL, &c->remote);
 }
 
-/* IBA o9-...: a READ or WRITE of no bytes is not checked against its key */
+/* As in IBA, a READ or WRITE of no bytes is not checked against its key */
 static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 {
 	if (!(c->op->flags & SODP_OP_RDMA))

@@ -77,8 +77,6 @@
 #define SODP_WORKER_BYTES	SZ_16M
 #define SODP_WORKER_WQES	1024
 
-#define SODP_LKEY_ACCESS	IB_ACCESS_LOCAL_WRITE
-
 struct sodp_dev;
 struct sodp_qp;
 

@@ -154,16 +154,19 @@ static bool sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 	return true;
 }
 
+/* Faults tried here in a row, with no byte moved in between */
+#define SQ_INLINE_FAULTS	4
+
 /*
- * A page was missing. Try for it here, without waiting; the second time in
- * a row, or when it would wait, park.
+ * A page was missing. Try for it here, without waiting; park when it would
+ * wait, or when that got the request no further several times.
  */
 static bool sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
 			    u32 *tries)
 {
 	int ret = -EAGAIN;
 
-	if ((*tries)++ < 4)
+	if ((*tries)++ < SQ_INLINE_FAULTS)
 		ret = sodp_region_fault(stop->miss.region, stop->miss.va,
 					stop->miss.len, stop->miss.flags |
 					SODP_FAULT_NOWAIT);
