@@ -30,7 +30,7 @@ COMMON = """
 # provider ABI.
 SUITES = {
     "trixie": {
-        "packages": COMMON,
+        "packages": COMMON + ["tshark", "ethtool"],
         "backports": ["linux-image-amd64", "linux-headers-amd64"],
         "security": True,
         "rdma_core_from": "trixie",
