@@ -30,9 +30,13 @@ static void local_put_segs(struct sodp_cursor *payload)
 		sodp_seg_put(&payload->segs[i]);
 }
 
-/* Resolve the SGEs of the WQE into @payload, empty ones left out */
+/*
+ * Resolve the SGEs of the WQE into @payload, empty ones left out; @buf is
+ * where it describes inline data.
+ */
 static enum sodp_verdict local_payload(struct sodp_qp *qp, u32 access,
-				       struct sodp_cursor *payload)
+				       struct sodp_cursor *payload,
+				       struct sodp_buf *buf)
 {
 	struct sodp_wqe *wqe = &qp->wqe;
 	enum sodp_verdict verdict;
@@ -41,10 +45,12 @@ static enum sodp_verdict local_payload(struct sodp_qp *qp, u32 access,
 	payload->nr_segs = 0;
 	if (wqe->inline_data) {
 		payload->segs = NULL;
-		payload->buf = wqe->inline_data;
+		buf->addr = wqe->inline_data;
+		buf->length = wqe->length;
+		payload->bufs = buf;
+		payload->nr_bufs = 1;
 		return SODP_OK;
 	}
-	payload->buf = NULL;
 	for (i = 0; i < wqe->sqe.num_sge; i++) {
 		const struct sodp_sge *sge = &wqe->sge[i];
 
@@ -132,11 +138,12 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 	struct sodp_cursor payload = { .segs = qp->segs };
 	struct sodp_wqe *wqe = &qp->wqe;
 	const struct sodp_op *op = sodp_op_of(wqe->sqe.opcode);
-	struct sodp_cursor result;
+	struct sodp_cursor result = {};
 	enum sodp_verdict verdict;
+	struct sodp_buf buf;
 
 	verdict = local_payload(qp, op->flags & SODP_OP_IN ?
-				IB_ACCESS_LOCAL_WRITE : 0, &payload);
+				IB_ACCESS_LOCAL_WRITE : 0, &payload, &buf);
 	if (unlikely(verdict))
 		return verdict;
 	if (likely(!wqe->acked)) {
@@ -148,11 +155,13 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 	/* An atomic's old value; the operation itself is not run again */
 	if ((op->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) ==
 	    (SODP_OP_IN | SODP_OP_ATOMIC)) {
-		result.segs = NULL;
-		result.nr_segs = 0;
-		result.buf = (u8 *)&wqe->req.result;
+		buf.addr = (u8 *)&wqe->req.result;
+		buf.length = sizeof(u64);
+		result.bufs = &buf;
+		result.nr_bufs = 1;
 		verdict = sodp_move(&payload, &result, sizeof(u64),
-				    &wqe->result_done, budget, stop, false);
+				    sizeof(u64), &wqe->result_done, budget,
+				    stop, false);
 	}
 out_put:
 	local_put_segs(&payload);

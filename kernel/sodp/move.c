@@ -24,6 +24,23 @@ static struct sodp_seg *cursor_seg(struct sodp_cursor *cursor, u64 pos,
 	return NULL;
 }
 
+/* Kernel memory that byte @pos of a message is in, and how much follows */
+static u8 *cursor_buf(const struct sodp_cursor *cursor, u64 pos, u64 *run)
+{
+	const struct sodp_buf *buf = cursor->bufs;
+	u32 i;
+
+	pos -= cursor->base;
+	for (i = 0; i < cursor->nr_bufs; i++, buf++) {
+		if (pos < buf->length) {
+			*run = min(*run, buf->length - pos);
+			return buf->addr + pos;
+		}
+		pos -= buf->length;
+	}
+	return NULL;
+}
+
 /* One stretch that crosses no segment end; -EAGAIN with *miss filled */
 static int move_piece(struct sodp_seg *d, u64 d_off, u8 *dbuf,
 		      struct sodp_seg *s, u64 s_off, const u8 *sbuf, u64 len,
@@ -57,7 +74,8 @@ static void move_widen_miss(struct sodp_miss *miss, const struct sodp_seg *seg,
  * sodp_move() - copy from one cursor to another, as far as it goes
  * @dst: where to
  * @src: where from
- * @len: bytes of the whole message
+ * @len: bytes of the message that are to be moved by now
+ * @need: bytes of the whole message: what a fault should cover
  * @done: bytes moved so far, by earlier calls too
  * @budget: bytes that this slice may still move
  * @stop: filled on SODP_AGAIN; holds a reference on stop->miss.region
@@ -69,10 +87,11 @@ static void move_widen_miss(struct sodp_miss *miss, const struct sodp_seg *seg,
  * the regions disagree with their keys, which is a bug.
  */
 enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
-			    u64 len, u64 *done, u64 *budget,
+			    u64 len, u64 need, u64 *done, u64 *budget,
 			    struct sodp_stop *stop, bool dst_remote)
 {
 	struct sodp_seg *d = NULL, *s = NULL;
+	u8 *dbuf = NULL, *sbuf = NULL;
 	u64 d_off = 0, s_off = 0;
 	u64 moved, n;
 	int ret;
@@ -86,16 +105,24 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 			if (WARN_ON_ONCE(!d))
 				return SODP_E_REM_OP;
 			n = min(n, d->length - d_off);
+		} else {
+			dbuf = cursor_buf(dst, *done, &n);
+			if (WARN_ON_ONCE(!dbuf))
+				return SODP_E_REM_OP;
 		}
 		if (src->segs) {
 			s = cursor_seg(src, *done, &s_off);
 			if (WARN_ON_ONCE(!s))
 				return SODP_E_REM_OP;
 			n = min(n, s->length - s_off);
+		} else {
+			sbuf = cursor_buf(src, *done, &n);
+			if (WARN_ON_ONCE(!sbuf))
+				return SODP_E_REM_OP;
 		}
 		moved = 0;
-		ret = move_piece(d, d_off, dst->buf + *done, s, s_off,
-				 src->buf + *done, n, &moved, &stop->miss);
+		ret = move_piece(d, d_off, dbuf, s, s_off, sbuf, n, &moved,
+				 &stop->miss);
 		*done += moved;
 		*budget -= moved;
 		if (likely(!ret))
@@ -103,10 +130,10 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 		if (WARN_ON_ONCE(ret != -EAGAIN))
 			return SODP_E_REM_OP;
 		if (stop->miss.flags & SODP_FAULT_WRITE) {
-			move_widen_miss(&stop->miss, d, len - *done);
+			move_widen_miss(&stop->miss, d, need - *done);
 			stop->remote = dst_remote;
 		} else {
-			move_widen_miss(&stop->miss, s, len - *done);
+			move_widen_miss(&stop->miss, s, need - *done);
 			stop->remote = !dst_remote;
 		}
 		sodp_region_get(stop->miss.region);

@@ -113,6 +113,8 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 		break;
 	}
 	req->length = wqe->length;
+	req->upto = wqe->length;
+	req->last = true;
 	return SODP_OK;
 }
 

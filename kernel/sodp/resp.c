@@ -14,7 +14,7 @@
  * @qp: the responder, resp_mutex held
  * @req: the request
  * @op: its opcode's properties
- * @payload: data of the requester, or its place for data
+ * @payload: data of the requester, or its place for data; may be NULL
  * @budget: bytes this pass may still move
  * @stop: filled when a step misses a page
  * @remote: memory that the request names, held from check_key on
@@ -130,8 +130,8 @@ static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 		dst.nr_segs++;
 		left -= n;
 	}
-	verdict = sodp_move(&dst, c->payload, c->req->length, &c->req->done,
-			    c->budget, c->stop, true);
+	verdict = sodp_move(&dst, c->payload, c->req->upto, c->req->length,
+			    &c->req->done, c->budget, c->stop, true);
 out_put:
 	for (i = 0; i < dst.nr_segs; i++)
 		sodp_seg_put(&segs[i]);
@@ -175,10 +175,12 @@ static enum sodp_verdict resp_execute(struct resp_ctx *c)
 		return SODP_OK;
 	}
 	if (c->op->flags & SODP_OP_OUT)
-		return sodp_move(&remote, c->payload, req->length, &req->done,
-				 c->budget, c->stop, true);
-	return sodp_move(c->payload, &remote, req->length, &req->done,
-			 c->budget, c->stop, false);
+		return sodp_move(&remote, c->payload, req->upto, req->length,
+				 &req->done, c->budget, c->stop, true);
+	if (!c->payload)
+		return SODP_OK;
+	return sodp_move(c->payload, &remote, req->upto, req->length,
+			 &req->done, c->budget, c->stop, false);
 }
 
 static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
@@ -200,7 +202,9 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	struct sodp_cqe cqe = {};
 
 	qp->resp_psn = sodp_psn_add(qp->resp_psn, req->nr_packets);
-	qp->msn++;
+	if (!req->last)
+		return SODP_OK;
+	qp->msn = sodp_psn_add(qp->msn, 1);
 	sodp_count(qp->dev, SODP_CNT_rx_requests, 1);
 	sodp_count(qp->dev, SODP_CNT_rx_bytes, req->length);
 	if (!(c->op->flags & SODP_OP_RECV))
@@ -239,7 +243,8 @@ static const struct resp_step resp_steps[] = {
  * sodp_resp_request() - carry a request out, as far as it goes
  * @qp: the responder, in a state that takes requests, PSN checked
  * @req: the request; req->done says how far earlier passes got
- * @payload: data of the requester, or place for data
+ * @payload: data of the requester, or place for data; NULL with a READ whose
+ *	data the caller will fetch itself once this has allowed it
  * @budget: bytes that may be moved
  * @stop: filled on SODP_AGAIN
  *

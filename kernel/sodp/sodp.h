@@ -217,14 +217,22 @@ struct sodp_seg {
 	u64 length;
 };
 
+/* A run of kernel memory: inline data, part of a packet, a result */
+struct sodp_buf {
+	u8 *addr;
+	u64 length;
+};
+
 /*
- * A place to copy from or to: segments of user memory, or one kernel buffer
- * (inline data, a packet, the result of an atomic).
+ * A place to copy from or to: segments of user memory that hold the whole
+ * message, or kernel memory that holds it from byte @base on.
  */
 struct sodp_cursor {
 	struct sodp_seg *segs;
 	u32 nr_segs;
-	u8 *buf;		/* used when segs is NULL */
+	u32 nr_bufs;		/* used when segs is NULL */
+	const struct sodp_buf *bufs;
+	u64 base;
 };
 
 /* Receive WQE in the hands of the responder */
@@ -239,7 +247,10 @@ struct sodp_recv {
 
 /*
  * A request as the responder sees it, however it came: built from a WQE by
- * the requester of a QP on this host, or from packet headers.
+ * the requester of a QP on this host, or from packet headers. It may come in
+ * parts, each given to the responder when it is there: @upto says how many
+ * bytes are, @last that no part follows. A SEND off the wire has its length
+ * known only then; before, @length is @upto.
  */
 struct sodp_request {
 	u8 opcode;		/* enum sodp_wr_opcode */
@@ -248,10 +259,12 @@ struct sodp_request {
 	u32 rkey;
 	u64 remote_addr;
 	u64 length;
+	u64 upto;
+	bool last;
 	u64 operand;
 	u64 compare;
 	u32 psn;
-	u32 nr_packets;
+	u32 nr_packets;		/* of this part */
 	u32 src_qpn;
 	u64 flush_length;
 	u8 flush_type;		/* SODP_FLUSH_GLOBAL */
@@ -580,7 +593,7 @@ int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge);
 
 /* move.c */
 enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
-			    u64 len, u64 *done, u64 *budget,
+			    u64 len, u64 need, u64 *done, u64 *budget,
 			    struct sodp_stop *stop, bool dst_remote);
 
 /* local.c */
