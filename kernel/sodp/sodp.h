@@ -79,6 +79,7 @@
 
 struct sodp_dev;
 struct sodp_qp;
+struct sodp_wire;
 
 /* A shared ring: kernel pages that the application maps */
 struct sodp_ring {
@@ -379,6 +380,9 @@ struct sodp_qp {
 	struct sodp_recv recv;
 	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
 	bool last_wqe_sent;
+
+	/* Made once, before the first packet can come; see wire.h */
+	struct sodp_wire *wire;
 };
 
 /* What ib_core allocates for a QP */

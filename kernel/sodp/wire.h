@@ -139,53 +139,114 @@ u32 sodp_icrc_seed(const void *ip_hdr, bool ipv6, u16 sport, u16 udp_len);
 u32 sodp_icrc_add(u32 crc, const void *data, u32 len);
 u32 sodp_icrc_bth(u32 crc, const u8 *bth);
 
-/* A response that the responder owes or may have to repeat */
+/* A READ or atomic carried out, kept for duplicates of its request */
 struct sodp_resource {
-	u8 kind;		/* enum sodp_wr_opcode: READ, atomics, FLUSH */
-	bool replay;		/* a duplicate request asked for it again */
+	u8 opcode;		/* enum sodp_wr_opcode */
 	u32 first_psn;
 	u32 last_psn;
-	u32 next_psn;		/* READ: of the next response packet */
-	u32 msn;
 	u32 rkey;
-	u64 va;			/* READ: of byte 0 of the request */
+	u64 remote_addr;	/* READ */
+	u64 length;		/* READ */
+	u64 orig;		/* atomics: the answer */
+};
+
+/* A READ whose data is being sent */
+struct sodp_read {
+	bool active;
+	u32 psn;		/* of the next response packet */
+	u32 rkey;
+	u64 remote_addr;
 	u64 length;
-	u64 done;		/* READ: bytes sent */
-	u64 orig;		/* atomics */
+	u64 done;
+};
+
+/**
+ * struct sodp_wire_resp - the responder of a QP with a peer elsewhere
+ * @queue: trains of request packets, from softirq; has its own lock
+ * @work: takes them from @queue
+ * @fault_work: waits for a page that a request needs, holding nothing
+ * @patience: runs when that wait has become too long for the peer
+ *
+ * The rest is under resp_mutex:
+ *
+ * @cur: the message under way
+ * @msg_off: bytes of it in packets that are done
+ * @in_message: between FIRST and LAST
+ * @dropping: UC: the rest of a message that is given up
+ * @nak_sent: nothing but the expected PSN is listened to
+ * @ack_owed: packets were carried out that no answer covers
+ * @ack_due: the peer asked for an answer, or repeated a request
+ * @parked: @fault_work is on its way
+ * @told_rnr: the peer was sent away while parked
+ * @rnr_code: AETH timer it is given next time
+ * @fault_ret: what the fault for the first packet of @queue ended with
+ * @park_gen: tells a wait from the ones before
+ * @miss: what is waited for; holds a reference on the region
+ * @read: the READ being answered
+ * @res: ring of the last READs and atomics
+ * @res_size: its entries
+ * @res_next: entry to use next
+ */
+struct sodp_wire_resp {
+	struct sk_buff_head queue;
+	struct work_struct work;
+	struct work_struct fault_work;
+	struct delayed_work patience;
+	struct sodp_request cur;
+	u64 msg_off;
+	bool in_message;
+	bool dropping;
+	bool nak_sent;
+	bool ack_owed;
+	bool ack_due;
+	bool parked;
+	bool told_rnr;
+	u8 rnr_code;
+	int fault_ret;
+	u32 park_gen;
+	struct sodp_miss miss;
+	struct sodp_read read;
+	struct sodp_resource *res;
+	u32 res_size;
+	u32 res_next;
 };
 
 /**
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
+ * @path: where its packets go
+ * @tx_bytes: handed to the stack and not freed by it yet
+ * @rx_bytes: in ack_queue and resp.queue together
+ * @ack_queue: trains of responses, from softirq, for the requester
+ * @req: the requester's own state, under exec_mutex
+ * @resp: the responder's
  *
- * Made by the modify that sets a path to another host, freed with the QP.
+ * Made by the modify that first sets a path to another host, freed with the
+ * QP; softirq finds it through a referenced QP (READ_ONCE of qp->wire).
  */
 struct sodp_wire {
 	struct sodp_path path;
-	atomic_t tx_bytes;	/* handed to the stack, not yet freed */
-	bool tx_waiting;	/* who is to be kicked when tx_bytes falls */
-
-	/* Responses and acknowledges in, for the requester; own locks */
+	atomic_t tx_bytes;
+	atomic_t rx_bytes;
 	struct sk_buff_head ack_queue;
-	/* Requests in, for the responder */
-	struct sk_buff_head req_queue;
-	atomic_t rx_bytes;	/* in both */
-
-	/* The rest of the requester's state, under exec_mutex */
 	struct sodp_wire_req *req;
-
-	/* The responder's, under resp_mutex */
-	struct work_struct resp_work;
-	struct work_struct resp_fault_work;
-	struct sodp_miss resp_miss;
-	bool resp_parked;	/* waits for resp_fault_work */
-	bool nak_sent;		/* sequence error: until the PSN arrives */
-	bool in_message;	/* between FIRST and LAST */
-	u8 first_opcode;	/* BTH opcode that began it */
-	struct sodp_request cur;
-	struct sodp_resource *res;	/* ring of max_dest_rd_atomic */
-	u32 res_head;
-	u32 res_tail;
-	u32 res_size;
+	struct sodp_wire_resp resp;
 };
+
+/* wire_resp.c: the responder's part of making, resetting and freeing */
+void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
+int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
+void sodp_wresp_reset(struct sodp_qp *qp);
+void sodp_wresp_free(struct sodp_wire_resp *resp);
+void sodp_wresp_kick(struct sodp_qp *qp);
+
+/* wire_answer.c */
+void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn);
+void sodp_wresp_flush_ack(struct sodp_qp *qp);
+void sodp_wresp_answer_empty(struct sodp_qp *qp, u32 psn);
+void sodp_wresp_answer_atomic(struct sodp_qp *qp, u32 psn, u64 orig);
+enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
+					struct sodp_stop *stop);
+void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req);
+bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt);
 
 #endif /* SODP_WIRE_H */
