@@ -27,6 +27,9 @@
 #define SODP_MAX_HDR_BYTES	(SODP_BTH_BYTES + SODP_XRCETH_BYTES + \
 				 SODP_ATOMIC_BYTES + SODP_IMMDT_BYTES)
 
+/* Transport bits of the opcodes of XRC, which ib_pack.h leaves out */
+#define SODP_BTH_XRC		0xa0
+
 #define SODP_PSN_MASK		0xffffffU
 #define SODP_QPN_MULTICAST	0xffffffU
 #define SODP_QPN_GSI		1

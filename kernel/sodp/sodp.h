@@ -408,6 +408,9 @@ enum sodp_counter {
 	SODP_CNT_operation_naks,
 	SODP_CNT_completion_errors,
 	SODP_CNT_cq_overflows,
+	SODP_CNT_rx_drops,
+	SODP_CNT_rx_duplicates,
+	SODP_CNT_rx_out_of_sequence,
 	SODP_NR_COUNTERS,
 };
 

@@ -22,6 +22,8 @@
 /* Packets that wait for one side of one QP; more are dropped (counted) */
 #define SODP_RXQ_MAX_BYTES	SZ_4M
 #define SODP_RXQ_MAX_SKBS	2048
+/* Runs of memory that a packet's payload may be in */
+#define SODP_RX_MAX_BUFS	8
 /* Bytes of a QP handed to the stack and not freed by it yet */
 #define SODP_TX_MAX_BYTES	SZ_1M
 
@@ -141,6 +143,7 @@ u32 sodp_icrc_bth(u32 crc, const u8 *bth);
 
 /* A READ or atomic carried out, kept for duplicates of its request */
 struct sodp_resource {
+	bool valid;
 	u8 opcode;		/* enum sodp_wr_opcode */
 	u32 first_psn;
 	u32 last_psn;
@@ -162,6 +165,7 @@ struct sodp_read {
 
 /**
  * struct sodp_wire_resp - the responder of a QP with a peer elsewhere
+ * @qp: the QP that it is part of
  * @queue: trains of request packets, from softirq; has its own lock
  * @work: takes them from @queue
  * @fault_work: waits for a page that a request needs, holding nothing
@@ -188,6 +192,7 @@ struct sodp_read {
  * @res_next: entry to use next
  */
 struct sodp_wire_resp {
+	struct sodp_qp *qp;
 	struct sk_buff_head queue;
 	struct work_struct work;
 	struct work_struct fault_work;
@@ -238,6 +243,18 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
+void sodp_wresp_consume(struct sodp_qp *qp, struct sk_buff *skb);
+
+/* wire_park.c */
+void sodp_wresp_park_init(struct sodp_wire_resp *resp);
+void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss);
+void sodp_wresp_unpark(struct sodp_qp *qp);
+void sodp_wresp_send_away(struct sodp_qp *qp);
+
+static inline bool sodp_is_uc(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_UC;
+}
 
 /* wire_answer.c */
 void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn);

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A responder that waits for a page. The wait is in a worker that holds
+ * nothing, and may take for ever. Packets queue up meanwhile; when that goes
+ * on for longer than PATIENCE the peer is told to come back later (RNR NAK),
+ * before its timeout can expire, and the queue is emptied: neither lost
+ * answers nor a flood of repeated requests follow from a slow page.
+ */
+#include "wire.h"
+
+/* A wait longer than this would run into peers' timeouts */
+#define WPARK_PATIENCE		msecs_to_jiffies(4)
+/* AETH timers that the peer is given: 5.12 ms, then longer, 327.68 ms */
+#define WPARK_RNR_FIRST		18
+#define WPARK_RNR_STEP		4
+#define WPARK_RNR_LAST		30
+
+/**
+ * sodp_wresp_park() - wait for a page
+ * @qp: the responder
+ * @miss: what is missing; its reference on the region passes to the QP
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	resp->parked = true;
+	resp->told_rnr = false;
+	resp->rnr_code = WPARK_RNR_FIRST;
+	resp->miss = *miss;
+	/* The peer's timer starts anew with what is done */
+	if (!sodp_is_uc(qp))
+		sodp_wresp_flush_ack(qp);
+	sodp_count(qp->dev, SODP_CNT_fault_parks, 1);
+	refcount_inc(&qp->ref);
+	if (!queue_work(sodp_fault_wq, &resp->fault_work))
+		sodp_qp_put(qp);
+	refcount_inc(&qp->ref);
+	if (!queue_delayed_work(sodp_wq, &resp->patience, WPARK_PATIENCE))
+		sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wresp_unpark() - end the wait, if there is one
+ * @qp: the responder; the caller holds a reference
+ *
+ * Does not wait for the fault under way: it finds another park_gen.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_unpark(struct sodp_qp *qp)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	if (!resp->parked)
+		return;
+	resp->parked = false;
+	resp->park_gen++;
+	sodp_region_put(resp->miss.region);
+	if (cancel_delayed_work(&resp->patience))
+		sodp_qp_put(qp);
+}
+
+/* What the packets of the queue want; the queue is empty afterwards */
+static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+	struct sk_buff *skb;
+	struct sodp_pkt pkt;
+	bool wanted = false;
+
+	*oldest = qp->resp_psn;
+	while ((skb = skb_peek(&resp->queue))) {
+		while (sodp_rx_peek(skb, &pkt)) {
+			s32 ahead = sodp_psn_diff(pkt.psn, qp->resp_psn);
+
+			if (ahead < 0 && pkt.op->wr != SODP_WR_RDMA_READ)
+				resp->ack_due = true;
+			else if (ahead <= 0)
+				wanted = true;
+			if (pkt.op->wr == SODP_WR_RDMA_READ &&
+			    sodp_psn_diff(pkt.psn, *oldest) < 0)
+				*oldest = pkt.psn;
+			sodp_rx_cb(skb)->next++;
+		}
+		sodp_wresp_consume(qp, skb);
+	}
+	return wanted;
+}
+
+/**
+ * sodp_wresp_send_away() - the page is not there yet: come back later
+ * @qp: the responder, parked
+ *
+ * Duplicates of what was done are acknowledged: they prove that the peer
+ * lost an answer. A READ half answered is asked for again from there on.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_send_away(struct sodp_qp *qp)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+	bool wanted;
+	u32 oldest;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	wanted = wpark_empty_queue(qp, &oldest);
+	if (resp->read.active) {
+		resp->read.active = false;
+		if (sodp_psn_diff(resp->read.psn, oldest) < 0)
+			oldest = resp->read.psn;
+		wanted = true;
+	}
+	/* An acknowledge would tell the peer that a READ's data was lost */
+	if (oldest != qp->resp_psn)
+		resp->ack_due = false;
+	else if (resp->ack_due)
+		sodp_wresp_flush_ack(qp);
+	if (!wanted)
+		return;
+	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
+	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | resp->rnr_code, oldest);
+	resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP, WPARK_RNR_LAST);
+	resp->nak_sent = true;
+	/* The packet will come again, from its first byte */
+	resp->cur.done = resp->msg_off;
+}
+
+/*
+ * As with a parked requester: park_gen tells whether this is still the wait
+ * that it was queued for.
+ */
+static void wpark_fault_work(struct work_struct *work)
+{
+	struct sodp_wire_resp *resp = container_of(work, struct sodp_wire_resp,
+						   fault_work);
+	struct sodp_qp *qp = resp->qp;
+	struct sodp_miss miss;
+	u32 gen;
+	int ret;
+
+	mutex_lock(&qp->resp_mutex);
+	if (!resp->parked) {
+		mutex_unlock(&qp->resp_mutex);
+		goto out_put;
+	}
+	gen = resp->park_gen;
+	miss = resp->miss;
+	sodp_region_get(miss.region);
+	mutex_unlock(&qp->resp_mutex);
+
+	ret = sodp_region_fault(miss.region, miss.va, miss.len, miss.flags);
+	sodp_region_put(miss.region);
+
+	mutex_lock(&qp->resp_mutex);
+	if (resp->parked && resp->park_gen == gen) {
+		sodp_wresp_unpark(qp);
+		/* A packet that was sent away finds out anew when it comes */
+		if (ret && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR &&
+		    !resp->told_rnr) {
+			ibdev_dbg(&qp->dev->base_dev,
+				  "QP %#x: fault at %#llx+%llu: %d\n",
+				  qp->qpn, miss.va, miss.len, ret);
+			resp->fault_ret = ret;
+		}
+	}
+	mutex_unlock(&qp->resp_mutex);
+	sodp_wresp_kick(qp);
+out_put:
+	sodp_qp_put(qp);
+}
+
+static void wpark_patience_work(struct work_struct *work)
+{
+	struct sodp_wire_resp *resp =
+		container_of(to_delayed_work(work), struct sodp_wire_resp,
+			     patience);
+	struct sodp_qp *qp = resp->qp;
+
+	mutex_lock(&qp->resp_mutex);
+	if (!qp->dead && resp->parked && !resp->told_rnr && !sodp_is_uc(qp)) {
+		resp->told_rnr = true;
+		sodp_wresp_send_away(qp);
+	}
+	mutex_unlock(&qp->resp_mutex);
+	sodp_qp_put(qp);
+}
+
+void sodp_wresp_park_init(struct sodp_wire_resp *resp)
+{
+	INIT_WORK(&resp->fault_work, wpark_fault_work);
+	INIT_DELAYED_WORK(&resp->patience, wpark_patience_work);
+}

@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The responder of a QP whose peer is on another host: request packets go
+ * through a table of steps, at whose end is the responder that same-host
+ * requests use too (resp.c). IBA 9.7.4, 9.7.5 for RC, 9.8.3 for UC.
+ *
+ * Packets are carried out in order by wire->resp.work. What keeps the first
+ * one waiting keeps the rest of this QP waiting and no one else:
+ *
+ *	a page	is faulted in by a worker that holds nothing (wire_park.c)
+ *	READ	data goes out before the next request is looked at, so that
+ *		answers leave in the order of their requests.
+ */
+#include <linux/slab.h>
+
+#include "ops.h"
+#include "wire.h"
+#include "compat_rdma.h"
+
+/* Packets of one turn of the worker, before others get theirs */
+#define WRESP_SLICE_PACKETS	1024
+/* Faults tried in a row by the worker itself */
+#define WRESP_INLINE_FAULTS	4
+
+/* What becomes of a packet */
+enum wresp_fate {
+	WRESP_NEXT,	/* go on with the next step */
+	WRESP_DONE,	/* consumed */
+	WRESP_DROP,	/* consumed, nothing came of it */
+	WRESP_STAY,	/* not now: the worker will be run again */
+	WRESP_REFUSE,	/* NAK, then the error state */
+};
+
+/* One packet on its way through the steps */
+struct wresp_ctx {
+	struct sodp_qp *qp;
+	struct sodp_wire_resp *resp;
+	struct sk_buff *skb;
+	struct sodp_pkt pkt;
+	u64 budget;
+	u32 faults;
+	enum sodp_verdict verdict;	/* of WRESP_REFUSE */
+};
+
+/* UC gives up a message in silence; its receive serves the next one */
+static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
+				    enum sodp_verdict verdict)
+{
+	if (sodp_is_uc(c->qp) && verdict != SODP_E_REM_OP) {
+		c->resp->in_message = false;
+		c->resp->dropping = true;
+		return WRESP_DROP;
+	}
+	c->verdict = verdict;
+	return WRESP_REFUSE;
+}
+
+/* A gap: one NAK, then silence until the packet that is missing comes */
+static enum wresp_fate wresp_gap(struct wresp_ctx *c)
+{
+	struct sodp_qp *qp = c->qp;
+
+	if (c->resp->nak_sent)
+		return WRESP_DROP;
+	sodp_wresp_flush_ack(qp);
+	sodp_wresp_ack(qp, SODP_AETH_NAK | SODP_NAK_PSN_SEQUENCE,
+		       qp->resp_psn);
+	c->resp->nak_sent = true;
+	sodp_count(qp->dev, SODP_CNT_rx_out_of_sequence, 1);
+	return WRESP_DROP;
+}
+
+static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
+{
+	s32 ahead = sodp_psn_diff(c->pkt.psn, c->qp->resp_psn);
+
+	if (likely(!ahead)) {
+		c->resp->nak_sent = false;
+		return WRESP_NEXT;
+	}
+	if (sodp_is_uc(c->qp)) {
+		/* Lost packets: their messages are lost, the next counts */
+		c->resp->in_message = false;
+		if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
+			return WRESP_DROP;
+		c->qp->resp_psn = c->pkt.psn;
+		return WRESP_NEXT;
+	}
+	if (ahead > 0)
+		return wresp_gap(c);
+	sodp_count(c->qp->dev, SODP_CNT_rx_duplicates, 1);
+	return sodp_wresp_replay(c->qp, &c->pkt) ? WRESP_DONE : WRESP_DROP;
+}
+
+/* FIRST MIDDLE... LAST of one kind, or ONLY */
+static enum wresp_fate wresp_check_sequence(struct wresp_ctx *c)
+{
+	const struct sodp_wire_op *op = c->pkt.op;
+	struct sodp_wire_resp *resp = c->resp;
+	bool first = op->flags & SODP_WIRE_FIRST;
+
+	if (unlikely(resp->dropping)) {
+		if (!first)
+			return WRESP_DROP;
+		resp->dropping = false;
+	}
+	if (sodp_is_uc(c->qp) && first)
+		resp->in_message = false;
+	if (first == resp->in_message)
+		return wresp_refuse(c, SODP_E_REM_INV_REQ);
+	if (!first && (sodp_op_of(op->wr)->flags & SODP_OP_RDMA) !=
+		      (sodp_op_of(resp->cur.opcode)->flags & SODP_OP_RDMA))
+		return wresp_refuse(c, SODP_E_REM_INV_REQ);
+	return WRESP_NEXT;
+}
+
+/* Payload of each packet, and of the message when its length is announced */
+static enum wresp_fate wresp_check_length(struct wresp_ctx *c)
+{
+	u32 mtu = ib_mtu_enum_to_int(c->qp->attr.path_mtu);
+	const struct sodp_pkt *pkt = &c->pkt;
+	bool first = pkt->op->flags & SODP_WIRE_FIRST;
+	bool last = pkt->op->flags & SODP_WIRE_LAST;
+	u64 announced = first ? pkt->dma_len : c->resp->cur.length;
+	u64 upto = pkt->length + (first ? 0 : c->resp->msg_off);
+	bool ok;
+
+	if (pkt->op->wr == SODP_WR_RDMA_READ || pkt->op->wr == SODP_WR_FLUSH) {
+		ok = pkt->op->wr == SODP_WR_FLUSH || announced <= SODP_MAX_MSG;
+	} else if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_OUT)) {
+		ok = true;
+	} else {
+		ok = last ? pkt->length <= mtu : pkt->length == mtu;
+		ok = ok && (first || pkt->length);
+		if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_RDMA))
+			announced = last ? upto : SODP_MAX_MSG;
+		ok = ok && announced <= SODP_MAX_MSG &&
+		     (last ? upto == announced : upto < announced);
+	}
+	return likely(ok) ? WRESP_NEXT : wresp_refuse(c, SODP_E_REM_INV_REQ);
+}
+
+/* The part of a request that its first packet says */
+static void wresp_begin(struct wresp_ctx *c)
+{
+	struct sodp_request *req = &c->resp->cur;
+	const struct sodp_pkt *pkt = &c->pkt;
+	u32 mtu = ib_mtu_enum_to_int(c->qp->attr.path_mtu);
+
+	memset(req, 0, sizeof(*req));
+	c->resp->msg_off = 0;
+	req->remote_addr = pkt->remote_addr;
+	req->rkey = pkt->rkey;
+	req->length = pkt->dma_len;
+	req->src_qpn = c->qp->attr.dest_qp_num;
+	req->psn = pkt->psn;
+	req->nr_packets = 1;
+	switch (pkt->op->wr) {
+	case SODP_WR_RDMA_READ:
+		req->nr_packets = max(DIV_ROUND_UP(pkt->dma_len, mtu), 1U);
+		break;
+	case SODP_WR_ATOMIC_CMP_AND_SWP:
+	case SODP_WR_ATOMIC_FETCH_AND_ADD:
+		req->length = sizeof(u64);
+		req->operand = pkt->swap_add;
+		req->compare = pkt->compare;
+		break;
+	case SODP_WR_ATOMIC_WRITE:
+		req->length = sizeof(u64);
+		skb_copy_bits(c->skb, pkt->payload, &req->operand,
+			      sizeof(req->operand));
+		break;
+	case SODP_WR_FLUSH:
+		req->length = 0;
+		req->flush_length = pkt->dma_len;
+		req->flush_type = pkt->flush_type;
+		req->flush_level = pkt->flush_level;
+		break;
+	}
+}
+
+static enum wresp_fate wresp_take(struct wresp_ctx *c)
+{
+	struct sodp_wire_resp *resp = c->resp;
+	struct sodp_request *req = &resp->cur;
+	const struct sodp_pkt *pkt = &c->pkt;
+
+	/* A packet that waited for a page goes on where it was */
+	if ((pkt->op->flags & SODP_WIRE_FIRST) &&
+	    !(req->psn == pkt->psn && req->done))
+		wresp_begin(c);
+	req->opcode = pkt->op->wr;
+	req->psn = pkt->psn;
+	req->last = pkt->op->flags & SODP_WIRE_LAST;
+	req->upto = resp->msg_off + pkt->length;
+	if (!(sodp_op_of(req->opcode)->flags & SODP_OP_RDMA))
+		req->length = req->upto;
+	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
+	req->ex = pkt->ex;
+	return WRESP_NEXT;
+}
+
+/* Try here, without waiting; park when it would wait, or leads nowhere */
+static enum wresp_fate wresp_miss(struct wresp_ctx *c,
+				  const struct sodp_stop *stop)
+{
+	int ret = -EAGAIN;
+
+	if (c->faults++ < WRESP_INLINE_FAULTS)
+		ret = sodp_region_fault(stop->miss.region, stop->miss.va,
+					stop->miss.len, stop->miss.flags |
+					SODP_FAULT_NOWAIT);
+	if (ret == -EAGAIN) {
+		sodp_wresp_park(c->qp, &stop->miss);
+		return WRESP_STAY;
+	}
+	sodp_region_put(stop->miss.region);
+	c->resp->fault_ret = ret;
+	return WRESP_NEXT;
+}
+
+static enum sodp_verdict wresp_fault_verdict(struct wresp_ctx *c)
+{
+	c->resp->fault_ret = 0;
+	return sodp_op_of(c->pkt.op->wr)->flags & SODP_OP_RDMA ?
+	       SODP_E_REM_ACCESS : SODP_E_REM_OP;
+}
+
+/* No receive: the peer comes back after min_rnr_timer; UC just drops */
+static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
+{
+	struct sodp_qp *qp = c->qp;
+
+	if (sodp_is_uc(qp))
+		return wresp_refuse(c, SODP_E_REM_INV_REQ);
+	sodp_wresp_flush_ack(qp);
+	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
+	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | (qp->attr.min_rnr_timer & 31),
+		       c->pkt.psn);
+	c->resp->nak_sent = true;
+	return WRESP_DROP;
+}
+
+/* Carry it out, by the responder that every transport shares */
+static enum wresp_fate wresp_execute(struct wresp_ctx *c)
+{
+	struct sodp_buf bufs[SODP_RX_MAX_BUFS];
+	struct sodp_cursor payload = {
+		.bufs = bufs,
+		.base = c->resp->msg_off,
+	};
+	struct sodp_request *req = &c->resp->cur;
+	bool is_read = req->opcode == SODP_WR_RDMA_READ;
+	enum wresp_fate fate = WRESP_NEXT;
+	enum sodp_verdict verdict;
+	struct sodp_stop stop;
+
+	payload.nr_bufs = sodp_rx_bufs(c->skb, &c->pkt, bufs,
+				       ARRAY_SIZE(bufs));
+	do {
+		if (unlikely(c->resp->fault_ret))
+			return wresp_refuse(c, wresp_fault_verdict(c));
+		/* A packet is never cut by the slice's budget */
+		c->budget = max_t(u64, c->budget, c->pkt.length);
+		verdict = sodp_resp_request(c->qp, req,
+					    is_read ? NULL : &payload,
+					    &c->budget, &stop);
+		if (verdict == SODP_AGAIN)
+			fate = wresp_miss(c, &stop);
+	} while (verdict == SODP_AGAIN && fate == WRESP_NEXT);
+	if (likely(!verdict))
+		return WRESP_NEXT;
+	if (verdict == SODP_AGAIN)
+		return fate;
+	if (verdict == SODP_RNR)
+		return wresp_rnr(c);
+	return wresp_refuse(c, verdict);
+}
+
+/* Its progress is the message's, and the answer is sent or noted */
+static enum wresp_fate wresp_finish(struct wresp_ctx *c)
+{
+	struct sodp_wire_resp *resp = c->resp;
+	struct sodp_request *req = &resp->cur;
+	struct sodp_qp *qp = c->qp;
+
+	resp->in_message = !req->last;
+	resp->msg_off = req->last ? 0 : req->upto;
+	if (req->last)
+		req->done = 0;
+	if (sodp_is_uc(qp))
+		return WRESP_DONE;
+	switch (req->opcode) {
+	case SODP_WR_RDMA_READ:
+		sodp_wresp_keep(qp, req);
+		resp->read.active = true;
+		resp->read.psn = req->psn;
+		resp->read.rkey = req->rkey;
+		resp->read.remote_addr = req->remote_addr;
+		resp->read.length = req->length;
+		resp->read.done = 0;
+		break;
+	case SODP_WR_ATOMIC_CMP_AND_SWP:
+	case SODP_WR_ATOMIC_FETCH_AND_ADD:
+		sodp_wresp_keep(qp, req);
+		sodp_wresp_answer_atomic(qp, req->psn, req->result);
+		break;
+	case SODP_WR_FLUSH:
+	case SODP_WR_ATOMIC_WRITE:
+		sodp_wresp_answer_empty(qp, req->psn);
+		break;
+	default:
+		resp->ack_owed = true;
+		resp->ack_due |= c->pkt.ack_req;
+		return WRESP_DONE;
+	}
+	/* These answers acknowledge all that came before them */
+	resp->ack_owed = false;
+	resp->ack_due = false;
+	return WRESP_DONE;
+}
+
+static enum wresp_fate (*const wresp_steps[])(struct wresp_ctx *c) = {
+	wresp_check_psn,
+	wresp_check_sequence,
+	wresp_check_length,
+	wresp_take,
+	wresp_execute,
+	wresp_finish,
+};
+
+static const u8 wresp_nak_codes[SODP_VERDICTS] = {
+	[SODP_E_REM_INV_REQ] = SODP_NAK_INV_REQ,
+	[SODP_E_REM_ACCESS] = SODP_NAK_REM_ACCESS,
+	[SODP_E_REM_OP] = SODP_NAK_REM_OP,
+};
+
+/* The last thing that the peer hears of this QP */
+static void wresp_fail(struct sodp_qp *qp, enum sodp_verdict verdict, u32 psn)
+{
+	if (!sodp_is_uc(qp)) {
+		sodp_wresp_flush_ack(qp);
+		sodp_wresp_ack(qp, SODP_AETH_NAK | wresp_nak_codes[verdict],
+			       psn);
+	}
+	sodp_resp_fail(qp, verdict);
+}
+
+/* Return: false: the packet stays where it is */
+static bool wresp_packet(struct wresp_ctx *c)
+{
+	enum wresp_fate fate = WRESP_NEXT;
+	unsigned int i;
+
+	c->faults = 0;
+	for (i = 0; i < ARRAY_SIZE(wresp_steps) && fate == WRESP_NEXT; i++)
+		fate = wresp_steps[i](c);
+	if (unlikely(fate == WRESP_REFUSE))
+		wresp_fail(c->qp, c->verdict, c->pkt.psn);
+	if (fate == WRESP_DROP)
+		sodp_count(c->qp->dev, SODP_CNT_rx_drops, 1);
+	return fate != WRESP_STAY;
+}
+
+/* Data of a READ goes out. Return: false: not all of it yet */
+static bool wresp_continue_read(struct wresp_ctx *c)
+{
+	struct sodp_stop stop;
+	enum sodp_verdict verdict;
+
+	c->faults = 0;
+	while (c->resp->read.active) {
+		u64 before = c->resp->read.done;
+
+		verdict = c->resp->fault_ret ? SODP_E_REM_ACCESS :
+			  sodp_wresp_read_slice(c->qp, &c->budget, &stop);
+		if (!verdict)
+			break;
+		if (c->resp->read.done != before)
+			c->faults = 0;
+		if (verdict == SODP_BUDGET ||
+		    (verdict == SODP_AGAIN &&
+		     wresp_miss(c, &stop) == WRESP_STAY))
+			return false;
+		if (verdict != SODP_AGAIN) {
+			c->resp->fault_ret = 0;
+			c->resp->read.active = false;
+			wresp_fail(c->qp, SODP_E_REM_ACCESS,
+				   c->resp->read.psn);
+		}
+	}
+	return true;
+}
+
+/**
+ * sodp_wresp_consume() - done with a train of request packets
+ * @qp: the responder
+ * @skb: in its queue
+ *
+ * Context: under resp_mutex, or nobody else knows the QP.
+ */
+void sodp_wresp_consume(struct sodp_qp *qp, struct sk_buff *skb)
+{
+	struct sodp_wire *wire = qp->wire;
+
+	skb_unlink(skb, &wire->resp.queue);
+	atomic_sub(skb->len, &wire->rx_bytes);
+	kfree_skb(skb);
+}
+
+static void wresp_purge(struct sodp_qp *qp)
+{
+	struct sk_buff *skb;
+
+	while ((skb = skb_peek(&qp->wire->resp.queue)))
+		sodp_wresp_consume(qp, skb);
+}
+
+static bool wresp_ready(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
+	       state == IB_QPS_SQD || state == IB_QPS_SQE;
+}
+
+/* Return: true: the slice is used up, there is more */
+static bool wresp_run_locked(struct sodp_qp *qp)
+{
+	struct wresp_ctx c = {
+		.qp = qp,
+		.resp = &qp->wire->resp,
+		.budget = SODP_WORKER_BYTES,
+	};
+	u64 packets = 0;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	if (c.resp->parked) {
+		if (c.resp->told_rnr)
+			sodp_wresp_send_away(qp);
+		return false;
+	}
+	while (wresp_ready(qp)) {
+		if (c.resp->read.active && !wresp_continue_read(&c))
+			return !c.resp->parked &&
+			       atomic_read(&qp->wire->tx_bytes) <=
+			       SODP_TX_MAX_BYTES;
+		c.skb = skb_peek(&c.resp->queue);
+		if (!c.skb)
+			return false;
+		if (!sodp_rx_peek(c.skb, &c.pkt)) {
+			sodp_wresp_consume(qp, c.skb);
+			continue;
+		}
+		if (++packets > WRESP_SLICE_PACKETS || !c.budget)
+			return true;
+		if (!wresp_packet(&c))
+			return false;
+		sodp_rx_cb(c.skb)->next++;
+	}
+	wresp_purge(qp);
+	return false;
+}
+
+static void wresp_work(struct work_struct *work)
+{
+	struct sodp_wire_resp *resp = container_of(work, struct sodp_wire_resp,
+						   work);
+	struct sodp_qp *qp = resp->qp;
+	bool more;
+
+	mutex_lock(&qp->resp_mutex);
+	if (qp->dead) {
+		wresp_purge(qp);
+		more = false;
+	} else {
+		more = wresp_run_locked(qp);
+		if (resp->ack_due && wresp_ready(qp) && !sodp_is_uc(qp))
+			sodp_wresp_flush_ack(qp);
+	}
+	mutex_unlock(&qp->resp_mutex);
+	if (more)
+		sodp_wresp_kick(qp);
+	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wresp_kick() - have the responder's worker look
+ * @qp: the QP, referenced
+ *
+ * Context: any.
+ */
+void sodp_wresp_kick(struct sodp_qp *qp)
+{
+	refcount_inc(&qp->ref);
+	if (!queue_work(sodp_wq, &qp->wire->resp.work))
+		sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wire_rx_requests() - take a train of request packets
+ * @qp: to whom they are addressed, referenced by the caller
+ * @skb: with struct sodp_rx_cb filled in; taken over
+ *
+ * Context: softirq.
+ */
+void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
+{
+	/* Pairs with the release store that publishes qp->wire */
+	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+
+	if (!wire ||
+	    atomic_read(&wire->rx_bytes) + skb->len > SODP_RXQ_MAX_BYTES ||
+	    skb_queue_len_lockless(&wire->resp.queue) >= SODP_RXQ_MAX_SKBS) {
+		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
+		kfree_skb(skb);
+		return;
+	}
+	atomic_add(skb->len, &wire->rx_bytes);
+	skb_queue_tail(&wire->resp.queue, skb);
+	sodp_wresp_kick(qp);
+}
+
+/**
+ * sodp_wresp_init() - prepare the responder's part of a new struct sodp_wire
+ * @qp: whose it will be
+ * @resp: zeroed
+ *
+ * Context: any.
+ */
+void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
+{
+	resp->qp = qp;
+	skb_queue_head_init(&resp->queue);
+	INIT_WORK(&resp->work, wresp_work);
+	sodp_wresp_park_init(resp);
+}
+
+/**
+ * sodp_wresp_connect() - make room for what duplicates may ask for
+ * @qp: the responder
+ * @max_dest_rd_atomic: READs and atomics that the peer may have outstanding
+ *
+ * Context: process, may sleep, under resp_mutex.
+ * Return: 0, -ENOMEM.
+ */
+int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+	struct sodp_resource *res = NULL;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	if (max_dest_rd_atomic) {
+		res = kcalloc(max_dest_rd_atomic, sizeof(*res),
+			      GFP_KERNEL_ACCOUNT);
+		if (!res)
+			return -ENOMEM;
+	}
+	kfree(resp->res);
+	resp->res = res;
+	resp->res_size = max_dest_rd_atomic;
+	resp->res_next = 0;
+	return 0;
+}
+
+/**
+ * sodp_wresp_reset() - forget packets, waits and unfinished messages
+ * @qp: a QP on its way to RESET or ERR, or being destroyed
+ *
+ * Does not wait for a fault under way; that finds another park_gen.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_reset(struct sodp_qp *qp)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+	u32 i;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	sodp_wresp_unpark(qp);
+	resp->fault_ret = 0;
+	resp->read.active = false;
+	resp->in_message = false;
+	resp->dropping = false;
+	resp->nak_sent = false;
+	resp->ack_owed = false;
+	resp->ack_due = false;
+	resp->msg_off = 0;
+	memset(&resp->cur, 0, sizeof(resp->cur));
+	for (i = 0; i < resp->res_size; i++)
+		resp->res[i].valid = false;
+	wresp_purge(qp);
+}
+
+/**
+ * sodp_wresp_free() - free what the responder has, with the QP
+ * @resp: no work of it is queued or running
+ *
+ * Context: any.
+ */
+void sodp_wresp_free(struct sodp_wire_resp *resp)
+{
+	skb_queue_purge(&resp->queue);
+	kfree(resp->res);
+}
