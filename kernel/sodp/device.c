@@ -24,6 +24,8 @@ static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
 		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
 		SODP_ODP_CAPS_FLUSH;
+	caps->per_transport_caps.xrc_odp_caps =
+		caps->per_transport_caps.rc_odp_caps;
 }
 
 static void dev_fill_limits(struct ib_device_attr *attr)
@@ -72,6 +74,7 @@ static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
 				 IB_DEVICE_MEM_WINDOW |
 				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				 IB_DEVICE_MEM_MGT_EXTENSIONS |
+				 IB_DEVICE_XRC |
 				 SODP_DEVICE_FLUSH;
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
 	attr->atomic_cap = IB_ATOMIC_GLOB;
@@ -179,6 +182,7 @@ static const struct ib_device_ops dev_ops = {
 	.alloc_mw = sodp_mw_alloc,
 	.alloc_pd = dev_alloc_pd,
 	.alloc_ucontext = dev_alloc_ucontext,
+	.alloc_xrcd = sodp_xrcd_alloc,
 	.create_cq = sodp_compat_create_cq,
 	.create_qp = sodp_qp_create,
 	.create_srq = sodp_srq_create,
@@ -186,6 +190,7 @@ static const struct ib_device_ops dev_ops = {
 	.dealloc_mw = sodp_mw_dealloc,
 	.dealloc_pd = dev_dealloc_pd,
 	.dealloc_ucontext = dev_dealloc_ucontext,
+	.dealloc_xrcd = sodp_xrcd_dealloc,
 	.dereg_mr = sodp_mr_dereg,
 	.destroy_cq = sodp_cq_destroy,
 	.destroy_qp = sodp_qp_destroy,
@@ -219,6 +224,7 @@ static const struct ib_device_ops dev_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_qp, sodp_ibqp, base_qp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, sodp_srq, base_srq),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, sodp_ucontext, base_ucontext),
+	INIT_RDMA_OBJ_SIZE(ib_xrcd, sodp_xrcd, base_xrcd),
 };
 
 /**

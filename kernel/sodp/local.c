@@ -5,6 +5,12 @@
  */
 #include "ops.h"
 
+/* XRC only has different types at its ends */
+static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_XRC_INI ? IB_QPT_XRC_TGT : qp->type;
+}
+
 /*
  * Would a packet of this QP be taken by @peer? What a wire would drop in
  * silence is lost here too, and ends in the requester's retry count.
@@ -14,7 +20,7 @@ static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 	enum ib_qp_state state = READ_ONCE(peer->state);
 
 	lockdep_assert_held(&peer->resp_mutex);
-	return !peer->dead && peer->type == qp->type &&
+	return !peer->dead && peer->type == local_peer_type(qp) &&
 	       peer->dev->id == qp->peer_dev_id &&
 	       (state == IB_QPS_RTR || state == IB_QPS_RTS ||
 		state == IB_QPS_SQD) &&

@@ -67,9 +67,30 @@ bool sodp_qp_set_error(struct sodp_qp *qp)
 	return changed;
 }
 
-static int qp_check_init(const struct ib_qp_init_attr *init)
+/* A target QP comes without udata: its ring would have no one to map it */
+static int qp_check_type(const struct ib_qp_init_attr *init,
+			 const struct ib_udata *udata)
 {
-	if (init->qp_type != IB_QPT_RC || init->create_flags)
+	switch (init->qp_type) {
+	case IB_QPT_RC:
+		if (!udata)
+			return -EOPNOTSUPP;
+		return init->send_cq && init->recv_cq ? 0 : -EINVAL;
+	case IB_QPT_XRC_INI:
+		if (!udata)
+			return -EOPNOTSUPP;
+		return init->send_cq && !init->srq ? 0 : -EINVAL;
+	case IB_QPT_XRC_TGT:
+		return init->xrcd && !init->srq ? 0 : -EINVAL;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int qp_check_init(const struct ib_qp_init_attr *init,
+			 const struct ib_udata *udata)
+{
+	if (init->create_flags)
 		return -EOPNOTSUPP;
 	if (init->rwq_ind_tbl || init->source_qpn)
 		return -EOPNOTSUPP;
@@ -80,9 +101,7 @@ static int qp_check_init(const struct ib_qp_init_attr *init)
 	if (!init->srq && (init->cap.max_recv_wr > SODP_MAX_QP_WR ||
 			   init->cap.max_recv_sge > SODP_MAX_SGE))
 		return -EINVAL;
-	if (!init->send_cq || !init->recv_cq)
-		return -EINVAL;
-	return 0;
+	return qp_check_type(init, udata);
 }
 
 /* Sizes of both rings; the caps that follow go back to the caller */
@@ -90,6 +109,10 @@ static void qp_size_rings(struct sodp_qp *qp, struct ib_qp_cap *cap)
 {
 	u32 payload;
 
+	if (qp->type == IB_QPT_XRC_TGT) {
+		memset(cap, 0, sizeof(*cap));
+		return;
+	}
 	cap->max_send_sge = max_t(u32, cap->max_send_sge, 1);
 	payload = max_t(u32, cap->max_send_sge * sizeof(struct sodp_sge),
 			cap->max_inline_data);
@@ -98,7 +121,7 @@ static void qp_size_rings(struct sodp_qp *qp, struct ib_qp_cap *cap)
 				     sizeof(struct sodp_sqe));
 	qp->sq_depth = roundup_pow_of_two(max_t(u32, cap->max_send_wr, 1));
 	cap->max_send_wr = qp->sq_depth;
-	if (qp->srq) {
+	if (qp->srq || qp->type == IB_QPT_XRC_INI) {
 		cap->max_recv_wr = 0;
 		cap->max_recv_sge = 0;
 		return;
@@ -115,6 +138,8 @@ static int qp_make_ring(struct sodp_qp *qp)
 	size_t sq_size = (size_t)qp->sq_depth * qp->sq_stride;
 	size_t rq_size = (size_t)qp->rq_depth * qp->rq_stride;
 
+	if (!qp->sq_depth)
+		return 0;
 	/* The rings start behind the index lines, which are 192 bytes */
 	qp->ring = sodp_ring_alloc(qp->ucontext, sizeof(struct sodp_qp_page) +
 				   sq_size + rq_size);
@@ -129,20 +154,22 @@ static int qp_make_ring(struct sodp_qp *qp)
 static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 {
 	struct sodp_create_qp_resp resp = {
-		.mmap_offset = sodp_ring_offset(qp->ring),
-		.mmap_size = qp->ring->size,
 		.qpn = qp->qpn,
 		.sq_depth = qp->sq_depth,
 		.sq_stride = qp->sq_stride,
-		.sq_offset = qp->sq - (u8 *)qp->ring->mem,
 		.rq_depth = qp->rq_depth,
 		.rq_stride = qp->rq_stride,
-		.rq_offset = qp->rq - (u8 *)qp->ring->mem,
 		.max_inline = qp->cap.max_inline_data,
 		.max_send_sge = qp->cap.max_send_sge,
 		.max_recv_sge = qp->cap.max_recv_sge,
 	};
 
+	if (!qp->ring)
+		return 0;
+	resp.mmap_offset = sodp_ring_offset(qp->ring);
+	resp.mmap_size = qp->ring->size;
+	resp.sq_offset = qp->sq - (u8 *)qp->ring->mem;
+	resp.rq_offset = qp->rq - (u8 *)qp->ring->mem;
 	return ib_copy_to_udata(udata, &resp,
 				min(sizeof(resp), udata->outlen));
 }
@@ -163,6 +190,7 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	qp->recv_cq = to_sodp_cq(init->recv_cq);
 	qp->srq = to_sodp_srq(init->srq);
 	qp->pd = ibqp->pd;
+	qp->xrcd = init->xrcd;
 	qp->state = IB_QPS_RESET;
 	spin_lock_init(&qp->state_lock);
 	mutex_init(&qp->exec_mutex);
@@ -176,7 +204,7 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
  * sodp_qp_create() - create a QP and its rings
  * @ibqp: allocated by ib_core
  * @init: wanted; the caps given come back in it, never less
- * @udata: takes struct sodp_create_qp_resp
+ * @udata: takes struct sodp_create_qp_resp; NULL for an XRC target
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
@@ -189,15 +217,14 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	struct sodp_qp *qp;
 	int ret;
 
-	if (!udata)
-		return -EOPNOTSUPP;
-	ret = qp_check_init(init);
+	ret = qp_check_init(init, udata);
 	if (ret)
 		return ret;
 	qp = qp_alloc(ibqp, init);
 	if (!qp)
 		return -ENOMEM;
-	qp->ucontext = sodp_udata_context(udata);
+	if (udata)
+		qp->ucontext = sodp_udata_context(udata);
 	qp_size_rings(qp, &init->cap);
 	qp->cap = init->cap;
 	ret = qp_make_ring(qp);

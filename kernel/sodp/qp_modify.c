@@ -107,10 +107,12 @@ static void modify_reset(struct sodp_qp *qp)
 	qp->wqe.valid = false;
 	qp->recv.valid = false;
 	qp->last_wqe_sent = false;
-	qp->sq_ci = READ_ONCE(qp->page->sq_pi);
-	qp->rq_ci = READ_ONCE(qp->page->rq_pi);
-	WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
-	WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
+	if (qp->page) {
+		qp->sq_ci = READ_ONCE(qp->page->sq_pi);
+		qp->rq_ci = READ_ONCE(qp->page->rq_pi);
+		WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
+		WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
+	}
 	sodp_qp_page_flags(qp, 0, ~0U);
 	spin_lock(&qp->state_lock);
 	memset(&qp->attr, 0, sizeof(qp->attr));

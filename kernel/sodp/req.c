@@ -167,6 +167,7 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 	req->flags = wqe->sqe.flags & SODP_SEND_SOLICITED;
 	req->ex = wqe->sqe.ex;
 	req->src_qpn = qp->qpn;
+	req->srqn = wqe->sqe.srqn;
 	req->done = 0;
 	verdict = req_fill(wqe, req);
 	if (verdict)

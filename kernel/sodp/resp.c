@@ -47,6 +47,14 @@ static enum sodp_verdict resp_check_op(struct resp_ctx *c)
 	return SODP_OK;
 }
 
+/* The SRQ also gives the PD that keys are checked with: IBA A14 */
+static enum sodp_verdict resp_get_srq(struct resp_ctx *c)
+{
+	if (likely(!c->qp->xrcd))
+		return SODP_OK;
+	return sodp_xrc_enter(c->qp, c->req->srqn);
+}
+
 static enum sodp_verdict resp_get_recv(struct resp_ctx *c)
 {
 	if (!(c->op->flags & SODP_OP_RECV))
@@ -231,6 +239,7 @@ struct resp_step {
 
 static const struct resp_step resp_steps[] = {
 	{ "check_op", resp_check_op },
+	{ "get_srq", resp_get_srq },
 	{ "get_recv", resp_get_recv },
 	{ "check_length", resp_check_length },
 	{ "check_key", resp_check_key },
@@ -272,6 +281,7 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 	for (i = 0; i < ARRAY_SIZE(resp_steps) && !verdict; i++)
 		verdict = resp_steps[i].run(&c);
 	sodp_seg_put(&c.remote);
+	sodp_xrc_leave(qp);
 	if (unlikely(verdict >= SODP_E_REM_INV_REQ))
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: %s refused at %s\n",
 			  qp->qpn, c.op->name, resp_steps[i - 1].name);

@@ -60,6 +60,14 @@ static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 	return SODP_OK;
 }
 
+/* The SRQ may not change in the middle of a message */
+static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp)
+{
+	if (qp->xsrq && qp->xsrq->srqn != qp->recv.srqn)
+		return SODP_E_REM_INV_REQ;
+	return SODP_OK;
+}
+
 /**
  * sodp_rq_fetch() - have a receive in hand
  * @qp: the responder
@@ -74,11 +82,30 @@ enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp)
 
 	lockdep_assert_held(&qp->resp_mutex);
 	if (qp->recv.valid)
-		return SODP_OK;
+		return rq_keep_recv(qp);
 	verdict = qp->srq ? sodp_srq_fetch(qp->srq, &qp->recv) :
 			    rq_fetch_own(qp);
 	qp->recv.valid = verdict == SODP_OK;
+	if (qp->xsrq)
+		qp->recv.srqn = qp->xsrq->srqn;
 	return verdict;
+}
+
+/* Post to the CQ of the SRQ, unless both are gone by now */
+static int rq_post_xrc(struct sodp_qp *qp, struct sodp_cqe *cqe,
+		       bool solicited)
+{
+	bool lent = qp->xsrq;
+	int ret;
+
+	if (!lent && sodp_xrc_enter(qp, qp->recv.srqn))
+		return 0;
+	cqe->srqn = qp->xsrq->srqn;
+	ret = sodp_cq_post(to_sodp_cq(qp->srq->base_srq.ext.cq), cqe,
+			   solicited);
+	if (!lent)
+		sodp_xrc_leave(qp);
+	return ret;
 }
 
 /**
@@ -91,14 +118,19 @@ enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp)
  */
 void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
 {
+	int ret;
+
 	lockdep_assert_held(&qp->resp_mutex);
 	cqe->wr_id = qp->recv.wr_id;
 	cqe->qpn = qp->qpn;
 	qp->recv.valid = false;
 	if (cqe->status)
 		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
-	if (sodp_cq_post(qp->recv_cq, cqe, solicited) &&
-	    sodp_qp_set_error(qp)) {
+	if (unlikely(qp->xrcd))
+		ret = rq_post_xrc(qp, cqe, solicited);
+	else
+		ret = sodp_cq_post(qp->recv_cq, cqe, solicited);
+	if (ret && sodp_qp_set_error(qp)) {
 		sodp_qp_event(qp, IB_EVENT_QP_FATAL);
 		sodp_sq_kick(qp);
 	}
@@ -130,13 +162,15 @@ void sodp_rq_flush_locked(struct sodp_qp *qp)
 		return;
 	if (qp->recv.valid)
 		rq_flush_one(qp);
-	if (qp->srq) {
+	if (qp->srq || qp->xrcd) {
 		if (!qp->last_wqe_sent) {
 			qp->last_wqe_sent = true;
 			sodp_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
 		}
 		return;
 	}
+	if (!qp->rq_depth)
+		return;
 	sodp_qp_page_flags(qp, SODP_QPF_RQ_BELL, 0);
 	/*
 	 * Flag first, then look at rq_pi. Pairs with the full barrier between

@@ -68,6 +68,7 @@
 #define SODP_MAX_RD_ATOMIC	128
 #define SODP_MAX_QPN		0xffffff
 #define SODP_MIN_QPN		0x10
+#define SODP_MAX_SRQN		0xffffff
 #define SODP_GID_TABLE_LEN	128
 
 /* Work that a doorbell may do in the caller's context */
@@ -131,6 +132,20 @@ struct sodp_srq {
 	u32 ci;
 	u32 limit;
 	bool error;
+	struct sodp_xsrq *xsrq;	/* XRC only */
+};
+
+/* What the number of an XRC SRQ leads to; a reference keeps the SRQ too */
+struct sodp_xsrq {
+	refcount_t ref;
+	struct rcu_head rcu;
+	u32 srqn;
+	struct sodp_srq *srq;
+	struct completion idle;	/* ref reached 0 */
+};
+
+struct sodp_xrcd {
+	struct ib_xrcd base_xrcd;
 };
 
 enum sodp_key_kind {
@@ -240,6 +255,7 @@ struct sodp_cursor {
 struct sodp_recv {
 	bool valid;
 	u8 fail_status;		/* enum ib_wc_status, should it fail */
+	u32 srqn;		/* XRC: SRQ that it came from */
 	u64 wr_id;
 	u32 num_sge;
 	u64 length;
@@ -267,6 +283,7 @@ struct sodp_request {
 	u32 psn;
 	u32 nr_packets;		/* of this part */
 	u32 src_qpn;
+	u32 srqn;		/* XRC only */
 	u64 flush_length;
 	u8 flush_type;		/* SODP_FLUSH_GLOBAL */
 	u8 flush_level;		/* SODP_FLUSH_RANGE or SODP_FLUSH_MR */
@@ -325,8 +342,9 @@ struct sodp_qp {
 	struct sodp_cq *recv_cq;
 	struct sodp_srq *srq;
 	struct ib_pd *pd;
-	struct sodp_ring *ring;
-	struct sodp_qp_page *page;
+	struct ib_xrcd *xrcd;	/* set: an XRC target */
+	struct sodp_ring *ring;	/* a target has none, */
+	struct sodp_qp_page *page;	/* and no page */
 	struct ib_qp_cap cap;
 
 	/*
@@ -378,6 +396,8 @@ struct sodp_qp {
 	u32 resp_psn;		/* next PSN expected */
 	u32 msn;
 	struct sodp_recv recv;
+	/* XRC target: SRQ of the request under way, as are srq and pd */
+	struct sodp_xsrq *xsrq;
 	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
 	bool last_wqe_sent;
 
@@ -516,6 +536,15 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
 int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata);
 enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv);
+
+/* xrc.c */
+int sodp_xrcd_alloc(struct ib_xrcd *xrcd, struct ib_udata *udata);
+int sodp_xrcd_dealloc(struct ib_xrcd *xrcd, struct ib_udata *udata);
+int sodp_xrc_number(struct sodp_srq *srq);
+void sodp_xrc_publish(struct sodp_srq *srq);
+void sodp_xrc_retire(struct sodp_srq *srq);
+enum sodp_verdict sodp_xrc_enter(struct sodp_qp *qp, u32 srqn);
+void sodp_xrc_leave(struct sodp_qp *qp);
 
 /* key.c */
 int sodp_keys_init(struct sodp_dev *dev);

@@ -40,7 +40,8 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
 {
 	spin_lock(&qp->state_lock);
 	qp->page_flags = (qp->page_flags | set) & ~clear;
-	WRITE_ONCE(qp->page->flags, qp->page_flags);
+	if (qp->page)
+		WRITE_ONCE(qp->page->flags, qp->page_flags);
 	spin_unlock(&qp->state_lock);
 }
 
@@ -68,20 +69,10 @@ static int sq_complete(struct sodp_qp *qp, u8 status)
 	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
 }
 
-/**
- * sodp_sq_flush_locked() - complete all that was posted with flush errors
- * @qp: a QP in the error state
- *
- * Context: process, under exec_mutex.
- */
-void sodp_sq_flush_locked(struct sodp_qp *qp)
+static void sq_flush_entries(struct sodp_qp *qp)
 {
 	u32 pi;
 
-	lockdep_assert_held(&qp->exec_mutex);
-	if (qp->dead)
-		return;
-	sodp_park_cancel_locked(qp);
 	/*
 	 * Bells are needed again from here on: clear, then look. Pairs with
 	 * the full barrier before the load of flags in the provider.
@@ -98,6 +89,22 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 		sodp_req_fetch(qp);
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
 	}
+}
+
+/**
+ * sodp_sq_flush_locked() - complete all that was posted with flush errors
+ * @qp: a QP in the error state
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_sq_flush_locked(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	if (qp->dead)
+		return;
+	sodp_park_cancel_locked(qp);
+	if (qp->page)
+		sq_flush_entries(qp);
 	mutex_lock(&qp->resp_mutex);
 	sodp_rq_flush_locked(qp);
 	mutex_unlock(&qp->resp_mutex);
@@ -238,9 +245,12 @@ static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
  */
 static bool sq_has_entry(struct sodp_qp *qp)
 {
-	/* Pairs with the release store of sq_pi by the provider */
-	u32 pi = smp_load_acquire(&qp->page->sq_pi);
+	u32 pi;
 
+	if (unlikely(!qp->page))
+		return false;
+	/* Pairs with the release store of sq_pi by the provider */
+	pi = smp_load_acquire(&qp->page->sq_pi);
 	if (pi == qp->sq_ci && (qp->page_flags & SODP_QPF_SQ_BUSY)) {
 		sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 		/* Flag, then index: see above */

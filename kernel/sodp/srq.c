@@ -57,7 +57,8 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	u32 depth;
 	int ret;
 
-	if (!udata || init->srq_type != IB_SRQT_BASIC)
+	if (!udata || (init->srq_type != IB_SRQT_BASIC &&
+		       init->srq_type != IB_SRQT_XRC))
 		return -EOPNOTSUPP;
 	if (!init->attr.max_wr || init->attr.max_wr > SODP_MAX_SRQ_WR ||
 	    init->attr.max_sge > SODP_MAX_SGE ||
@@ -74,6 +75,12 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
 	srq_use_ring(srq, ring, depth);
+	if (init->srq_type == IB_SRQT_XRC) {
+		ret = sodp_xrc_number(srq);
+		if (ret)
+			goto err_free_ring;
+		resp.srqn = srq->xsrq->srqn;
+	}
 
 	resp.mmap_offset = sodp_ring_offset(ring);
 	resp.mmap_size = ring->size;
@@ -82,18 +89,27 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	resp.ring_offset = sizeof(struct sodp_srq_page);
 	resp.max_sge = srq->max_sge;
 	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
-	if (ret) {
-		sodp_ring_free(ring);
-		return ret;
-	}
+	if (ret)
+		goto err_retire;
+	if (srq->xsrq)
+		sodp_xrc_publish(srq);
 	init->attr.max_wr = srq->depth;
 	init->attr.max_sge = srq->max_sge;
 	return 0;
+
+err_retire:
+	sodp_xrc_retire(srq);
+err_free_ring:
+	sodp_ring_free(ring);
+	return ret;
 }
 
 int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata)
 {
-	sodp_ring_free(to_sodp_srq(ibsrq)->ring);
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+
+	sodp_xrc_retire(srq);
+	sodp_ring_free(srq->ring);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ RC = [
     "-O -P -c",
 ]
 SRQ = ["", "-e", "-q 2 -r 40", "-o"]
+XSRQ = ["", "-o -e"]
 SIZES = ["1", "4096", "1048576"]
 
 
@@ -51,8 +52,11 @@ def pingpong(program, options, size, count):
     args = [program, "-d", DEV, "-g", GID, "-p", str(PORT)]
     args += ["-s", size, "-n", count] + options.split()
     heard, said = run_pair(args, PORT, SECONDS)
+    good = f"{count} iters in"
+    if program == "ibv_xsrq_pingpong":
+        good = "success"
     for text in (heard, said):
-        if f"{count} iters in" not in text:
+        if good not in text:
             raise Failure(f"no result:\n{text}")
 
 
@@ -74,6 +78,8 @@ def main(argv):
             for options in SRQ:
                 # Counts all its QPs' messages: a multiple of each.
                 cases.append(case("ibv_srq_pingpong", options, size, count))
+            for options in XSRQ:
+                cases.append(case("ibv_xsrq_pingpong", options, size, count))
     return Tap(cases).run()
 
 
