@@ -158,6 +158,7 @@ struct sodp_read {
 	bool active;
 	u32 psn;		/* of the next response packet */
 	u32 rkey;
+	u32 srqn;		/* XRC only */
 	u64 remote_addr;
 	u64 length;
 	u64 done;

@@ -163,6 +163,23 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	return SODP_OK;
 }
 
+/* The key is held for the slice; an XRC SRQ is needed for its PD only */
+static enum sodp_verdict read_key(struct sodp_qp *qp,
+				  const struct sodp_read *read,
+				  struct sodp_seg *seg)
+{
+	enum sodp_verdict verdict = SODP_OK;
+
+	if (qp->xrcd)
+		verdict = sodp_xrc_enter(qp, read->srqn);
+	if (!verdict)
+		verdict = sodp_key_remote(qp, read->rkey, read->remote_addr,
+					  read->length, IB_ACCESS_REMOTE_READ,
+					  seg);
+	sodp_xrc_leave(qp);
+	return verdict;
+}
+
 /**
  * sodp_wresp_read_slice() - send data of the READ being answered
  * @qp: the responder; wire->resp.read is active
@@ -189,8 +206,7 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 		read->active = false;
 		return SODP_OK;
 	}
-	verdict = sodp_key_remote(qp, read->rkey, read->remote_addr,
-				  read->length, IB_ACCESS_REMOTE_READ, &seg);
+	verdict = read_key(qp, read, &seg);
 	if (verdict)
 		return verdict;
 	remote.segs = &seg;
@@ -273,6 +289,7 @@ static bool replay_read(struct sodp_qp *qp, const struct sodp_resource *res,
 	read->active = true;
 	read->psn = pkt->psn;
 	read->rkey = pkt->rkey;
+	read->srqn = pkt->srqn;
 	read->remote_addr = pkt->remote_addr;
 	read->length = pkt->dma_len;
 	read->done = 0;

@@ -197,6 +197,8 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 		req->length = req->upto;
 	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
 	req->ex = pkt->ex;
+	/* Every packet of XRC says it, and is checked on its own */
+	req->srqn = pkt->srqn;
 	return WRESP_NEXT;
 }
 
@@ -296,6 +298,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		resp->read.active = true;
 		resp->read.psn = req->psn;
 		resp->read.rkey = req->rkey;
+		resp->read.srqn = req->srqn;
 		resp->read.remote_addr = req->remote_addr;
 		resp->read.length = req->length;
 		resp->read.done = 0;

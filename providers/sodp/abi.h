@@ -39,19 +39,8 @@ SODP_DECLARE_RESP(sodp_create_srq_cmd_resp, ib_uverbs_create_srq_resp,
 		  sodp_create_srq_resp);
 SODP_DECLARE_RESP(sodp_create_qp_cmd_resp, ib_uverbs_create_qp_resp,
 		  sodp_create_qp_resp);
-
-/*
- * The core's AH response is 4 bytes long, so the driver's part is not aligned:
- * it is copied out before it is read.
- */
-struct sodp_create_ah_cmd_resp {
-	struct ib_uverbs_create_ah_resp ibv_resp;
-	uint8_t drv[sizeof(struct sodp_create_ah_resp)];
-};
-static_assert(sizeof(struct sodp_create_ah_cmd_resp) ==
-		      sizeof(struct ib_uverbs_create_ah_resp) +
-			      sizeof(struct sodp_create_ah_resp),
-	      "no padding behind a response");
+SODP_DECLARE_RESP(sodp_create_ah_cmd_resp, ib_uverbs_create_ah_resp,
+		  sodp_create_ah_resp);
 
 static_assert(sizeof(struct sodp_sge) == 16, "ABI size");
 static_assert(sizeof(struct sodp_sqe) == 64, "ABI size");
@@ -67,7 +56,7 @@ static_assert(sizeof(struct sodp_create_srq_resp) == 48, "ABI size");
 static_assert(sizeof(struct sodp_modify_srq_cmd) == 8, "ABI size");
 static_assert(sizeof(struct sodp_modify_srq_resp) == 32, "ABI size");
 static_assert(sizeof(struct sodp_create_qp_resp) == 64, "ABI size");
-static_assert(sizeof(struct sodp_create_ah_resp) == 16, "ABI size");
+static_assert(sizeof(struct sodp_create_ah_resp) == 8, "ABI size");
 
 /* Entries are copied field for field, so the numbers must be the same */
 static_assert(sizeof(struct sodp_sge) == sizeof(struct ibv_sge) &&

@@ -220,7 +220,6 @@ int sodp_dealloc_mw(struct ibv_mw *mw)
 struct ibv_ah *sodp_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 {
 	struct sodp_create_ah_cmd_resp resp = {};
-	struct sodp_create_ah_resp drv;
 	struct sodp_ah *ah;
 	int ret;
 
@@ -236,8 +235,7 @@ struct ibv_ah *sodp_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 		return NULL;
 	}
 
-	memcpy(&drv, resp.drv, sizeof(drv));
-	ah->number = drv.ah;
+	ah->number = resp.drv.ah;
 	return &ah->ah;
 }
 

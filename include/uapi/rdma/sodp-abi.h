@@ -316,10 +316,13 @@ struct sodp_create_qp_resp {
 	__u32 max_recv_sge;
 };
 
+/*
+ * The one exception to the rule of sizes: it follows a response of the core
+ * that is 4 bytes long, so nothing here may need more than that.
+ */
 struct sodp_create_ah_resp {
-	__aligned_u64 comp_mask;
-	__u32 ah;
-	__u32 reserved_60;
+	__u32 comp_mask;
+	__u32 ah;		/* what sodp_sqe.ud.ah names it by */
 };
 
 #endif /* SODP_ABI_USER_H */
