@@ -15,6 +15,7 @@ from .vm import VmConfig
 MAIN = "6.12"
 SMALL = ("6.12", "6.1", "7.2", "debug")
 
+WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"
 RDMA_CORE_TESTS = "/usr/share/doc/rdma-core/tests"
 ALLOWED_SKIPS = host.REPO / "tests/rdma-core/allowed-skips.txt"
@@ -49,6 +50,9 @@ PERFTEST = {
 }
 
 
+MACHINE = ("icount", "smp", "mem", "rxe", "sodp")
+
+
 class Test:
     """One program that runs in a guest (or on the host)."""
 
@@ -62,21 +66,30 @@ class Test:
         self.on_host = options.pop("on_host", False)
         self.allowed_skips = options.pop("allowed_skips", None)
         self.cwd = options.pop("cwd", "/src")
-        self.machine = {
-            k: options.pop(k)
-            for k in ("icount", "smp", "mem", "rxe")
-            if k in options
-        }
+        # What the second of two joined machines is like and does: a dict
+        # of machine options and "cmd".  None: there is one machine only.
+        self.peer = options.pop("peer", None)
+        self.machine = {k: options.pop(k) for k in MACHINE if k in options}
         if options:
             raise LabError(f"test {name}: unknown option {sorted(options)}")
+
+    @property
+    def commands(self):
+        """One for each machine."""
+        return [self.cmd] + ([self.peer["cmd"]] if self.peer else [])
 
 
 class Planned:
     """A test together with the machine that it is to run on."""
 
-    def __init__(self, test, config):
+    def __init__(self, test, *configs):
         self.test = test
-        self.config = config
+        self.configs = configs
+        self.ended = []
+
+    @property
+    def config(self):
+        return self.configs[0] if self.configs else None
 
     @property
     def name(self):
@@ -179,6 +192,23 @@ def _perftest():
         )
 
 
+AGENT = {"cmd": ["python3", "-B", f"{WIRE}/agent.py"]}
+
+
+def _wire():
+    """Tests of the wire: two namespaces, or two machines."""
+    run = ["python3", "-B", f"{WIRE}/wire.py"]
+    quick = ["interop", "--quick"]
+    yield Test(
+        "wire.interop-rxe2",
+        run + ["peer"] + quick,
+        rxe=True,
+        peer=dict(AGENT, rxe=True),
+        timeout=600,
+        only_all=True,
+    )
+
+
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -188,6 +218,7 @@ def all_tests():
     tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
     tests += _python_tests()
     tests += _perftest()
+    tests += _wire()
     return tests
 
 
@@ -223,10 +254,11 @@ def plan(args):
         if test.only_all and not (args.all or _exact(test, args.names)):
             continue
         if test.on_host:
-            planned.append(Planned(test, None))
+            planned.append(Planned(test))
             continue
         for suite, kernel in _places(test, args):
-            planned.append(Planned(test, _config(test, suite, kernel, args)))
+            configs = _configs(test, suite, kernel, args)
+            planned.append(Planned(test, *configs))
     return planned
 
 
@@ -241,8 +273,23 @@ def _places(test, args):
     return [suites.pick(None, kernel) for kernel in kernels]
 
 
-def _config(test, suite, kernel, args):
-    machine = test.machine
+def _configs(test, suite, kernel, args):
+    """The one machine, or the two, of a test."""
+    if test.peer is None:
+        return [_config(test.machine, suite, kernel, args)]
+    configs = []
+    for number, machine in enumerate((test.machine, test.peer), 1):
+        # One device each, on the cable: rxe is there instead of sodp.
+        machine = dict({"smp": 1, "mem": "2G"}, **machine)
+        config = _config(machine, suite, kernel, args)
+        config.net = number
+        config.rxe = machine.get("rxe", False)
+        config.sodp = config.sodp and not config.rxe
+        configs.append(config)
+    return configs
+
+
+def _config(machine, suite, kernel, args):
     return VmConfig(
         suite,
         kernel,
@@ -250,5 +297,5 @@ def _config(test, suite, kernel, args):
         smp=args.smp or machine.get("smp"),
         mem=args.mem or machine.get("mem"),
         rxe=args.rxe or machine.get("rxe", False),
-        sodp=not args.no_sodp,
+        sodp=machine.get("sodp", True) and not args.no_sodp,
     )

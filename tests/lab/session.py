@@ -12,6 +12,7 @@ from .host import LabError
 
 BOOT_SECONDS = 240
 KILL_SECONDS = 15
+PARTNER_SECONDS = 20
 
 
 class Step:
@@ -26,6 +27,7 @@ class Step:
         self.splat = []
         self.tail = []
         self.why = None
+        self.timeout_why = None
         self.log = ""
         self.output = ""
 
@@ -38,7 +40,7 @@ class Step:
         self.seconds = seconds
         self.splat = gate.complaints(log)
         if status == "timeout":
-            self.why = f"no end after {self.timeout} s"
+            self.why = self.timeout_why or f"no end after {self.timeout} s"
 
 
 class Machine:
@@ -51,6 +53,7 @@ class Machine:
         self.kernel = kernels.find(self.root, config.kernel, verbose)
         self.build = build.Build(self.root, config.kernel, self.kernel)
         self.build.make(parts, verbose)
+        self.cable = None
 
     @contextlib.contextmanager
     def boot(self, steps, out=None, shell=False, **spec):
@@ -69,12 +72,15 @@ class Machine:
                 kernel=config.kernel,
                 sodp=config.sodp,
                 rxe=config.rxe,
+                net=config.net,
                 kmemleak=config.kernel == "debug",
                 steps=[dict(s.spec, n=n) for n, s in enumerate(steps)],
             )
             where = (self.root, self.kernel)
             use_kvm = kvm.works(self.root) and not config.icount
-            with vm.Vm(config, where, spec, folders, use_kvm, shell) as run:
+            with vm.Vm(
+                config, where, spec, folders, use_kvm, shell, self.cable
+            ) as run:
                 yield run
 
 
@@ -89,6 +95,10 @@ class Runner:
         self.deadline = None
         self.killed = False
         self.on_end = lambda step: None
+        # Of two joined machines: the other one's steps that have ended, by
+        # number, and whether it is over for both.
+        self.partner_ended = set()
+        self.stopped = False
 
     def run(self, sinks=None, stdin=None, shell=False, keep=None):
         """Boot, run the steps; those without status were not reached."""
@@ -97,13 +107,12 @@ class Runner:
         with self.machine.boot(self.steps, self.out, shell) as run:
             done = False
             for event in run.events(sinks, stdin):
-                if event is None:
-                    if not self._in_time(run):
-                        break
-                else:
+                if event is not None:
                     done = self._handle(run, event) or done
+                elif self.stopped or not self._in_time(run):
+                    break
             vm.check_started(run)
-            if not done:
+            if not done and not self.stopped:
                 self._died(run)
             if keep:
                 keep_logs(run, keep)
@@ -115,6 +124,7 @@ class Runner:
     def _in_time(self, run):
         """False when the machine has to be given up."""
         now = time.monotonic()
+        self._follow_partner(now)
         if self.deadline is None or now < self.deadline:
             return True
         if self.current is None or self.killed:
@@ -123,6 +133,17 @@ class Runner:
         self.deadline = now + KILL_SECONDS
         run.send({"kill": self.steps.index(self.current)})
         return True
+
+    def _follow_partner(self, now):
+        """A step does not go on for long when its partner has ended."""
+        if self.current is None or self.killed:
+            return
+        number = self.steps.index(self.current)
+        if number in self.partner_ended:
+            self.partner_ended.discard(number)
+            limit = now + PARTNER_SECONDS * self._slowness()
+            self.deadline = min(self.deadline or limit, limit)
+            self.current.timeout_why = "no end though the other side ended"
 
     def _handle(self, run, event):
         """Returns True when the last step has ended."""

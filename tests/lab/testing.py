@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """./lab test: one boot per configuration, many tests per boot."""
 
+import functools
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 from . import host, registry, results, session
@@ -12,6 +15,8 @@ from .results import FAIL, PASS, SKIP, Case
 
 QUOTED_LINES = 40
 BOOT_RETRIES = 1
+# How much later one of two machines may have booted
+BOOT_APART = 120
 
 
 class Report:
@@ -88,23 +93,36 @@ def _host_run(planned, report):
     report.add(planned.name, cases, time.monotonic() - began, text)
 
 
-class Batch:
-    """The tests of one configuration."""
+class Side:
+    """One machine of a batch while it runs."""
 
-    def __init__(self, config, planned, args, report):
-        self.config = config
+    def __init__(self, machine, steps, out):
+        self.steps = steps
+        self.runner = session.Runner(machine, steps, out)
+        self.error = None
+
+
+class Batch:
+    """The tests of one configuration: one machine, or two joined ones."""
+
+    def __init__(self, configs, planned, args, report):
+        self.configs = configs
         self.planned = planned
         self.args = args
         self.report = report
-        self.machine = None
+        self.machines = []
+        self.sides = []
+        self.guard = threading.RLock()
 
     def run(self):
-        host.say(f"{self.config}: {len(self.planned)} tests")
-        parts = ("kernel", "user") if self.config.sodp else ("user",)
+        names = " + ".join(str(c) for c in self.configs)
+        host.say(f"{names}: {len(self.planned)} tests")
         try:
-            self.machine = session.Machine(
-                self.config, parts, self.args.verbose
-            )
+            for config in self.configs:
+                parts = ("kernel", "user") if config.sodp else ("user",)
+                self.machines.append(
+                    session.Machine(config, parts, self.args.verbose)
+                )
         except TestsFailed as err:
             self._give_up(self.planned, str(err))
             return
@@ -121,62 +139,148 @@ class Batch:
         for item in planned:
             self.report.add(item.name, [Case("", FAIL, why)], 0)
 
-    def _boot(self, planned):
-        """One machine; returns the tests that it did not get to."""
-        slow = 4 if self.config.kernel == "debug" else 1
+    def _steps(self, planned, index):
+        """What machine number `index` is to do."""
+        config = self.configs[index]
+        slow = 4 if config.kernel == "debug" else 1
         steps = []
         for number, item in enumerate(planned):
             seconds = self.args.timeout or item.test.timeout * slow
             step = session.Step(
                 item.test.name,
-                item.test.cmd,
-                seconds,
+                item.test.commands[index],
+                # The second machine's time is up with the first one's.
+                seconds + (BOOT_APART if index else 0),
                 output=f"/lab/{number}.out",
                 cwd=item.test.cwd,
-                kmemleak=self.config.kernel == "debug",
+                kmemleak=config.kernel == "debug",
             )
             step.planned = item
+            item.ended = []
             steps.append(step)
         steps.append(
             session.Step("unload", None, 120 * slow, builtin="tear_down")
         )
-        runner = session.Runner(self.machine, steps, self.args.out)
-        runner.on_end = self._ended
-        why = "not reached"
-        try:
-            runner.run(keep=self._log_folder())
-        except TestsFailed as err:
-            why = str(err)
-        left = [s.planned for s in steps[:-1] if s.status is None]
-        return left, why
+        return steps
 
-    def _log_folder(self):
+    def _boot(self, planned):
+        """Boot once; returns the tests that were not got to."""
+        self.sides = []
+        for index, machine in enumerate(self.machines):
+            side = Side(machine, self._steps(planned, index), self.args.out)
+            side.runner.on_end = functools.partial(self._ended, index)
+            self.sides.append(side)
+        cables = socket.socketpair() if len(self.sides) == 2 else [None]
+        for machine, cable in zip(self.machines, cables):
+            machine.cable = cable
+        try:
+            self._run_sides()
+        finally:
+            for cable in cables:
+                if cable:
+                    cable.close()
+        errors = [s.error for s in self.sides if s.error]
+        left = []
+        for item in planned:
+            if not item.ended:
+                left.append(item)
+            elif len(item.ended) < len(self.sides):
+                self._conclude(item)
+        return left, str(errors[0]) if errors else "not reached"
+
+    def _run_sides(self):
+        threads = [
+            threading.Thread(target=self._run_side, args=(index,))
+            for index in range(1, len(self.sides))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._run_side(0)
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+        for side in self.sides:
+            if side.error and not isinstance(side.error, TestsFailed):
+                raise side.error
+
+    def _run_side(self, index):
+        side = self.sides[index]
+        try:
+            side.runner.run(keep=self._log_folder(index))
+        except Exception as err:
+            side.error = err
+        if side.error or any(s.status is None for s in side.steps):
+            self._stop()
+
+    def _stop(self):
+        for side in self.sides:
+            side.runner.stopped = True
+
+    def _log_folder(self, index):
         if not self.report.logs:
             return None
-        return self.report.logs / re.sub(r"\W+", "-", str(self.config))
+        name = re.sub(r"\W+", "-", str(self.configs[index]))
+        return self.report.logs / name
 
-    def _ended(self, step):
-        item = getattr(step, "planned", None)
-        text = step.output
-        if item is None:
-            good = step.status == 0
-            log = step.log.splitlines()[-3:]
-            cases = [Case("", PASS if good else FAIL, " ".join(log))]
-            name = f"{self.config.suite}/{self.config.kernel} unload"
-        else:
-            name = item.name
-            cases = results.judge(item.test.style, step.status, text)
-            if item.test.allowed_skips:
-                allowed = results.AllowedSkips(item.test.allowed_skips)
-                allowed.apply(cases)
+    def _ended(self, index, step):
+        with self.guard:
+            number = self.sides[index].steps.index(step)
+            for side in self.sides:
+                if side is not self.sides[index]:
+                    side.runner.partner_ended.add(number)
+            item = getattr(step, "planned", None)
+            if item is None:
+                self._unloaded(self.configs[index], step)
+                return
+            item.ended.append((index, step))
+            if len(item.ended) == len(self.sides):
+                self._conclude(item)
+
+    def _unloaded(self, config, step):
+        good = step.status == 0
+        log = step.log.splitlines()[-3:]
+        cases = [Case("", PASS if good else FAIL, " ".join(log))]
+        self._troubles(step, cases, "")
+        name = f"{config.suite}/{config.kernel} unload"
+        self.report.add(
+            name, cases, step.seconds, "", step.splat or step.tail
+        )
+
+    def _conclude(self, item):
+        """All machines have done their part of a test, or never will."""
+        cases, text, splat, seconds = [], "", [], 0
+        for index, step in sorted(item.ended, key=lambda pair: pair[0]):
+            where = f"machine {index + 1}: " if len(self.sides) > 1 else ""
+            if index:
+                text += "\n--- the second machine:\n"
+                if step.status:
+                    why = f"{where}status {step.status}"
+                    cases.append(Case("", FAIL, why))
+            else:
+                cases += results.judge(
+                    item.test.style, step.status, step.output
+                )
+                seconds = step.seconds
+            text += step.output
+            self._troubles(step, cases, where)
+            splat += step.splat or step.tail
+        if len(item.ended) < len(self.sides):
+            cases.append(Case("", FAIL, "the other machine went away"))
+        if item.test.allowed_skips:
+            results.AllowedSkips(item.test.allowed_skips).apply(cases)
+        self.report.add(item.name, cases, seconds, text, splat)
+
+    @staticmethod
+    def _troubles(step, cases, where):
         if step.why:
-            cases.append(Case("", FAIL, step.why))
+            cases.append(Case("", FAIL, where + step.why))
         if step.splat:
             first = step.splat[0].strip()
-            cases.append(Case("", FAIL, f"kernel log: {first}"))
-        self.report.add(
-            name, cases, step.seconds, text, step.splat or step.tail
-        )
+            cases.append(Case("", FAIL, f"{where}kernel log: {first}"))
 
 
 def _show(planned):
@@ -201,9 +305,9 @@ def main(args):
         if item.config is None:
             _host_run(item, report)
         else:
-            key = item.config.key()
+            key = tuple(c.key() for c in item.configs)
             batches.setdefault(key, []).append(item)
     for items in batches.values():
-        Batch(items[0].config, items, args, report).run()
+        Batch(items[0].configs, items, args, report).run()
     host.say(f"logs: {logs}")
     return report.close()

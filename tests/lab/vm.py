@@ -37,7 +37,9 @@ class VmConfig:
         mem=None,
         rxe=False,
         sodp=True,
+        net=None,
     ):
+        """net: which of two joined machines this is, 1 or 2."""
         self.suite = suite
         self.kernel = kernel
         self.icount = icount
@@ -45,6 +47,7 @@ class VmConfig:
         self.mem = mem or ("4G" if kernel == "debug" else "3G")
         self.rxe = rxe
         self.sodp = sodp
+        self.net = net
 
     def key(self):
         return (
@@ -55,6 +58,7 @@ class VmConfig:
             self.mem,
             self.rxe,
             self.sodp,
+            self.net,
         )
 
     def __str__(self):
@@ -64,6 +68,8 @@ class VmConfig:
             words.append("rxe")
         if not self.sodp:
             words.append("no sodp")
+        if self.net:
+            words.append(f"machine {self.net} of 2")
         return ", ".join(words)
 
 
@@ -76,6 +82,17 @@ def _share(tag, path, readonly):
         f"multidevs=remap{mode}",
         "-device",
         f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+    ]
+
+
+def _network(number, fd):
+    """A network card; fd is one end of the cable, a stream socket."""
+    mac = f"52:54:00:73:6f:{number:02x}"
+    return [
+        "-netdev",
+        f"socket,id=net,fd={fd}",
+        "-device",
+        f"virtio-net-pci,netdev=net,mac={mac},host_mtu=9000,romfile=",
     ]
 
 
@@ -111,8 +128,13 @@ class Vm:
 
     PORTS = ("out", "err", "ctl")
 
-    def __init__(self, config, boot, spec, folders, use_kvm, shell=False):
-        """boot: (root, kernel); folders: build, lab, out."""
+    def __init__(
+        self, config, boot, spec, folders, use_kvm, shell=False, cable=None
+    ):
+        """boot: (root, kernel); folders: build, lab, out.
+
+        cable: the socket that leads to the other machine, if there is one.
+        """
         self.config = config
         self.folders = folders
         self.console = folders["lab"] / "console"
@@ -145,13 +167,17 @@ class Vm:
             fd = end.fileno()
             args += ["-chardev", f"socket,id={name},fd={fd}"]
             args += ["-device", f"{kind},chardev={name},name=sodp.{name}"]
+        fds = [end.fileno() for end in remote.values()]
+        if cable is not None:
+            args += _network(config.net, cable.fileno())
+            fds.append(cable.fileno())
         self.log = open(folders["lab"] / "qemu.log", "wb")
         self.process = host.spawn(
             args,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            pass_fds=[end.fileno() for end in remote.values()],
+            pass_fds=fds,
         )
         for end in remote.values():
             end.close()

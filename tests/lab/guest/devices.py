@@ -2,6 +2,7 @@
 """Network and RDMA devices of the guest, and their environment."""
 
 import glob
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ import time
 
 SODP = ("sodp0", "sodpnet0", "10.77.0.1", "sodp")
 RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
+
+# The cable between two machines; {} is the number of the machine
+CABLE, CABLE4, CABLE6 = "eth0", "10.79.0.{}", "fd79::{}"
 
 PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
 DRIVER_FOLDER = "/etc/libibverbs.d"
@@ -39,17 +43,20 @@ def set_up(spec):
     # How much longer than on a stock kernel a test may wait.
     env["SODP_SLOW"] = "4" if spec["kernel"] == "debug" else "1"
     env["PYTHONDONTWRITEBYTECODE"] = "1"
+    number = spec.get("net")
+    if number:
+        env.update(_plug_cable(number))
     if spec["sodp"]:
         load_modules()
         install_provider()
-        env.update(_make_link("SODP", *SODP))
+        env.update(_make_link("SODP", *SODP, number))
     if spec["rxe"]:
         call("modprobe", "rdma_rxe")
-        env.update(_make_link("RXE", *RXE))
+        env.update(_make_link("RXE", *RXE, number))
         if not spec["sodp"]:
             # Try what is written for sodp on rxe.
-            for key in ("DEV", "ADDR", "GID_INDEX"):
-                env[f"SODP_{key}"] = env[f"RXE_{key}"]
+            for key in [k for k in env if k.startswith("RXE_")]:
+                env[f"SODP_{key[4:]}"] = env[key]
     tools = "/build/user/tools/sodpctl"
     env["PATH"] = f"{tools}:{os.environ['PATH']}"
     return env
@@ -89,28 +96,69 @@ def install_provider():
         handle.write("driver sodp\n")
 
 
-def _make_link(prefix, device, netdev, address, kind):
-    batch = f"""link add {netdev} mtu 9000 type dummy
-        link set {netdev} up
-        addr add {address}/24 dev {netdev}
-    """
+def _ip_batch(lines, what):
     done = subprocess.run(
-        ["ip", "-batch", "-"], input=batch, capture_output=True, text=True
+        ["ip", "-batch", "-"], input=lines, capture_output=True, text=True
     )
     if done.returncode:
-        raise SetupError(f"making {netdev}: {done.stderr.strip()}")
-    call("rdma", "link", "add", device, "type", kind, "netdev", netdev)
+        raise SetupError(f"making {what}: {done.stderr.strip()}")
+
+
+def _plug_cable(number):
+    """The network card that leads to the other machine."""
+    call("modprobe", "virtio_net")
+    deadline = time.monotonic() + 10
+    while not os.path.exists(f"/sys/class/net/{CABLE}"):
+        if time.monotonic() > deadline:
+            raise SetupError("no network card")
+        time.sleep(0.02)
+    lines = f"""link set {CABLE} mtu 9000 up
+        addr add {CABLE4.format(number)}/24 dev {CABLE}
+        addr add {CABLE6.format(number)}/64 dev {CABLE} nodad
+    """
+    _ip_batch(lines, CABLE)
+    other = 3 - number
     return {
+        "SODP_PEER": CABLE4.format(other),
+        "SODP_PEER6": CABLE6.format(other),
+    }
+
+
+def _make_link(prefix, device, netdev, address, kind, number=None):
+    """A link on a dummy of its own, or on the cable of machine `number`."""
+    if number:
+        netdev, address = CABLE, CABLE4.format(number)
+    else:
+        lines = f"""link add {netdev} mtu 9000 type dummy
+            link set {netdev} up
+            addr add {address}/24 dev {netdev}
+        """
+        _ip_batch(lines, netdev)
+    call("rdma", "link", "add", device, "type", kind, "netdev", netdev)
+    env = {
         f"{prefix}_DEV": device,
         f"{prefix}_ADDR": address,
         f"{prefix}_GID_INDEX": str(gid_index(device, address)),
     }
+    if number:
+        address = CABLE6.format(number)
+        env[f"{prefix}_ADDR6"] = address
+        env[f"{prefix}_GID6_INDEX"] = str(gid_index(device, address))
+    return env
+
+
+def gid_of(address):
+    """The GID of an address, as sysfs prints it."""
+    ip = ipaddress.ip_address(address)
+    raw = ip.packed
+    if ip.version == 4:
+        raw = b"\0" * 10 + b"\xff\xff" + raw
+    return ":".join(raw[i : i + 2].hex() for i in range(0, 16, 2))
 
 
 def gid_index(device, address):
-    """Index of the RoCEv2 GID of an IPv4 address."""
-    a, b, c, d = (int(x) for x in address.split("."))
-    tail = f"ffff:{a:02x}{b:02x}:{c:02x}{d:02x}"
+    """Index of the RoCEv2 GID of an address."""
+    want = gid_of(address)
     port = f"/sys/class/infiniband/{device}/ports/1"
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
@@ -121,7 +169,7 @@ def gid_index(device, address):
                 kind = open(f"{port}/gid_attrs/types/{index}").read()
             except OSError:
                 continue
-            if gid.endswith(tail) and "v2" in kind:
+            if gid == want and "v2" in kind:
                 return int(index)
         time.sleep(0.02)
     raise SetupError(f"{device} got no RoCEv2 GID for {address}")

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* One end: commands, counters */
+
+#include <stdlib.h>
+
+#include "wire.h"
+
+static void end_open(struct w_end *end, struct w_rep *rep)
+{
+	const char *gid6 = getenv("SODP_GID6_INDEX");
+
+	t_patterns_init();
+	t_open(&end->dev);
+	end->gid6_index = gid6 ? atoi(gid6) : -1;
+	snprintf(rep->device, sizeof(rep->device), "%s", end->dev.name);
+	rep->atomic = end->dev.attr.orig_attr.atomic_cap;
+	rep->odp = end->dev.attr.odp_caps;
+	rep->addr.mtu = end->dev.port.active_mtu;
+}
+
+static uint64_t file_number(const char *path)
+{
+	char text[64];
+
+	if (!t_read_file(path, text, sizeof(text)))
+		return 0;
+	return strtoull(text, NULL, 10);
+}
+
+/* A port counter; 0 when there is none of this name */
+uint64_t w_counter(const char *device, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", device,
+		 name);
+	return file_number(path);
+}
+
+unsigned int w_env(const char *name, unsigned int otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+struct ibv_sge end_sge(const struct w_end *end, unsigned int buf, uint64_t off,
+		       uint32_t len)
+{
+	const struct w_buf *b = &end->buf[buf];
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)b->base + b->delta + off,
+		.length = len,
+		.lkey = b->mr->lkey,
+	};
+
+	return sge;
+}
+
+void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep)
+{
+	switch (req->cmd) {
+	case W_OPEN:
+		end_open(end, rep);
+		break;
+	case W_BUF:
+		end_buf(end, req, rep);
+		break;
+	case W_QP:
+		end_qp(end, req, rep);
+		break;
+	case W_CONNECT:
+		end_connect(end, req->qp, &req->addr);
+		break;
+	case W_SOURCE:
+		end_source(end, &req->place);
+		break;
+	case W_TARGET:
+		end_target(end, req->qp, &req->place);
+		break;
+	case W_CHECK:
+		end_check(end, req->qp, &req->place, rep);
+		break;
+	case W_WORD_SET:
+		end_word_set(end, req);
+		break;
+	case W_WORD_CHECK:
+		end_word_check(end, req, rep);
+		break;
+	case W_DELAY:
+		end_delay(end, req);
+		break;
+	case W_SUNK:
+		end_sunk(end, req->qp, rep);
+		break;
+	case W_COUNTER:
+		rep->value = w_counter(end->dev.name, req->name);
+		break;
+	case W_SINK:
+	case W_QUIT:
+		break;
+	}
+}

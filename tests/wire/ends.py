@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The two ends of a wire: network namespaces here, or another machine.
+
+An end has a device with addresses (its environment says which) and runs
+programs.  Tests are written for two ends and do not know what is between.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, "/src/tests/lab/guest")
+sys.path.insert(0, "/src/tests/perftest")
+
+import devices  # noqa: E402
+from devices import SetupError  # noqa: E402,F401
+from pair import Failure, Tap  # noqa: E402,F401
+
+SLOW = int(os.environ.get("SODP_SLOW", "1"))
+AGENT_PORT = 7701
+LISTEN = "0A"
+
+
+def call(*args):
+    """A command that must succeed; returns what it printed."""
+    done = subprocess.run(args, capture_output=True, text=True)
+    if done.returncode:
+        text = (done.stderr or done.stdout).strip()
+        raise Failure(f"{' '.join(args)}: {text}")
+    return done.stdout
+
+
+class Program:
+    """A program that runs at an end in this machine."""
+
+    def __init__(self, args, env):
+        self.process = subprocess.Popen(
+            args,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+        )
+        self.text = b""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return
+            self.text += data
+
+    def output(self):
+        return self.text.decode(errors="replace")
+
+    def poll(self):
+        return self.process.poll()
+
+    def wait(self, seconds):
+        """Exit status; None when it has not ended in time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+            # Its children may hold the pipe, but not for ever.
+            self.reader.join(2)
+        return self.process.poll()
+
+    def kill(self, sig=signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, sig)
+        if sig == signal.SIGKILL:
+            self.wait(10)
+
+
+class LocalEnd:
+    """An end in this machine, in a network namespace or in none."""
+
+    def __init__(self, name, env, netns=None):
+        self.name = name
+        self.env = {k: v for k, v in os.environ.items() if k[:5] == "SODP_"}
+        self.env.update(env)
+        self.prefix = ["ip", "netns", "exec", netns] if netns else []
+
+    def __getitem__(self, key):
+        return self.env[f"SODP_{key}"]
+
+    def start(self, args, **env):
+        whole = dict(os.environ, **self.env, **env)
+        return Program(self.prefix + list(args), whole)
+
+    def listening(self, port):
+        """Is somebody listening on this TCP port?"""
+        table = "/proc/net/tcp /proc/net/tcp6"
+        for line in self.run(["cat"] + table.split()).splitlines():
+            words = line.split()
+            if words[0] == "sl":
+                continue
+            local = int(words[1].rsplit(":", 1)[1], 16)
+            if local == port and words[3] == LISTEN:
+                return True
+        return False
+
+    def run(self, args, seconds=60, **env):
+        """Output of a program that must end well."""
+        return run(self, args, seconds, **env)
+
+
+def run(end, args, seconds=60, **env):
+    program = end.start(args, **env)
+    status = program.wait(seconds * SLOW)
+    text = program.output()
+    if status is None:
+        program.kill()
+        raise Failure(f"{end.name}: no end of {' '.join(args)}:\n{text}")
+    if status:
+        raise Failure(f"{end.name}: {' '.join(args)}: {status}:\n{text}")
+    return text
+
+
+class RemoteProgram:
+    """A program that an agent runs for us."""
+
+    def __init__(self, end, number):
+        self.end = end
+        self.number = number
+        self.status = None
+        self.text = ""
+
+    def _ask(self, **order):
+        reply = self.end.ask(id=self.number, **order)
+        self.status = reply["status"]
+        self.text = reply["output"]
+
+    def output(self):
+        if self.status is None:
+            self._ask(op="poll")
+        return self.text
+
+    def poll(self):
+        if self.status is None:
+            self._ask(op="poll")
+        return self.status
+
+    def wait(self, seconds):
+        deadline = time.monotonic() + seconds
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.status
+
+    def kill(self, sig=signal.SIGKILL):
+        self._ask(op="kill", signal=int(sig))
+
+
+class RemoteEnd:
+    """The other machine, by way of the agent that runs there."""
+
+    def __init__(self, address, seconds=240):
+        self.name = "peer"
+        self.address = address
+        deadline = time.monotonic() + seconds * SLOW
+        while True:
+            try:
+                self.socket = socket.create_connection(
+                    (address, AGENT_PORT), timeout=30
+                )
+                break
+            except OSError as err:
+                if time.monotonic() > deadline:
+                    raise Failure(f"no agent at {address}: {err}")
+                time.sleep(0.2)
+        self.socket.settimeout(60 * SLOW)
+        self.stream = self.socket.makefile("rw")
+        self.env = self.ask(op="env")["env"]
+
+    def __getitem__(self, key):
+        return self.env[f"SODP_{key}"]
+
+    def ask(self, **order):
+        try:
+            self.stream.write(json.dumps(order) + "\n")
+            self.stream.flush()
+            reply = json.loads(self.stream.readline())
+        except (OSError, ValueError) as err:
+            raise Failure(f"the agent is gone: {err}")
+        if "error" in reply:
+            raise Failure(f"{self.name}: {reply['error']}")
+        return reply
+
+    def start(self, args, **env):
+        reply = self.ask(op="start", cmd=list(args), env=env)
+        return RemoteProgram(self, reply["id"])
+
+    def listening(self, port):
+        return self.ask(op="listening", port=port)["answer"]
+
+    def run(self, args, seconds=60, **env):
+        return run(self, args, seconds, **env)
+
+    def close(self):
+        self.ask(op="bye")
+        self.socket.close()
+
+
+def environment(device, addresses, in_end=None):
+    """What programs at an end are told."""
+    env = {"SODP_DEV": device}
+    for suffix, address in zip(("", "6"), addresses):
+        env[f"SODP_ADDR{suffix}"] = address
+        index = str(devices.gid_index(device, address))
+        env["SODP_GID6_INDEX" if suffix else "SODP_GID_INDEX"] = index
+    return env
+
+
+def wait_listening(end, program, port, seconds=60):
+    deadline = time.monotonic() + seconds * SLOW
+    while not end.listening(port):
+        if program.poll() is not None:
+            raise Failure(f"{end.name}: server ended: {program.output()}")
+        if time.monotonic() > deadline:
+            raise Failure(f"{end.name}: the server does not listen")
+        time.sleep(0.02)

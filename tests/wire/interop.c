@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Every operation of every transport between two ends, whatever they are:
+ * sizes that no packet boundary likes at odd places, pinned memory and both
+ * kinds of on-demand memory, each byte compared, those around it too.
+ */
+
+#define _GNU_SOURCE
+#include <stdlib.h>
+
+#include "wire.h"
+
+#define BIG (8U << 20)
+#define BUF_SIZE (3 * T_HUGE)
+#define BIG_BUF_SIZE (20UL << 20)
+/* Atomics walk over these */
+#define WORDS (4 * T_PAGE / 8)
+
+#define RC (1 << IBV_QPT_RC)
+#define UC (1 << IBV_QPT_UC)
+#define UD (1 << IBV_QPT_UD)
+
+struct op {
+	const char *name;
+	unsigned int types;
+	enum ibv_wr_opcode opcode;
+	enum ibv_wc_opcode wc_opcode;
+	enum w_recv recv;
+	/* What an end must have for on-demand memory: requester, responder */
+	uint32_t odp_here;
+	uint32_t odp_there;
+};
+
+static const struct op ops[] = {
+	{ "write", RC | UC, IBV_WR_RDMA_WRITE, IBV_WC_RDMA_WRITE, W_NO_RECV,
+	  IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE },
+	{ "write_imm", RC | UC, IBV_WR_RDMA_WRITE_WITH_IMM, IBV_WC_RDMA_WRITE,
+	  W_RECV_IMM, IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE },
+	{ "send", RC | UC | UD, IBV_WR_SEND, IBV_WC_SEND, W_RECV_MSG,
+	  IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
+	{ "send_imm", RC | UC | UD, IBV_WR_SEND_WITH_IMM, IBV_WC_SEND,
+	  W_RECV_MSG_IMM, IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
+	{ "read", RC, IBV_WR_RDMA_READ, IBV_WC_RDMA_READ, W_NO_RECV,
+	  IBV_ODP_SUPPORT_READ, IBV_ODP_SUPPORT_READ },
+	{ "cas", RC, IBV_WR_ATOMIC_CMP_AND_SWP, IBV_WC_COMP_SWAP, W_NO_RECV,
+	  IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
+	{ "faa", RC, IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WC_FETCH_ADD, W_NO_RECV,
+	  IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
+};
+
+static const struct {
+	enum ibv_qp_type type;
+	const char *name;
+} types[] = {
+	{ IBV_QPT_RC, "rc" },
+	{ IBV_QPT_UC, "uc" },
+	{ IBV_QPT_UD, "ud" },
+};
+
+static const uint32_t sizes[] = {
+	1,    2,    3,	  4,	7,     63,    64,    255,     256,
+	257,  1023, 1024, 1025, 2049,  4093,  4095,  4096,    4097,
+	8192, 9001, 12289, 65535, 65537, 262147, (1 << 20) + 1, BIG,
+};
+
+struct group {
+	const struct op *op;
+	enum ibv_qp_type type;
+	enum t_kind here;
+	enum t_kind there;
+	bool v6;
+	unsigned int number;
+};
+
+#define MAX_GROUPS                                                        \
+	(T_ARRAY_SIZE(types) * T_ARRAY_SIZE(ops) * T_NR_KINDS * T_NR_KINDS)
+
+static struct group groups[MAX_GROUPS];
+static struct t_test tests[MAX_GROUPS];
+
+static uint32_t odp_of(const struct ibv_odp_caps *caps, enum ibv_qp_type type)
+{
+	switch (type) {
+	case IBV_QPT_RC:
+		return caps->per_transport_caps.rc_odp_caps;
+	case IBV_QPT_UC:
+		return caps->per_transport_caps.uc_odp_caps;
+	default:
+		return caps->per_transport_caps.ud_odp_caps;
+	}
+}
+
+static void need(const struct group *g, const char *device, enum t_kind kind,
+		 const struct ibv_odp_caps *caps, uint32_t bits)
+{
+	if (kind == T_PINNED)
+		return;
+	if (!(caps->general_caps & IBV_ODP_SUPPORT))
+		t_skip("%.3s has no on-demand paging", device);
+	if ((odp_of(caps, g->type) & bits) != bits)
+		t_skip("%.3s has no on-demand paging for %s of this transport",
+		       device, g->op->name);
+	if (kind == T_IMPLICIT &&
+	    !(caps->general_caps & IBV_ODP_SUPPORT_IMPLICIT))
+		t_skip("%.3s has no implicit regions", device);
+}
+
+static void check_caps(const struct group *g, const struct w_wire *wire)
+{
+	need(g, wire->here.dev.name, g->here, &wire->here.dev.attr.odp_caps,
+	     g->op->odp_here);
+	need(g, wire->there.device, g->there, &wire->there.odp,
+	     g->op->odp_there);
+	if (g->op->odp_here == IBV_ODP_SUPPORT_ATOMIC &&
+	    (wire->here.dev.attr.orig_attr.atomic_cap == IBV_ATOMIC_NONE ||
+	     wire->there.atomic == IBV_ATOMIC_NONE))
+		t_skip("an end has no atomics");
+}
+
+/* The largest size costs as much as all others */
+static bool has_big(const struct group *g)
+{
+	return g->type != IBV_QPT_UD && (!t_quick || g->here == g->there);
+}
+
+static void group_open(const struct group *g, struct w_wire *wire)
+{
+	struct w_qp_opt opt = W_QP_OPT;
+
+	wire_open(wire);
+	check_caps(g, wire);
+	wire_buf(wire, 0, has_big(g) ? BIG_BUF_SIZE : BUF_SIZE, g->here,
+		 g->there, g->number % T_NR_PAGES);
+	opt.type = g->type;
+	opt.v6 = g->v6;
+	wire_qp(wire, 0, &opt);
+}
+
+/* Off by all that matters: bytes, packets, pages, huge pages */
+static uint64_t any_place(struct t_rand *r, uint64_t len)
+{
+	uint64_t size = len >= BIG ? BIG_BUF_SIZE : BUF_SIZE;
+	uint64_t room = size - len - 2 * W_MARGIN;
+	uint64_t off;
+
+	switch (t_rand_below(r, 4)) {
+	case 0: /* across a huge page's end */
+		off = T_HUGE - t_rand_below(r, len < T_HUGE ? len : T_PAGE);
+		break;
+	case 1: /* just after a page's begin, or at it */
+		off = T_PAGE * t_rand_below(r, 64) + t_rand_below(r, 8);
+		break;
+	default:
+		off = t_rand_below(r, room);
+		break;
+	}
+	if (off > room)
+		off = room;
+	return off + W_MARGIN;
+}
+
+static enum w_cold any_cold(struct t_rand *r, enum t_kind kind)
+{
+	return kind == T_PINNED ? W_WARM : t_rand_below(r, 3);
+}
+
+struct xfer {
+	struct w_place src;
+	struct w_place dst;
+};
+
+static void make_xfer(const struct group *g, struct t_rand *r, uint32_t len,
+		      struct xfer *x)
+{
+	bool read = g->op->opcode == IBV_WR_RDMA_READ;
+	uint32_t grh = g->type == IBV_QPT_UD ? W_GRH : 0;
+
+	memset(x, 0, sizeof(*x));
+	x->src.len = len;
+	x->src.off = any_place(r, len);
+	x->src.seed = t_rand(r);
+	x->src.cold = any_cold(r, read ? g->there : g->here);
+	x->dst = x->src;
+	x->dst.len = len + grh;
+	x->dst.off = any_place(r, len + grh);
+	x->dst.cold = any_cold(r, read ? g->here : g->there);
+	x->dst.recv = g->op->recv;
+	x->dst.imm = t_rand(r);
+}
+
+/* At this end or the other */
+static void at(struct w_wire *wire, bool there, enum w_cmd cmd,
+	       const struct w_place *place, struct w_rep *rep)
+{
+	struct w_req req = { .cmd = cmd, .place = *place };
+
+	memset(rep, 0, sizeof(*rep));
+	if (there)
+		peer_do(&wire->peer, &req, rep);
+	else
+		end_do(&wire->here, &req, rep);
+}
+
+/* rep->bad when something is wrong */
+static void run_xfer(const struct group *g, struct w_wire *wire,
+		     struct xfer *x, struct w_rep *rep)
+{
+	bool read = g->op->opcode == IBV_WR_RDMA_READ;
+	uint64_t local = read ? x->dst.off : x->src.off;
+	uint64_t remote = read ? x->src.off : x->dst.off;
+	uint64_t id = x->src.seed;
+	struct ibv_wc wc;
+
+	at(wire, read, W_SOURCE, &x->src, rep);
+	at(wire, !read, W_TARGET, &x->dst, rep);
+	T_OK(wire_post(wire, 0, g->op->opcode, id, local, remote, x->src.len,
+		       x->dst.imm));
+	wc = t_want_wc(wire->here.qp[0].scq, id, IBV_WC_SUCCESS);
+	T_ASSERT(wc.opcode == g->op->wc_opcode &&
+			 wc.qp_num == wire->here.qp[0].addr.qpn,
+		 "completion opcode %#x of QP %#x", wc.opcode, wc.qp_num);
+	/* UC does not say when it has arrived */
+	if (g->type == IBV_QPT_UC && x->dst.recv == W_NO_RECV)
+		t_sleep_ms(20 + x->src.len / 20000);
+	at(wire, !read, W_CHECK, &x->dst, rep);
+}
+
+static void transfers(void)
+{
+	const struct group *g = t_this->arg;
+	struct t_rand rand = { .state = 0x31337 + g->number };
+	uint32_t most = g->type == IBV_QPT_UD ? 0 : UINT32_MAX;
+	unsigned int rounds = t_quick ? 1 : t_full ? 6 : 2;
+	static struct w_wire wire;
+	unsigned int total = 0;
+	unsigned int i, k;
+	struct w_rep rep;
+	struct xfer x;
+
+	group_open(g, &wire);
+	if (!most)
+		most = 128 << wire.mtu;
+	for (i = 0; i < T_ARRAY_SIZE(sizes); i++) {
+		if (sizes[i] > most || (sizes[i] == BIG && !has_big(g)))
+			break;
+		for (k = 0; k < (sizes[i] > 1 << 20 ? 1 : rounds); k++) {
+			make_xfer(g, &rand, sizes[i], &x);
+			t_case("case %u: %u bytes from %#llx%s to %#llx%s",
+			       total, sizes[i], (unsigned long long)x.src.off,
+			       x.src.cold ? " cold" : "",
+			       (unsigned long long)x.dst.off,
+			       x.dst.cold ? " cold" : "");
+			run_xfer(g, &wire, &x, &rep);
+			T_ASSERT(!rep.bad, "%s", rep.text);
+			total++;
+		}
+	}
+	wire_close(&wire);
+	t_note("%u cases", total);
+}
+
+static void post_atomic(struct w_wire *wire, const struct group *g,
+			uint64_t result, uint64_t word, uint64_t add,
+			uint64_t swap)
+{
+	struct ibv_sge sge = end_sge(&wire->here, 0, result, 8);
+	struct ibv_send_wr wr = {
+		.wr_id = add,
+		.opcode = g->op->opcode,
+		.sg_list = &sge,
+		.num_sge = 1,
+		.wr.atomic = {
+			.remote_addr = wire->iova[0] + word,
+			.rkey = wire->rkey[0],
+			.compare_add = add,
+			.swap = swap,
+		},
+	};
+	struct ibv_wc wc;
+
+	T_OK(end_post(&wire->here, 0, &wr));
+	wc = t_want_wc(wire->here.qp[0].scq, add, IBV_WC_SUCCESS);
+	T_ASSERT(wc.opcode == g->op->wc_opcode, "completion opcode %#x",
+		 wc.opcode);
+}
+
+static void one_atomic(struct w_wire *wire, const struct group *g,
+		       struct t_rand *r, unsigned int i)
+{
+	bool cas = g->op->opcode == IBV_WR_ATOMIC_CMP_AND_SWP;
+	uint64_t result = any_place(r, 8);
+	struct w_req req = { .cmd = W_WORD_SET };
+	uint64_t before = t_rand(r);
+	uint64_t swap = t_rand(r);
+	uint64_t add = t_rand(r);
+	uint64_t after = before + add;
+	struct w_rep rep;
+	uint64_t got;
+	char *p;
+
+	if (cas) {
+		/* One bit decides */
+		add = before ^ (i & 1 ? 1ULL << (swap % 64) : 0);
+		after = add == before ? swap : before;
+	}
+	t_case("case %u: to %#llx", i, (unsigned long long)result);
+	req.place.off = T_HUGE - 2 * T_PAGE + 8 * (i * 37 % WORDS);
+	req.place.cold = any_cold(r, g->there);
+	req.value = before;
+	peer_do(&wire->peer, &req, &rep);
+	p = wire->here.buf[0].base + result;
+	t_fill_background(p - 8, 24);
+	post_atomic(wire, g, result, req.place.off, add, swap);
+	memcpy(&got, p, 8);
+	T_ASSERT(got == before, "fetched %#llx, must be %#llx",
+		 (unsigned long long)got, (unsigned long long)before);
+	T_ASSERT(t_check_background(p - 8, 8) < 0 &&
+			 t_check_background(p + 8, 8) < 0,
+		 "bytes around the result changed");
+	req.cmd = W_WORD_CHECK;
+	req.value = after;
+	peer_do(&wire->peer, &req, &rep);
+	T_ASSERT(!rep.bad, "%s", rep.text);
+}
+
+static void atomics(void)
+{
+	const struct group *g = t_this->arg;
+	struct t_rand rand = { .state = 0xa70 + g->number };
+	unsigned int total = t_quick ? 32 : t_full ? 2048 : 128;
+	static struct w_wire wire;
+	unsigned int i;
+
+	group_open(g, &wire);
+	for (i = 0; i < total; i++)
+		one_atomic(&wire, g, &rand, i);
+	wire_close(&wire);
+	t_note("%u cases", total);
+}
+
+/*
+ * WIRE_PINNED says which end, "here", "there" or "both", has nothing else:
+ * then the short form goes through what the other one has.
+ */
+static bool wanted(size_t here, size_t there, bool quick)
+{
+	const char *pinned = getenv("WIRE_PINNED");
+
+	if (!quick)
+		return true;
+	if (pinned && !strcmp(pinned, "both"))
+		return here == T_PINNED && there == T_PINNED;
+	if (pinned && !strcmp(pinned, "here"))
+		return here == T_PINNED;
+	if (pinned)
+		return there == T_PINNED;
+	if (here == T_IMPLICIT || there == T_IMPLICIT)
+		return here == T_EXPLICIT || there == T_EXPLICIT;
+	return here == there;
+}
+
+static size_t make_groups(bool quick)
+{
+	size_t nr = 0;
+	size_t t, o, k;
+	char *name;
+
+	for (t = 0; t < T_ARRAY_SIZE(types); t++)
+	for (o = 0; o < T_ARRAY_SIZE(ops); o++)
+	for (k = 0; k < T_NR_KINDS * T_NR_KINDS; k++) {
+		struct group *g = &groups[nr];
+
+		if (!(ops[o].types & (1 << types[t].type)) ||
+		    !wanted(k % T_NR_KINDS, k / T_NR_KINDS, quick))
+			continue;
+		g->op = &ops[o];
+		g->type = types[t].type;
+		g->here = k % T_NR_KINDS;
+		g->there = k / T_NR_KINDS;
+		g->number = nr;
+		g->v6 = (o + k) % 2;
+		if (asprintf(&name, "%s/%s/%s-%s/%s", types[t].name,
+			     ops[o].name, t_kind_names[g->here],
+			     t_kind_names[g->there],
+			     g->v6 ? "v6" : "v4") < 0)
+			exit(T_EXIT_FAIL);
+		tests[nr].name = name;
+		tests[nr].arg = g;
+		tests[nr].seconds = 240;
+		tests[nr].fn = ops[o].odp_here == IBV_ODP_SUPPORT_ATOMIC ?
+				       atomics :
+				       transfers;
+		nr++;
+	}
+	return nr;
+}
+
+int main(int argc, char **argv)
+{
+	bool quick = argc > 1 && !strcmp(argv[1], "--quick");
+
+	/* Once, for all children */
+	t_patterns_init();
+	return t_main(argc, argv, tests, make_groups(quick));
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * On-demand memory on the wire: cold streams without a timeout, pages that
+ * take seconds at either end, and what other queue pairs notice of them.
+ */
+
+#include <stdlib.h>
+
+#include "wire.h"
+
+#define COLD_SIZE (64UL << 20)
+#define COLD_STEP (1UL << 20)
+/* Of late pages; the rest of buffer 0 is for the other QPs */
+#define LATE_SIZE (64UL << 10)
+#define OTHERS 3
+#define OTHER_LEN (64U << 10)
+#define OTHER_DEPTH 4
+#define BUF_SIZE (LATE_SIZE + OTHERS * OTHER_DEPTH * OTHER_LEN)
+
+static struct w_wire wire;
+
+static void need_odp(const struct ibv_odp_caps *caps, const char *device,
+		     enum t_kind kind)
+{
+	if (kind == T_PINNED)
+		return;
+	if (!(caps->general_caps & IBV_ODP_SUPPORT))
+		t_skip("%.3s has no on-demand paging", device);
+	if (kind == T_IMPLICIT &&
+	    !(caps->general_caps & IBV_ODP_SUPPORT_IMPLICIT))
+		t_skip("%.3s has no implicit regions", device);
+}
+
+static void open_all(uint64_t size, enum t_kind here, enum t_kind there,
+		     unsigned int nr_qps)
+{
+	struct w_qp_opt opt = W_QP_OPT;
+	unsigned int i;
+
+	wire_open(&wire);
+	need_odp(&wire.here.dev.attr.odp_caps, wire.here.dev.name, here);
+	need_odp(&wire.there.odp, wire.there.device, there);
+	wire_buf(&wire, 0, size, here, there, T_SMALL);
+	/* The default of many applications: 67 ms */
+	opt.timeout = 14;
+	for (i = 0; i < nr_qps; i++)
+		wire_qp(&wire, i, &opt);
+}
+
+static uint64_t peer_counter(const char *name)
+{
+	struct w_req req = { .cmd = W_COUNTER };
+	struct w_rep rep;
+
+	snprintf(req.name, sizeof(req.name), "%s", name);
+	peer_do(&wire.peer, &req, &rep);
+	return rep.value;
+}
+
+/* --- cold streams --- */
+
+struct cold {
+	enum t_kind here;
+	enum t_kind there;
+	enum ibv_wr_opcode opcode;
+	bool gone; /* fresh memory of the kernel at the responder */
+};
+
+static void place_do(bool there, enum w_cmd cmd, const struct w_place *place)
+{
+	struct w_req req = { .cmd = cmd, .place = *place };
+	struct w_rep rep = { 0 };
+
+	if (there)
+		peer_do(&wire.peer, &req, &rep);
+	else
+		end_do(&wire.here, &req, &rep);
+	T_ASSERT(!rep.bad, "%s", rep.text);
+}
+
+/* One pass of 1-MiB requests, up to four at a time; microseconds. */
+static uint64_t cold_pass(enum ibv_wr_opcode opcode)
+{
+	uint64_t begin = t_now_ns();
+	uint64_t posted = 0;
+	uint64_t done = 0;
+
+	while (done < COLD_SIZE / COLD_STEP) {
+		while (posted < COLD_SIZE / COLD_STEP && posted - done < 4) {
+			uint64_t off = posted * COLD_STEP;
+
+			T_OK(wire_post(&wire, 0, opcode, posted, off, off,
+				       COLD_STEP, 0));
+			posted++;
+		}
+		t_want_wc(wire.here.qp[0].scq, done++, IBV_WC_SUCCESS);
+	}
+	return (t_now_ns() - begin) / 1000;
+}
+
+static void cold(void)
+{
+	const struct cold *c = t_this->arg;
+	bool read = c->opcode == IBV_WR_RDMA_READ;
+	uint64_t timeouts, cold_us, warm_us;
+	struct w_place src = { .len = COLD_SIZE, .seed = 99, .cold = W_COLD };
+	struct w_place dst = src;
+	char path[128];
+
+	open_all(COLD_SIZE, c->here, c->there, 1);
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/timeouts",
+		 wire.here.dev.name);
+	if (!t_read_file(path, (char[16]){ 0 }, 16))
+		t_skip("%.3s does not count timeouts", wire.here.dev.name);
+	dst.cold = c->gone ? W_GONE : W_COLD;
+	place_do(read, W_SOURCE, &src);
+	place_do(!read, W_TARGET, &dst);
+	timeouts = w_counter(wire.here.dev.name, "timeouts");
+	cold_us = cold_pass(c->opcode);
+	timeouts = w_counter(wire.here.dev.name, "timeouts") - timeouts;
+	place_do(!read, W_CHECK, &dst);
+	warm_us = cold_pass(c->opcode);
+	warm_us = cold_pass(c->opcode);
+	T_ASSERT(!timeouts, "%llu timeouts in a cold stream",
+		 (unsigned long long)timeouts);
+	t_note("cold %llu ms, warm %llu ms, peer parked %llu times",
+	       (unsigned long long)cold_us / 1000,
+	       (unsigned long long)warm_us / 1000,
+	       (unsigned long long)peer_counter("fault_parks"));
+	wire_close(&wire);
+}
+
+static const struct cold colds[] = {
+	{ T_PINNED, T_EXPLICIT, IBV_WR_RDMA_WRITE, true },
+	{ T_EXPLICIT, T_IMPLICIT, IBV_WR_RDMA_WRITE, false },
+	{ T_PINNED, T_EXPLICIT, IBV_WR_RDMA_READ, false },
+	{ T_IMPLICIT, T_EXPLICIT, IBV_WR_RDMA_READ, true },
+};
+
+/* --- pages that take seconds --- */
+
+struct late {
+	bool there;
+	enum ibv_wr_opcode opcode;
+	unsigned int ms;
+};
+
+/* Bytes that the other QPs move in some time, bytes per second */
+static uint64_t others_rate(unsigned int ms)
+{
+	uint64_t end = t_now_ns() + ms * 1000000ULL;
+	unsigned int flying[OTHERS] = { 0 };
+	uint64_t slot[OTHERS] = { 0 };
+	uint64_t bytes = 0;
+	unsigned int left;
+	struct ibv_wc wc;
+	unsigned int q;
+
+	do {
+		left = 0;
+		for (q = 0; q < OTHERS; q++) {
+			while (flying[q] < OTHER_DEPTH && t_now_ns() < end) {
+				uint64_t n = q * OTHER_DEPTH +
+					     slot[q]++ % OTHER_DEPTH;
+				uint64_t off = LATE_SIZE + n * OTHER_LEN;
+
+				T_OK(wire_post(&wire, q + 1,
+					       IBV_WR_RDMA_WRITE, n, off, off,
+					       OTHER_LEN, 0));
+				flying[q]++;
+			}
+			while (ibv_poll_cq(wire.here.qp[q + 1].scq, 1, &wc)) {
+				T_ASSERT(wc.status == IBV_WC_SUCCESS,
+					 "another QP: '%s'",
+					 t_wc_name(wc.status));
+				bytes += OTHER_LEN;
+				flying[q]--;
+			}
+			left += flying[q];
+		}
+	} while (left);
+	return bytes * 1000 / ms;
+}
+
+static void late_delay(const struct late *l, uint64_t seed)
+{
+	struct w_req req = { .cmd = W_DELAY, .ms = l->ms };
+	struct w_rep rep = { 0 };
+
+	req.place.len = LATE_SIZE;
+	req.place.seed = seed;
+	if (l->there)
+		peer_do(&wire.peer, &req, &rep);
+	else
+		end_do(&wire.here, &req, &rep);
+}
+
+static void late(void)
+{
+	const struct late *l = t_this->arg;
+	bool read = l->opcode == IBV_WR_RDMA_READ;
+	struct w_place src = { .len = LATE_SIZE, .seed = 7 };
+	struct w_place dst = { .len = LATE_SIZE, .seed = 7 };
+	bool source_late = read == l->there;
+	uint64_t usual, meanwhile, begin;
+
+	if (l->opcode == IBV_WR_SEND)
+		dst.recv = W_RECV_MSG;
+	open_all(BUF_SIZE, T_EXPLICIT, T_EXPLICIT, 1 + OTHERS);
+	others_rate(500);
+	place_do(read, W_SOURCE, &src);
+	place_do(!read, W_TARGET, &dst);
+	late_delay(l, source_late ? 7 : 8);
+	usual = others_rate(1500);
+	begin = t_now_ns();
+	T_OK(wire_post(&wire, 0, l->opcode, 1, 0, 0, LATE_SIZE, 0));
+	/* All of it within the delay */
+	meanwhile = others_rate(1500);
+	t_want_wc(wire.here.qp[0].scq, 1, IBV_WC_SUCCESS);
+	T_ASSERT(t_now_ns() - begin > (l->ms - 100) * 1000000ULL,
+		 "pages were not late");
+	place_do(!read, W_CHECK, &dst);
+	/* The connection goes on */
+	T_OK(wire_post(&wire, 0, IBV_WR_RDMA_WRITE, 2, 0, 0, LATE_SIZE, 0));
+	t_want_wc(wire.here.qp[0].scq, 2, IBV_WC_SUCCESS);
+	t_note("others: %llu MB/s, meanwhile %llu MB/s",
+	       (unsigned long long)usual / 1000000,
+	       (unsigned long long)meanwhile / 1000000);
+	T_ASSERT(meanwhile * 10 >= usual * 8,
+		 "other QPs: %llu kB/s, with a parked one %llu kB/s",
+		 (unsigned long long)usual / 1000,
+		 (unsigned long long)meanwhile / 1000);
+	wire_close(&wire);
+}
+
+static const struct late lates[] = {
+	{ false, IBV_WR_RDMA_WRITE, 3000 },
+	{ false, IBV_WR_RDMA_READ, 3000 },
+	{ true, IBV_WR_RDMA_WRITE, 3000 },
+	{ true, IBV_WR_RDMA_READ, 3000 },
+	{ true, IBV_WR_SEND, 3000 },
+	{ true, IBV_WR_RDMA_WRITE, 5000 },
+};
+
+static const struct t_test tests[] = {
+	{ "cold_write", cold, 240, &colds[0] },
+	{ "cold_write_implicit", cold, 240, &colds[1] },
+	{ "cold_read", cold, 240, &colds[2] },
+	{ "cold_read_into", cold, 240, &colds[3] },
+	{ "late_source", late, 120, &lates[0] },
+	{ "late_sink_of_read", late, 120, &lates[1] },
+	{ "late_target", late, 120, &lates[2] },
+	{ "late_source_of_read", late, 120, &lates[3] },
+	{ "late_receive", late, 120, &lates[4] },
+	{ "late_target_5s", late, 120, &lates[5] },
+};
+
+int main(int argc, char **argv)
+{
+	t_patterns_init();
+	return t_main(argc, argv, tests, T_ARRAY_SIZE(tests));
+}
