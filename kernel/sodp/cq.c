@@ -41,10 +41,10 @@ static enum hrtimer_restart cq_mod_expired(struct hrtimer *timer)
  * sodp_cq_create() - create a CQ and its ring
  * @ibcq: allocated by ib_core
  * @attr: entries wanted, flags
- * @udata: takes struct sodp_create_cq_resp
+ * @udata: takes struct sodp_create_cq_resp; NULL: a kernel consumer
  *
  * Context: process, may sleep.
- * Return: 0, -EOPNOTSUPP without a user, -EINVAL, -ENOMEM.
+ * Return: 0, -EOPNOTSUPP flags, -EINVAL, -ENOMEM.
  */
 int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		   struct ib_udata *udata)
@@ -55,8 +55,6 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	u32 depth;
 	int ret;
 
-	if (!udata)
-		return -EOPNOTSUPP;
 	if (attr->flags & ~(IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION |
 			    IB_UVERBS_CQ_FLAGS_IGNORE_OVERRUN))
 		return -EOPNOTSUPP;
@@ -65,8 +63,10 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	if (!attr->cqe || attr->cqe > SODP_MAX_CQE)
 		return -EINVAL;
 	spin_lock_init(&cq->cq_lock);
+	spin_lock_init(&cq->poll_lock);
 	depth = roundup_pow_of_two(attr->cqe);
-	ring = sodp_ring_alloc(sodp_udata_context(udata), cq_ring_size(depth));
+	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
+			       cq_ring_size(depth));
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
 	cq_use_ring(cq, ring, depth);
@@ -74,6 +74,9 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 			 IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION;
 	hrtimer_setup(&cq->mod_timer, cq_mod_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
+	ibcq->cqe = depth;
+	if (!udata)
+		return 0;
 
 	resp.mmap_offset = sodp_ring_offset(ring);
 	resp.mmap_size = ring->size;
@@ -82,7 +85,6 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 	if (ret)
 		goto err_free_ring;
-	ibcq->cqe = depth;
 	return 0;
 
 err_free_ring:
@@ -210,6 +212,24 @@ fire:
 	return true;
 }
 
+/*
+ * A kernel consumer's handler expects what an interrupt gives it: no
+ * preemption, and softirqs that it raises run soon. A poller that raised
+ * one (irq_poll) has it run right here.
+ */
+static void cq_fire(struct sodp_cq *cq)
+{
+	if (likely(cq->base_cq.uobject)) {
+		cq->base_cq.comp_handler(&cq->base_cq, cq->base_cq.cq_context);
+		return;
+	}
+	if (!cq->base_cq.comp_handler)
+		return;
+	local_bh_disable();
+	cq->base_cq.comp_handler(&cq->base_cq, cq->base_cq.cq_context);
+	local_bh_enable();
+}
+
 static void cq_raise_overflow(struct sodp_cq *cq)
 {
 	struct ib_event event = {
@@ -264,6 +284,6 @@ int sodp_cq_post(struct sodp_cq *cq, struct sodp_cqe *cqe, bool solicited)
 	fire = cq_event_due(cq, solicited);
 	spin_unlock_bh(&cq->cq_lock);
 	if (fire)
-		cq->base_cq.comp_handler(&cq->base_cq, cq->base_cq.cq_context);
+		cq_fire(cq);
 	return 0;
 }

@@ -49,6 +49,7 @@ static void dev_fill_limits(struct ib_device_attr *attr)
 	attr->max_srq_wr = SODP_MAX_SRQ_WR;
 	attr->max_srq_sge = SODP_MAX_SGE;
 	attr->max_pkeys = 1;
+	attr->max_fast_reg_page_list_len = SODP_MAX_FRMR_PAGES;
 	attr->cq_caps.max_cq_moderation_count = U16_MAX;
 	attr->cq_caps.max_cq_moderation_period = U16_MAX;
 	/* A timestamp is CLOCK_MONOTONIC_RAW in nanoseconds */
@@ -76,7 +77,8 @@ static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
 				 IB_DEVICE_MEM_MGT_EXTENSIONS |
 				 IB_DEVICE_XRC |
 				 SODP_DEVICE_FLUSH;
-	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
+	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG |
+				 IBK_LOCAL_DMA_LKEY;
 	attr->atomic_cap = IB_ATOMIC_GLOB;
 	dev_fill_limits(attr);
 	dev_fill_odp_caps(&attr->odp_caps);
@@ -179,6 +181,7 @@ static const struct ib_device_ops dev_ops = {
 
 	.advise_mr = sodp_mr_advise,
 	.alloc_hw_port_stats = sodp_alloc_port_stats,
+	.alloc_mr = sodp_kmem_alloc_mr,
 	.alloc_mw = sodp_mw_alloc,
 	.alloc_pd = dev_alloc_pd,
 	.alloc_ucontext = dev_alloc_ucontext,
@@ -201,20 +204,27 @@ static const struct ib_device_ops dev_ops = {
 	.fill_res_qp_entry = sodp_fill_res_qp,
 	.fill_stat_mr_entry = sodp_fill_stat_mr,
 	.get_dev_fw_str = dev_fw_str,
+	.get_dma_mr = sodp_kmem_get_dma_mr,
 	.get_hw_stats = sodp_get_port_stats,
 	.get_link_layer = dev_link_layer,
 	.get_port_immutable = dev_port_immutable,
+	.map_mr_sg = sodp_kmem_map_mr_sg,
 	.mmap = sodp_mmap,
 	.mmap_free = sodp_mmap_free,
 	.modify_cq = sodp_cq_modify,
 	.modify_qp = sodp_qp_modify,
 	.modify_srq = sodp_srq_modify,
+	.poll_cq = sodp_poll_cq,
+	.post_recv = sodp_post_recv,
+	.post_send = sodp_post_send,
+	.post_srq_recv = sodp_post_srq_recv,
 	.query_device = dev_query,
 	.query_pkey = dev_query_pkey,
 	.query_port = dev_query_port,
 	.query_qp = sodp_qp_query,
 	.query_srq = sodp_srq_query,
 	.reg_user_mr = sodp_compat_reg_user_mr,
+	.req_notify_cq = sodp_req_notify_cq,
 	.rereg_user_mr = sodp_mr_rereg_user,
 	SODP_OP_RESIZE_CQ = sodp_compat_resize_cq,
 

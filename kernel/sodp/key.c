@@ -165,6 +165,16 @@ static bool key_grants(const struct sodp_key *key, const struct sodp_qp *qp,
 	       key_covers(key, addr, len);
 }
 
+/* The same for keys of kernel memory */
+static bool key_kernel_grants(const struct sodp_key *key,
+			      const struct sodp_qp *qp, u32 value, u64 addr,
+			      u64 len, u32 access)
+{
+	return (key->kind == SODP_KEY_DMA || key->kind == SODP_KEY_FRMR) &&
+	       sodp_kmem_opened(key) &&
+	       key_grants(key, qp, value, addr, len, access);
+}
+
 /* @held is the key whose reference @seg takes over: @key, or a window's MR */
 static void key_fill_seg(struct sodp_seg *seg, const struct sodp_key *key,
 			 struct sodp_key *held, u64 addr, u64 len)
@@ -190,12 +200,22 @@ static void key_fill_seg(struct sodp_seg *seg, const struct sodp_key *key,
 enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
 				 u64 len, u32 access, struct sodp_seg *seg)
 {
-	struct sodp_key *key = sodp_key_get(qp->dev, lkey);
+	struct sodp_key *key;
 
+	/* The device's local_dma_lkey: kernel memory, for who is the kernel */
+	if (unlikely(!lkey && qp->kernel)) {
+		*seg = (struct sodp_seg){ .va = addr, .length = len };
+		return SODP_OK;
+	}
+	key = sodp_key_get(qp->dev, lkey);
 	if (unlikely(!key))
 		goto deny;
 	if (likely(key->kind == SODP_KEY_MR &&
 		   key_grants(key, qp, lkey, addr, len, access))) {
+		key_fill_seg(seg, key, key, addr, len);
+		return SODP_OK;
+	}
+	if (key_kernel_grants(key, qp, lkey, addr, len, access)) {
 		key_fill_seg(seg, key, key, addr, len);
 		return SODP_OK;
 	}
@@ -245,12 +265,17 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 
 	if (unlikely(!key))
 		goto deny;
-	window = key->kind != SODP_KEY_MR;
-	if (likely(!window && key_grants(key, qp, rkey, addr, len, access))) {
+	if (likely(key->kind == SODP_KEY_MR &&
+		   key_grants(key, qp, rkey, addr, len, access))) {
 		key_fill_seg(seg, key, key, addr, len);
 		return SODP_OK;
 	}
-	window = window &&
+	if (key_kernel_grants(key, qp, rkey, addr, len, access) &&
+	    sodp_kmem_exists(key, addr, len)) {
+		key_fill_seg(seg, key, key, addr, len);
+		return SODP_OK;
+	}
+	window = (key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2) &&
 		 key_window_grants(qp, key, rkey, addr, len, access, seg);
 	sodp_key_put(key);
 	if (window)

@@ -265,7 +265,8 @@ static int __init sodp_init(void)
 
 	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
 	ret = -ENOMEM;
-	sodp_wq = alloc_workqueue("sodp", WQ_UNBOUND, 0);
+	/* Block devices of kernel consumers make progress by it */
+	sodp_wq = alloc_workqueue("sodp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!sodp_wq)
 		return ret;
 	/*

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Moving bytes between two cursors: user memory under keys on either side,
- * or a kernel buffer on one.
+ * Moving bytes between two cursors: memory under keys on either side, or
+ * kernel buffers on one.
  */
 #include <linux/minmax.h>
 
@@ -105,6 +105,10 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 			if (WARN_ON_ONCE(!d))
 				return SODP_E_REM_OP;
 			n = min(n, d->length - d_off);
+			if (unlikely(!d->region)) {
+				dbuf = sodp_kmem_ptr(d, d_off, &n);
+				d = NULL;
+			}
 		} else {
 			dbuf = cursor_buf(dst, *done, &n);
 			if (WARN_ON_ONCE(!dbuf))
@@ -115,6 +119,10 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 			if (WARN_ON_ONCE(!s))
 				return SODP_E_REM_OP;
 			n = min(n, s->length - s_off);
+			if (unlikely(!s->region)) {
+				sbuf = sodp_kmem_ptr(s, s_off, &n);
+				s = NULL;
+			}
 		} else {
 			sbuf = cursor_buf(src, *done, &n);
 			if (WARN_ON_ONCE(!sbuf))

@@ -282,13 +282,17 @@ int sodp_mr_dereg(struct ib_mr *ibmr, struct ib_udata *udata)
 {
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
 	struct sodp_region *region = mr->key->region;
+	u64 *pages = mr->key->pages;
 	int ret;
 
 	ret = mr_block_windows(mr->key);
 	if (ret)
 		return ret;
 	sodp_key_retire(mr->key);
-	mr_backing_free(region, mr->umem);
+	if (region)
+		mr_backing_free(region, mr->umem);
+	else
+		sodp_kmem_free(mr, pages);
 	kfree(mr);
 	return 0;
 }

@@ -120,7 +120,8 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	 * The version of mw_rkey is not compared: libibverbs does not keep it
 	 * for type 2, and loses step after a failed bind of type 1.
 	 */
-	if (key->kind == SODP_KEY_MR || key->pd != qp->pd ||
+	if ((key->kind != SODP_KEY_MW1 && key->kind != SODP_KEY_MW2) ||
+	    key->pd != qp->pd ||
 	    sqe->bind.new_rkey >> 8 != sqe->bind.mw_rkey >> 8)
 		goto out_unlock;
 	if (key->kind == SODP_KEY_MW2 &&
@@ -147,18 +148,26 @@ out:
 /**
  * sodp_key_invalidate() - LOCAL_INV, or the invalidation of SEND_WITH_INV
  * @qp: the QP of the request (local) or the responder's (remote)
- * @rkey: key of a type 2 window
+ * @rkey: key of a type 2 window or a fast-reg MR
  * @remote: which of the two
  *
- * Context: process, under exec_mutex or resp_mutex.
- * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote).
+ * Context: process, under exec_mutex or resp_mutex; the caller holds no
+ * reference on a key.
+ * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote);
+ * SODP_BUDGET while an access to a fast-reg MR is under way: call again.
  */
 enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 rkey,
 				      bool remote)
 {
 	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
+	enum sodp_verdict verdict;
 	bool ok = false;
 
+	if (key && key->kind == SODP_KEY_FRMR) {
+		verdict = sodp_kmem_invalidate(key, qp, rkey, remote);
+		sodp_key_put(key);
+		return verdict;
+	}
 	if (key) {
 		mutex_lock(&key->mw_mutex);
 		if (key->kind == SODP_KEY_MW2 && key->key == rkey &&

@@ -7,6 +7,9 @@
 
 #include "sodp.h"
 
+/* Of kernel QPs only, beside enum sodp_wr_opcode; no user's entry may say so */
+#define SODP_WR_REG_MR	13
+
 enum sodp_op_flags {
 	SODP_OP_VALID	= 1 << 0,
 	SODP_OP_OUT	= 1 << 1,	/* payload goes to the responder */

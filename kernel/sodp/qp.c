@@ -72,9 +72,11 @@ static int qp_check_type(const struct ib_qp_init_attr *init,
 			 const struct ib_udata *udata)
 {
 	switch (init->qp_type) {
-	case IB_QPT_RC:
-		if (!udata)
+	case IB_QPT_GSI:
+		if (udata)
 			return -EOPNOTSUPP;
+		fallthrough;
+	case IB_QPT_RC:
 		return init->send_cq && init->recv_cq ? 0 : -EINVAL;
 	case IB_QPT_XRC_INI:
 		if (!udata)
@@ -193,6 +195,8 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	qp->xrcd = init->xrcd;
 	qp->state = IB_QPS_RESET;
 	spin_lock_init(&qp->state_lock);
+	spin_lock_init(&qp->sq_post_lock);
+	spin_lock_init(&qp->rq_post_lock);
 	mutex_init(&qp->exec_mutex);
 	mutex_init(&qp->resp_mutex);
 	INIT_WORK(&qp->sq_work, sodp_sq_work);
@@ -204,7 +208,8 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
  * sodp_qp_create() - create a QP and its rings
  * @ibqp: allocated by ib_core
  * @init: wanted; the caps given come back in it, never less
- * @udata: takes struct sodp_create_qp_resp; NULL for an XRC target
+ * @udata: takes struct sodp_create_qp_resp; NULL for an XRC target or a
+ *	kernel consumer
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
@@ -225,6 +230,8 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		return -ENOMEM;
 	if (udata)
 		qp->ucontext = sodp_udata_context(udata);
+	else
+		qp->kernel = qp->type != IB_QPT_XRC_TGT;
 	qp_size_rings(qp, &init->cap);
 	qp->cap = init->cap;
 	ret = qp_make_ring(qp);
@@ -236,8 +243,8 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 			      GFP_KERNEL_ACCOUNT);
 	if (ret < 0)
 		goto err_free_ring;
-	ibqp->qp_num = qp->qpn;
-	ret = qp_reply(qp, udata);
+	ibqp->qp_num = qp->type == IB_QPT_GSI ? 1 : qp->qpn;
+	ret = udata ? qp_reply(qp, udata) : 0;
 	if (ret)
 		goto err_erase;
 	/* Lookups find it from here on */

@@ -40,6 +40,9 @@ const struct sodp_op sodp_ops[SODP_NR_OPS] = {
 	[SODP_WR_BIND_MW] = {
 		SODP_OP_VALID | SODP_OP_LOCAL,
 		SODP_WC_BIND_MW, 0, "BIND_MW" },
+	[SODP_WR_REG_MR] = {
+		SODP_OP_VALID | SODP_OP_LOCAL,
+		IB_WC_REG_MR, 0, "REG_MR" },
 	[SODP_WR_FLUSH] = {
 		SODP_OP_VALID | SODP_OP_RDMA,
 		SODP_WC_FLUSH, SODP_ACCESS_FLUSH_GLOBAL, "FLUSH" },
@@ -155,6 +158,9 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
 	if (!(op->flags & SODP_OP_VALID))
 		return SODP_E_LOC_QP_OP;
+	/* It carries a kernel pointer */
+	if (wqe->sqe.opcode == SODP_WR_REG_MR && !qp->kernel)
+		return SODP_E_LOC_QP_OP;
 	if (op->flags & SODP_OP_LOCAL)
 		return SODP_OK;
 	if (op->flags & (SODP_OP_OUT | SODP_OP_IN))
@@ -208,6 +214,8 @@ enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 
 	if (unlikely(wqe->sqe.opcode == SODP_WR_LOCAL_INV))
 		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
+	if (unlikely(wqe->sqe.opcode == SODP_WR_REG_MR))
+		return sodp_kmem_reg(qp, &wqe->sqe);
 	if (unlikely(wqe->sqe.opcode == SODP_WR_BIND_MW))
 		return sodp_mw_bind(qp, &wqe->sqe);
 	if (unlikely(wqe->fault_ret)) {

@@ -156,6 +156,8 @@ static enum sodp_verdict resp_do_atomic(struct resp_ctx *c)
 	struct sodp_request *req = c->req;
 	int ret;
 
+	if (unlikely(!c->remote.region))
+		return sodp_kmem_atomic(&c->remote, req);
 	ret = sodp_atomic(c->remote.region, c->remote.va, map[req->opcode],
 			  req->operand, req->compare, &req->result,
 			  &c->stop->miss);
@@ -194,11 +196,15 @@ static enum sodp_verdict resp_execute(struct resp_ctx *c)
 static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 {
 	enum sodp_verdict verdict;
+	u32 i;
 
 	if (likely(c->req->opcode != SODP_WR_SEND_WITH_INV))
 		return SODP_OK;
+	/* All is copied; one of these might be what is to be invalidated */
+	for (i = 0; i < c->payload->nr_segs; i++)
+		sodp_seg_put(&c->payload->segs[i]);
 	verdict = sodp_key_invalidate(c->qp, c->req->ex, true);
-	if (verdict)
+	if (verdict > SODP_BUDGET)
 		c->qp->recv.fail_status = IB_WC_LOC_ACCESS_ERR;
 	return verdict;
 }

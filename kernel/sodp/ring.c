@@ -12,7 +12,7 @@
 
 /**
  * sodp_ring_alloc() - make a ring that @ucontext may map
- * @ucontext: owner of the mmap offset
+ * @ucontext: owner of the mmap offset; NULL: a kernel consumer, no mapping
  * @size: bytes, rounded up to whole pages
  *
  * Context: process, may sleep.
@@ -33,6 +33,8 @@ struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size)
 		ret = -ENOMEM;
 		goto err_free_ring;
 	}
+	if (!ucontext)
+		return ring;
 	ret = rdma_user_mmap_entry_insert(ucontext, &ring->mmap_entry,
 					  ring->size);
 	if (ret)
@@ -54,8 +56,17 @@ err_free_ring:
  */
 void sodp_ring_free(struct sodp_ring *ring)
 {
-	if (ring)
+	if (!ring)
+		return;
+	if (sodp_ring_is_kernel(ring))
+		sodp_mmap_free(&ring->mmap_entry);
+	else
 		rdma_user_mmap_entry_remove(&ring->mmap_entry);
+}
+
+bool sodp_ring_is_kernel(const struct sodp_ring *ring)
+{
+	return !ring->mmap_entry.ucontext;
 }
 
 u64 sodp_ring_offset(struct sodp_ring *ring)

@@ -37,6 +37,10 @@
  *	    key->mw_mutex	binding of a window
  *	    sodp_devs_mutex	list of devices, while a GID is looked up
  *
+ * Kernel consumers post and poll in any context, so these take none of the
+ * above: sq_post_lock, rq_post_lock (of QP and SRQ) and poll_lock guard the
+ * consumer's side of a ring, with interrupts off, and nest in nothing.
+ *
  * A QP executes on itself and its peer: exec_mutex of the one, then
  * resp_mutex of the other (they may be one QP). Nothing takes an exec_mutex
  * while it holds a resp_mutex, so an error that the responder finds marks
@@ -70,6 +74,8 @@
 #define SODP_MIN_QPN		0x10
 #define SODP_MAX_SRQN		0xffffff
 #define SODP_GID_TABLE_LEN	128
+/* Pages that one fast-registration MR may name */
+#define SODP_MAX_FRMR_PAGES	1024
 
 /* Work that a doorbell may do in the caller's context */
 #define SODP_INLINE_BYTES	SZ_2M
@@ -82,7 +88,10 @@ struct sodp_dev;
 struct sodp_qp;
 struct sodp_wire;
 
-/* A shared ring: kernel pages that the application maps */
+/*
+ * A shared ring: kernel pages that the application maps. One of a kernel
+ * consumer has no ucontext in its entry, and nobody maps it.
+ */
 struct sodp_ring {
 	struct rdma_user_mmap_entry mmap_entry;
 	void *mem;
@@ -117,6 +126,8 @@ struct sodp_cq {
 	u16 mod_period_us;
 	u32 mod_pending;
 	struct hrtimer mod_timer;
+	/* Guards page->ci and page->arm of a kernel CQ, from any context */
+	spinlock_t poll_lock;
 };
 
 struct sodp_srq {
@@ -132,6 +143,8 @@ struct sodp_srq {
 	u32 ci;
 	u32 limit;
 	bool error;
+	/* Guards page->rq_pi of a kernel SRQ, from any context */
+	spinlock_t rq_post_lock;
 	struct sodp_xsrq *xsrq;	/* XRC only */
 };
 
@@ -152,11 +165,15 @@ enum sodp_key_kind {
 	SODP_KEY_MR,
 	SODP_KEY_MW1,
 	SODP_KEY_MW2,
+	/* kernel memory, of kernel consumers only; see kmem.c */
+	SODP_KEY_DMA,
+	SODP_KEY_FRMR,
 };
 
 enum sodp_key_state {
 	SODP_KEY_FREE,		/* unbound window, invalidated key */
 	SODP_KEY_VALID,
+	SODP_KEY_CLOSING,	/* fast-reg: invalidated, not yet let go by all */
 };
 
 /*
@@ -180,6 +197,8 @@ struct sodp_key {
 	u64 iova;
 	u64 length;
 	u64 va;			/* address in the region of iova */
+	u64 *pages;		/* fast-reg: addresses, va is an offset in them */
+	u8 page_shift;
 	u32 access;
 	bool implicit;
 	/* windows */
@@ -196,6 +215,12 @@ struct sodp_mr {
 	struct ib_umem *umem;	/* pinned MRs */
 	u64 start;
 	bool odp;
+	/* fast-reg: what map_mr_sg gathers for the next REG_MR */
+	u64 *map_pages;
+	u32 map_nr;
+	u32 map_max;
+	u32 map_offset;		/* of the first byte in the first page */
+	u8 map_shift;
 };
 
 struct sodp_mw {
@@ -225,7 +250,10 @@ enum sodp_verdict {
 	SODP_VERDICTS,
 };
 
-/* One resolved piece of user memory; holds a reference on its key */
+/*
+ * One resolved piece of memory; holds a reference on its key. Without a
+ * region it is kernel memory: sodp_kmem_ptr() tells where.
+ */
 struct sodp_seg {
 	struct sodp_key *key;
 	struct sodp_region *region;
@@ -335,7 +363,8 @@ struct sodp_qp {
 	u32 qpn;
 	struct sodp_dev *dev;
 	struct ib_qp *ibqp;
-	struct ib_ucontext *ucontext;
+	struct ib_ucontext *ucontext;	/* NULL: XRC target, kernel's */
+	bool kernel;		/* a kernel consumer's */
 	enum ib_qp_type type;
 	enum ib_sig_type sig_type;
 	struct sodp_cq *send_cq;
@@ -358,6 +387,11 @@ struct sodp_qp {
 	u32 page_flags;		/* what page->flags should be */
 	u64 peer_dev_id;	/* device of this host that owns dgid, or 0 */
 	bool dead;		/* written under both mutexes */
+
+	/* Guards page->sq_pi of a kernel QP, from any context */
+	spinlock_t sq_post_lock;
+	/* Guards page->rq_pi of a kernel QP, from any context */
+	spinlock_t rq_post_lock;
 
 	/*
 	 * The requester: held for one slice of work by whoever executes the
@@ -513,6 +547,7 @@ void sodp_nl_unregister(void);
 struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
 void sodp_ring_free(struct sodp_ring *ring);
 u64 sodp_ring_offset(struct sodp_ring *ring);
+bool sodp_ring_is_kernel(const struct sodp_ring *ring);
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
 void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
 
@@ -545,6 +580,33 @@ void sodp_xrc_publish(struct sodp_srq *srq);
 void sodp_xrc_retire(struct sodp_srq *srq);
 enum sodp_verdict sodp_xrc_enter(struct sodp_qp *qp, u32 srqn);
 void sodp_xrc_leave(struct sodp_qp *qp);
+/* kverbs.c */
+int sodp_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
+		   const struct ib_send_wr **bad_wr);
+int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
+		   const struct ib_recv_wr **bad_wr);
+int sodp_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
+		       const struct ib_recv_wr **bad_wr);
+int sodp_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
+int sodp_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
+
+/* kmem.c */
+struct ib_mr *sodp_kmem_get_dma_mr(struct ib_pd *pd, int access);
+struct ib_mr *sodp_kmem_alloc_mr(struct ib_pd *pd, enum ib_mr_type type,
+				 u32 max_num_sg);
+int sodp_kmem_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg,
+			int sg_nents, unsigned int *sg_offset);
+void sodp_kmem_free(struct sodp_mr *mr, u64 *pages);
+bool sodp_kmem_opened(const struct sodp_key *key);
+bool sodp_kmem_exists(const struct sodp_key *key, u64 addr, u64 len);
+u8 *sodp_kmem_ptr(const struct sodp_seg *seg, u64 off, u64 *run);
+enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
+				   struct sodp_request *req);
+enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
+				const struct sodp_sqe *sqe);
+enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
+				       struct sodp_qp *qp, u32 rkey,
+				       bool remote);
 
 /* key.c */
 int sodp_keys_init(struct sodp_dev *dev);

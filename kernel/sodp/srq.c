@@ -43,7 +43,7 @@ static u8 *srq_slot(struct sodp_srq *srq, u32 index)
  * sodp_srq_create() - create an SRQ and its ring
  * @ibsrq: allocated by ib_core
  * @init: wanted; what was given comes back in it
- * @udata: takes struct sodp_create_srq_resp
+ * @udata: takes struct sodp_create_srq_resp; NULL: a kernel consumer
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP for a type not supported, -EINVAL, -ENOMEM.
@@ -57,24 +57,29 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	u32 depth;
 	int ret;
 
-	if (!udata || (init->srq_type != IB_SRQT_BASIC &&
-		       init->srq_type != IB_SRQT_XRC))
+	if (init->srq_type != IB_SRQT_BASIC &&
+	    (!udata || init->srq_type != IB_SRQT_XRC))
 		return -EOPNOTSUPP;
 	if (!init->attr.max_wr || init->attr.max_wr > SODP_MAX_SRQ_WR ||
 	    init->attr.max_sge > SODP_MAX_SGE ||
 	    init->attr.srq_limit > init->attr.max_wr)
 		return -EINVAL;
 	spin_lock_init(&srq->srq_lock);
+	spin_lock_init(&srq->rq_post_lock);
 	srq->max_sge = max_t(u32, init->attr.max_sge, 1);
 	depth = roundup_pow_of_two(init->attr.max_wr);
 	srq->limit = init->attr.srq_limit;
 	srq->stride = sizeof(struct sodp_rqe) +
 		      srq->max_sge * sizeof(struct sodp_sge);
-	ring = sodp_ring_alloc(sodp_udata_context(udata),
+	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
 			       srq_ring_size(srq, depth));
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
 	srq_use_ring(srq, ring, depth);
+	init->attr.max_wr = srq->depth;
+	init->attr.max_sge = srq->max_sge;
+	if (!udata)
+		return 0;
 	if (init->srq_type == IB_SRQT_XRC) {
 		ret = sodp_xrc_number(srq);
 		if (ret)
@@ -93,8 +98,6 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		goto err_retire;
 	if (srq->xsrq)
 		sodp_xrc_publish(srq);
-	init->attr.max_wr = srq->depth;
-	init->attr.max_sge = srq->max_sge;
 	return 0;
 
 err_retire:

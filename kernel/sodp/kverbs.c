@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The data path of kernel consumers: they fill the same rings as an
+ * application, from any context, and a worker does what a doorbell does for
+ * an application. Objects of applications are refused: uverbs would offer
+ * these verbs to them by its old write() commands.
+ */
+#include "ops.h"
+
+/* The caller's side of a receive ring, of a QP or an SRQ */
+struct kverbs_rq {
+	u8 *slots;
+	u32 depth;
+	u32 stride;
+	u32 max_sge;
+	u32 *pi;
+	const u32 *ci;
+};
+
+static int kverbs_copy_sges(void *slot, const struct ib_sge *sge, int num,
+			    u32 max)
+{
+	BUILD_BUG_ON(sizeof(struct ib_sge) != sizeof(struct sodp_sge) ||
+		     offsetof(struct ib_sge, lkey) !=
+		     offsetof(struct sodp_sge, lkey));
+	if (num < 0 || num > max)
+		return -EINVAL;
+	memcpy(slot, sge, num * sizeof(*sge));
+	return 0;
+}
+
+static int kverbs_copy_inline(struct sodp_qp *qp, struct sodp_sqe *sqe,
+			      u8 *slot, const struct ib_send_wr *wr)
+{
+	const struct ib_sge *sge = wr->sg_list;
+	u8 *to = slot;
+	int i;
+
+	for (i = 0; i < wr->num_sge; i++, sge++) {
+		if (sge->length > qp->cap.max_inline_data - (to - slot))
+			return -EINVAL;
+		memcpy(to, (void *)(uintptr_t)sge->addr, sge->length);
+		to += sge->length;
+	}
+	sqe->inline_len = to - slot;
+	return 0;
+}
+
+/* The part of an entry that depends on the opcode */
+static int kverbs_fill_op(struct sodp_sqe *sqe, const struct ib_send_wr *wr)
+{
+	switch (wr->opcode) {
+	case IB_WR_SEND_WITH_IMM:
+	case IB_WR_SEND_WITH_INV:
+		/* One union; both are copied as they are */
+		sqe->ex = wr->ex.invalidate_rkey;
+		fallthrough;
+	case IB_WR_SEND:
+		break;
+	case IB_WR_RDMA_WRITE_WITH_IMM:
+		sqe->ex = wr->ex.invalidate_rkey;
+		fallthrough;
+	case IB_WR_RDMA_WRITE:
+	case IB_WR_RDMA_READ:
+		sqe->rdma.remote_addr = rdma_wr(wr)->remote_addr;
+		sqe->rdma.rkey = rdma_wr(wr)->rkey;
+		break;
+	case IB_WR_ATOMIC_CMP_AND_SWP:
+	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		sqe->atomic.remote_addr = atomic_wr(wr)->remote_addr;
+		sqe->atomic.rkey = atomic_wr(wr)->rkey;
+		sqe->atomic.compare_add = atomic_wr(wr)->compare_add;
+		sqe->atomic.swap = atomic_wr(wr)->swap;
+		break;
+	case IB_WR_LOCAL_INV:
+		sqe->ex = wr->ex.invalidate_rkey;
+		break;
+	case IB_WR_REG_MR:
+		sqe->opcode = SODP_WR_REG_MR;
+		sqe->bind.addr = (uintptr_t)to_sodp_mr(reg_wr(wr)->mr);
+		sqe->bind.new_rkey = reg_wr(wr)->key;
+		sqe->bind.access = reg_wr(wr)->access;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int kverbs_fill_sqe(struct sodp_qp *qp, u8 *slot,
+			   const struct ib_send_wr *wr)
+{
+	struct sodp_sqe *sqe = (struct sodp_sqe *)slot;
+	const struct sodp_op *op;
+	int ret;
+
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->wr_id = wr->wr_id;
+	sqe->opcode = wr->opcode;
+	/* The rest of the bits are hints, or for other kinds of QPs */
+	sqe->flags = wr->send_flags & (SODP_SEND_FENCE | SODP_SEND_SIGNALED |
+				       SODP_SEND_SOLICITED | SODP_SEND_INLINE);
+	if (qp->type != IB_QPT_RC)
+		return -EOPNOTSUPP;
+	ret = kverbs_fill_op(sqe, wr);
+	if (ret)
+		return ret;
+	op = sodp_op_of(sqe->opcode);
+	if (!(op->flags & (SODP_OP_OUT | SODP_OP_IN)))
+		return 0;
+	if (sqe->flags & SODP_SEND_INLINE)
+		return kverbs_copy_inline(qp, sqe, slot + sizeof(*sqe), wr);
+	sqe->num_sge = wr->num_sge;
+	return kverbs_copy_sges(slot + sizeof(*sqe), wr->sg_list, wr->num_sge,
+				qp->cap.max_send_sge);
+}
+
+/* Pairs with the full barriers where a worker sets or clears a flag */
+static void kverbs_ring_sq(struct sodp_qp *qp)
+{
+	smp_mb(); /* index, then flags */
+	if (!(READ_ONCE(qp->page->flags) & SODP_QPF_SQ_BUSY))
+		sodp_sq_kick(qp);
+}
+
+/**
+ * sodp_post_send() - post to the SQ of a kernel QP
+ * @ibqp: the QP
+ * @wr: list of requests
+ * @bad_wr: the first one not posted
+ *
+ * Context: any.
+ * Return: 0; -EINVAL an application's QP, a state that takes none, a request
+ * too large for the caps; -ENOMEM the ring is full; -EOPNOTSUPP opcode.
+ */
+int sodp_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
+		   const struct ib_send_wr **bad_wr)
+{
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+	enum ib_qp_state state = READ_ONCE(qp->state);
+	unsigned long flags;
+	u32 pi, first;
+	int ret = 0;
+
+	if (!qp->kernel || state == IB_QPS_RESET || state == IB_QPS_INIT ||
+	    state == IB_QPS_RTR) {
+		*bad_wr = wr;
+		return -EINVAL;
+	}
+	spin_lock_irqsave(&qp->sq_post_lock, flags);
+	first = qp->page->sq_pi;
+	for (pi = first; wr; wr = wr->next, pi++) {
+		/* Pairs with the release store of sq_ci by the executor */
+		if (pi - smp_load_acquire(&qp->page->sq_ci) >= qp->sq_depth)
+			ret = -ENOMEM;
+		else
+			ret = kverbs_fill_sqe(qp, qp->sq +
+					      (pi & (qp->sq_depth - 1)) *
+					      (size_t)qp->sq_stride, wr);
+		if (ret)
+			break;
+	}
+	/* Pairs with the acquire load of sq_pi by the executor */
+	smp_store_release(&qp->page->sq_pi, pi);
+	spin_unlock_irqrestore(&qp->sq_post_lock, flags);
+	if (pi != first)
+		kverbs_ring_sq(qp);
+	if (ret)
+		*bad_wr = wr;
+	return ret;
+}
+
+/* Under rq_post_lock: the first request not posted is left in *wr */
+static int kverbs_post_recv(struct kverbs_rq *rq, const struct ib_recv_wr **wr)
+{
+	u32 pi = *rq->pi;
+	int ret = 0;
+
+	for (; *wr; *wr = (*wr)->next, pi++) {
+		u8 *slot = rq->slots + (pi & (rq->depth - 1)) *
+			   (size_t)rq->stride;
+		struct sodp_rqe *rqe = (struct sodp_rqe *)slot;
+
+		/* Pairs with the release store of rq_ci by the responder */
+		if (pi - smp_load_acquire(rq->ci) >= rq->depth) {
+			ret = -ENOMEM;
+			break;
+		}
+		ret = kverbs_copy_sges(slot + sizeof(*rqe), (*wr)->sg_list,
+				       (*wr)->num_sge, rq->max_sge);
+		if (ret)
+			break;
+		rqe->wr_id = (*wr)->wr_id;
+		rqe->num_sge = (*wr)->num_sge;
+	}
+	/* Pairs with the acquire load of rq_pi by the responder */
+	smp_store_release(rq->pi, pi);
+	return ret;
+}
+
+/**
+ * sodp_post_recv() - post to the RQ of a kernel QP
+ * @ibqp: the QP
+ * @wr: list of requests
+ * @bad_wr: the first one not posted
+ *
+ * Context: any.
+ * Return: 0; -EINVAL an application's QP, state RESET, an SRQ's QP, too many
+ * SGEs; -ENOMEM the ring is full.
+ */
+int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
+		   const struct ib_recv_wr **bad_wr)
+{
+	struct sodp_qp *qp = to_sodp_qp(ibqp);
+	struct kverbs_rq rq = {
+		.slots = qp->rq,
+		.depth = qp->rq_depth,
+		.stride = qp->rq_stride,
+		.max_sge = qp->cap.max_recv_sge,
+		.pi = &qp->page->rq_pi,
+		.ci = &qp->page->rq_ci,
+	};
+	unsigned long flags;
+	int ret;
+
+	*bad_wr = wr;
+	if (!qp->kernel || !qp->rq_depth ||
+	    READ_ONCE(qp->state) == IB_QPS_RESET)
+		return -EINVAL;
+	spin_lock_irqsave(&qp->rq_post_lock, flags);
+	ret = kverbs_post_recv(&rq, bad_wr);
+	spin_unlock_irqrestore(&qp->rq_post_lock, flags);
+	/* Index, then flags. Pairs with smp_mb() in sodp_rq_flush_locked(). */
+	smp_mb();
+	if (unlikely(READ_ONCE(qp->page->flags) & SODP_QPF_RQ_BELL))
+		sodp_sq_kick(qp);
+	return ret;
+}
+
+/**
+ * sodp_post_srq_recv() - post to a kernel SRQ
+ * @ibsrq: the SRQ
+ * @wr: list of requests
+ * @bad_wr: the first one not posted
+ *
+ * Context: any.
+ * Return: 0; -EINVAL an application's SRQ, too many SGEs; -ENOMEM the ring
+ * is full.
+ */
+int sodp_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
+		       const struct ib_recv_wr **bad_wr)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	struct kverbs_rq rq;
+	unsigned long flags;
+	int ret;
+
+	*bad_wr = wr;
+	if (!sodp_ring_is_kernel(srq->ring))
+		return -EINVAL;
+	/* Only an application's SRQ changes its ring */
+	rq = (struct kverbs_rq){
+		.slots = srq->rqes,
+		.depth = srq->depth,
+		.stride = srq->stride,
+		.max_sge = srq->max_sge,
+		.pi = &srq->page->rq_pi,
+		.ci = &srq->page->rq_ci,
+	};
+	spin_lock_irqsave(&srq->rq_post_lock, flags);
+	ret = kverbs_post_recv(&rq, bad_wr);
+	spin_unlock_irqrestore(&srq->rq_post_lock, flags);
+	return ret;
+}
+
+/* Translate an entry; false when its QP is gone and nobody waits for it */
+static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
+{
+	struct sodp_qp *qp;
+
+	memset(wc, 0, sizeof(*wc));
+	rcu_read_lock();
+	qp = xa_load(&sodp_qps, cqe->qpn);
+	if (qp)
+		wc->qp = qp->ibqp;
+	rcu_read_unlock();
+	if (!qp)
+		return false;
+	wc->wr_id = cqe->wr_id;
+	wc->status = cqe->status;
+	wc->opcode = cqe->opcode;
+	wc->vendor_err = cqe->vendor_err;
+	wc->byte_len = cqe->byte_len;
+	wc->ex.invalidate_rkey = cqe->ex;
+	wc->src_qp = cqe->src_qp;
+	wc->slid = cqe->slid;
+	wc->sl = cqe->sl;
+	wc->pkey_index = cqe->pkey_index;
+	wc->dlid_path_bits = cqe->dlid_path_bits;
+	wc->port_num = 1;
+	if (cqe->flags & SODP_WC_GRH)
+		wc->wc_flags |= IB_WC_GRH;
+	if (cqe->flags & SODP_WC_WITH_IMM)
+		wc->wc_flags |= IB_WC_WITH_IMM;
+	if (cqe->flags & SODP_WC_WITH_INV)
+		wc->wc_flags |= IB_WC_WITH_INVALIDATE;
+	return true;
+}
+
+/**
+ * sodp_poll_cq() - take completions from a kernel CQ
+ * @ibcq: the CQ
+ * @num: how many at most
+ * @wc: result
+ *
+ * Completions of QPs destroyed meanwhile are dropped: struct ib_wc points to
+ * its QP.
+ *
+ * Context: any.
+ * Return: how many, -EINVAL an application's CQ.
+ */
+int sodp_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	unsigned long flags;
+	int found = 0;
+	u32 ci, pi;
+
+	if (!sodp_ring_is_kernel(cq->ring))
+		return -EINVAL;
+	spin_lock_irqsave(&cq->poll_lock, flags);
+	ci = cq->page->ci;
+	/* Pairs with the release store of pi by sodp_cq_post() */
+	pi = smp_load_acquire(&cq->page->pi);
+	while (ci != pi && found < num) {
+		if (kverbs_fill_wc(&cq->cqes[ci & (cq->depth - 1)],
+				   &wc[found]))
+			found++;
+		ci++;
+	}
+	/* The entries were read: sodp_cq_post() may overwrite them */
+	smp_store_release(&cq->page->ci, ci);
+	spin_unlock_irqrestore(&cq->poll_lock, flags);
+	return found;
+}
+
+/**
+ * sodp_req_notify_cq() - arm the next event of a kernel CQ
+ * @ibcq: the CQ
+ * @flags: IB_CQ_SOLICITED or IB_CQ_NEXT_COMP, IB_CQ_REPORT_MISSED_EVENTS
+ *
+ * Context: any.
+ * Return: 0; 1 when asked and there are entries that no event may follow;
+ * -EINVAL an application's CQ.
+ */
+int sodp_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
+{
+	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	unsigned long irq_flags;
+	u32 arm, kind;
+	int ret;
+
+	if (!sodp_ring_is_kernel(cq->ring))
+		return -EINVAL;
+	kind = (flags & IB_CQ_SOLICITED_MASK) == IB_CQ_SOLICITED ?
+	       SODP_CQ_ARM_SOLICITED : SODP_CQ_ARM_NEXT;
+	spin_lock_irqsave(&cq->poll_lock, irq_flags);
+	arm = cq->page->arm;
+	/* Armed for all and not fired yet: that is not taken back */
+	if ((arm & 3) == SODP_CQ_ARM_NEXT && READ_ONCE(cq->arm_seen) != arm)
+		kind = SODP_CQ_ARM_NEXT;
+	WRITE_ONCE(cq->page->arm, ((arm & ~3U) + 4) | kind);
+	/* Arm, then look. Pairs with smp_mb() in sodp_cq_post(). */
+	smp_mb();
+	ret = (flags & IB_CQ_REPORT_MISSED_EVENTS) &&
+	      READ_ONCE(cq->page->pi) != cq->page->ci;
+	spin_unlock_irqrestore(&cq->poll_lock, irq_flags);
+	return ret;
+}
