@@ -30,6 +30,9 @@
 /* Transport bits of the opcodes of XRC, which ib_pack.h leaves out */
 #define SODP_BTH_XRC		0xa0
 
+/* Most payload of a packet */
+#define SODP_MAX_MTU		4096
+
 #define SODP_PSN_MASK		0xffffffU
 #define SODP_QPN_MULTICAST	0xffffffU
 #define SODP_QPN_GSI		1

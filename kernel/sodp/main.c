@@ -10,7 +10,7 @@
 #include <rdma/ib_cache.h>
 #include <rdma/rdma_netlink.h>
 
-#include "sodp.h"
+#include "wire.h"
 
 struct workqueue_struct *sodp_wq;
 struct workqueue_struct *sodp_fault_wq;
@@ -145,6 +145,7 @@ void sodp_device_remove(struct sodp_dev *dev)
 	if (!list_empty(&dev->list))
 		list_del_init(&dev->list);
 	mutex_unlock(&sodp_devs_mutex);
+	sodp_net_put(dev);
 	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
 		sodp_domain_destroy(dev->domain);
@@ -169,6 +170,8 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 		goto err_dealloc;
 	dev->domain = sodp_domain_create(name);
 	if (IS_ERR(dev->domain))
+		goto err_dealloc;
+	if (sodp_net_get(dev))
 		goto err_dealloc;
 	return dev;
 
@@ -277,9 +280,15 @@ static int __init sodp_init(void)
 					WQ_MAX_ACTIVE);
 	if (!sodp_fault_wq)
 		goto err_destroy_wq;
-	ret = register_netdevice_notifier(&sodp_netdev_nb);
+	ret = sodp_icrc_init();
 	if (ret)
 		goto err_destroy_fault_wq;
+	ret = sodp_net_init();
+	if (ret)
+		goto err_exit_icrc;
+	ret = register_netdevice_notifier(&sodp_netdev_nb);
+	if (ret)
+		goto err_exit_net;
 	ret = sodp_nl_register();
 	if (ret)
 		goto err_unregister_notifier;
@@ -288,6 +297,10 @@ static int __init sodp_init(void)
 
 err_unregister_notifier:
 	unregister_netdevice_notifier(&sodp_netdev_nb);
+err_exit_net:
+	sodp_net_exit();
+err_exit_icrc:
+	sodp_icrc_exit();
 err_destroy_fault_wq:
 	destroy_workqueue(sodp_fault_wq);
 err_destroy_wq:
@@ -301,6 +314,7 @@ static void __exit sodp_exit(void)
 	sodp_nl_unregister();
 	unregister_netdevice_notifier(&sodp_netdev_nb);
 	ib_unregister_driver(SODP_RDMA_DRIVER);
+	sodp_net_exit();
 	/* Faults under way hold references on QPs that are dead by now */
 	destroy_workqueue(sodp_fault_wq);
 	destroy_workqueue(sodp_wq);
@@ -308,6 +322,7 @@ static void __exit sodp_exit(void)
 	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */
 	rcu_barrier();
+	sodp_icrc_exit();
 }
 
 module_init(sodp_init);

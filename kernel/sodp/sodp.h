@@ -85,6 +85,7 @@
 #define SODP_WORKER_WQES	1024
 
 struct sodp_dev;
+struct sodp_net;
 struct sodp_qp;
 struct sodp_wire;
 
@@ -465,6 +466,11 @@ enum sodp_counter {
 	SODP_CNT_rx_drops,
 	SODP_CNT_rx_duplicates,
 	SODP_CNT_rx_out_of_sequence,
+	SODP_CNT_tx_packets,
+	SODP_CNT_tx_drops,
+	SODP_CNT_rx_packets,
+	SODP_CNT_rx_malformed,
+	SODP_CNT_rx_icrc_errors,
 	SODP_NR_COUNTERS,
 };
 
@@ -474,6 +480,8 @@ struct sodp_dev {
 	u64 id;			/* never reused */
 	bool registered;	/* has a GID table; sodp_devs_mutex */
 	struct net_device *ndev;
+	struct sodp_net *sn;	/* of ndev; stays when that moves */
+	struct list_head net_node;	/* sn->devs; RCU */
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;

@@ -3,7 +3,9 @@
  * The wire: paths, bursts of packets going out, packets coming in, and what
  * a QP keeps when its peer is on another host.
  *
- *	net.c		sockets, routes, skbs, ICRC check, dispatch to QPs
+ *	net.c		namespaces and their sockets
+ *	net_tx.c	routes, bursts, skbs
+ *	net_rx.c	ICRC check, dispatch to QPs
  *	hdr.c, icrc.c	headers, invariant CRC
  *	wire_req.c ...	requester: packets out, answers in, retries
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
@@ -13,7 +15,10 @@
 #define SODP_WIRE_H
 
 #include <linux/in6.h>
+#include <linux/ipv6.h>
+#include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <linux/udp.h>
 #include <net/dst.h>
 
 #include "hdr.h"
@@ -27,9 +32,26 @@
 /* Bytes of a QP handed to the stack and not freed by it yet */
 #define SODP_TX_MAX_BYTES	SZ_1M
 
+/* Packets of a train: what peers and virtio take */
+#define SODP_BURST_MAX_PKTS	64
+
+/**
+ * struct sodp_icrc - IP and UDP header of a train, masked for the ICRC
+ * @hdr: they, and room for a BTH
+ * @ip_len: bytes of the IP header
+ * @ipv6: which
+ */
+struct sodp_icrc {
+	u8 hdr[sizeof(struct ipv6hdr) + sizeof(struct udphdr) +
+	       SODP_BTH_BYTES] __aligned(8);
+	u8 ip_len;
+	bool ipv6;
+};
+
 /**
  * struct sodp_path - where packets of a QP or an address handle go
  * @dev: device they leave from
+ * @oif: index of the netdev that the source GID is of, which may be a VLAN
  * @family: AF_INET or AF_INET6
  * @tclass: TOS or traffic class, ECN bits included
  * @ttl: TTL or hop limit, never 0
@@ -41,9 +63,13 @@
  * @dst: route in use, looked up anew when it is obsolete
  * @dst_cookie: for dst_check()
  * @ip_id: next IPv4 identification
+ *
+ * Addresses are read by softirq without a lock while modify writes them: a
+ * packet of that moment may be dropped.
  */
 struct sodp_path {
 	struct sodp_dev *dev;
+	int oif;
 	u8 family;
 	u8 tclass;
 	u8 ttl;
@@ -51,7 +77,7 @@ struct sodp_path {
 	u16 sport;
 	struct in6_addr saddr;
 	struct in6_addr daddr;
-	spinlock_t dst_lock;
+	spinlock_t dst_lock;	/* dst, dst_cookie */
 	struct dst_entry *dst;
 	u32 dst_cookie;
 	atomic_t ip_id;
@@ -66,12 +92,16 @@ void sodp_path_release(struct sodp_path *path);
  * @path: where to
  * @qp: whose in-flight bytes they count in (a reference per skb), or NULL
  * @page: compound page that holds the UDP payloads back to back
- * @cap: its bytes
+ * @skb: holds the payload instead, when it is small
+ * @buf: start of either
+ * @cap: bytes there
  * @used: bytes of finished packets
  * @seg_len: UDP payload of every packet but the last, which may be shorter
  * @nr: packets finished
  * @closed: the last one was shorter: no packet can follow
+ * @full: some skb sent went beyond SODP_TX_MAX_BYTES
  * @ip_id: IPv4 identification of the first packet; the others count on
+ * @icrc: header of these packets
  *
  * Several packets leave as one skb with UDP segmentation; each carries its
  * own BTH and ICRC already. The stack, the netdev, or nobody (veth, lo) cuts
@@ -81,12 +111,16 @@ struct sodp_burst {
 	struct sodp_path *path;
 	struct sodp_qp *qp;
 	struct page *page;
+	struct sk_buff *skb;
+	u8 *buf;
 	u32 cap;
 	u32 used;
 	u32 seg_len;
 	u32 nr;
 	bool closed;
+	bool full;
 	u16 ip_id;
+	struct sodp_icrc icrc;
 };
 
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
@@ -98,18 +132,20 @@ int sodp_burst_send(struct sodp_burst *burst);
 /**
  * struct sodp_rx_cb - in skb->cb of a packet train handed to a QP
  * @seg_len: bytes from one BTH to the next
- * @nr: packets in it, all to one QP, all requests or all responses, ICRC good
  * @next: first one not consumed yet
+ * @nr: the one behind the last; from next to here all are well-formed, for
+ *	one QP, all requests or all responses, ICRC good
  * @ecn: IP header said "congestion experienced"
- * @net_off: offset of the IP header from skb->data is negative; UD copies it
+ * @ipv6: which IP header skb_network_header() is
  *
- * skb->data is at the BTH of the first packet.
+ * skb->data is at the BTH of packet 0, which need not be one of ours.
  */
 struct sodp_rx_cb {
 	u32 seg_len;
 	u16 nr;
 	u16 next;
 	bool ecn;
+	bool ipv6;
 };
 
 static inline struct sodp_rx_cb *sodp_rx_cb(struct sk_buff *skb)
@@ -128,18 +164,46 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
 /* ud.c */
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);
 
-/* net.c: a netns has sockets while it has links */
-int sodp_net_get(struct net *net);
-void sodp_net_put(struct net *net);
+/**
+ * struct sodp_net - the sockets of a network namespace
+ * @net: it, NULL when it is gone; sodp_net_mutex
+ * @users: devices; sodp_net_mutex
+ * @devs: of sodp_dev.net_node, for softirq
+ * @sock4: IPv4, NULL while another has the port
+ * @sock6: IPv6
+ * @hooks: takes GSO trains, which the stack would cut for such sockets
+ * @hooked: @hooks are registered
+ */
+struct sodp_net {
+	struct net *net;
+	u32 users;
+	struct list_head devs;
+	struct socket *sock4;
+	struct socket *sock6;
+	struct nf_hook_ops hooks[2];
+	bool hooked;
+};
+
+/* net.c */
+int sodp_net_get(struct sodp_dev *dev);
+void sodp_net_put(struct sodp_dev *dev);
+void sodp_net_retry(struct sodp_dev *dev);
 int sodp_net_init(void);
 void sodp_net_exit(void);
+
+/* net_rx.c */
+int sodp_net_rx(struct sock *sk, struct sk_buff *skb);
+unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state);
 
 /* icrc.c */
 int sodp_icrc_init(void);
 void sodp_icrc_exit(void);
-u32 sodp_icrc_seed(const void *ip_hdr, bool ipv6, u16 sport, u16 udp_len);
+void sodp_icrc_begin(struct sodp_icrc *icrc, const void *ip_hdr, bool ipv6,
+		     u16 sport);
+u32 sodp_icrc_packet(struct sodp_icrc *icrc, u16 ip_id, u32 len,
+		     const u8 *bth);
 u32 sodp_icrc_add(u32 crc, const void *data, u32 len);
-u32 sodp_icrc_bth(u32 crc, const u8 *bth);
 
 /* A READ or atomic carried out, kept for duplicates of its request */
 struct sodp_resource {

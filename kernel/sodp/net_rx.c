@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Packets in: from the sockets and the hook of a namespace to the QPs of its
+ * devices. A train of packets stays one skb as far as its packets are good
+ * and for the same side of the same QP.
+ *
+ * An skb that is CHECKSUM_PARTIAL was made on this machine, or by a guest or
+ * hypervisor of it, and crossed no wire; whatever would damage it (netem)
+ * finishes the checksum first. Its ICRC is not looked at.
+ */
+#include <linux/ip.h>
+#include <linux/netfilter.h>
+#include <linux/udp.h>
+#include <net/dsfield.h>
+#include <net/inet_ecn.h>
+#include <rdma/ib_mad.h>
+
+#include "wire.h"
+
+/* A packet cannot be shorter */
+#define RX_MIN_BYTES	(SODP_BTH_BYTES + SODP_ICRC_BYTES)
+
+/**
+ * struct rx_train - an skb on its way through here
+ * @sn: namespace that it came in
+ * @skb: data is at the first BTH
+ * @icrc: headers, when the ICRC is to be checked
+ * @saddr: source address, IPv4 as a mapped one
+ * @daddr: destination
+ * @seg_len: bytes from one BTH to the next
+ * @nr: packets
+ * @ip_id: IPv4 identification of the first
+ * @ipv6: IP version
+ * @check: ICRC has to be checked
+ */
+struct rx_train {
+	struct sodp_net *sn;
+	struct sk_buff *skb;
+	struct sodp_icrc icrc;
+	struct in6_addr saddr;
+	struct in6_addr daddr;
+	u32 seg_len;
+	u32 nr;
+	u16 ip_id;
+	bool ipv6;
+	bool check;
+};
+
+/* Where @len bytes from @off on are; 0 if in more than @max places */
+static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
+		   struct sodp_buf *bufs, u32 max)
+{
+	u32 end = skb_headlen(skb);
+	u32 nr = 0;
+	u32 i, n;
+
+	if (off < end && len) {
+		n = min(len, end - off);
+		bufs[nr].addr = skb->data + off;
+		bufs[nr++].length = n;
+		off += n;
+		len -= n;
+	}
+	for (i = 0; i < skb_shinfo(skb)->nr_frags && len; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+		u32 start = end;
+
+		end += skb_frag_size(frag);
+		if (off >= end)
+			continue;
+		if (nr == max)
+			return 0;
+		n = min(len, end - off);
+		bufs[nr].addr = (u8 *)skb_frag_address(frag) + off - start;
+		bufs[nr++].length = n;
+		off += n;
+		len -= n;
+	}
+	return len ? 0 : nr;
+}
+
+/**
+ * sodp_rx_peek() - decode the next packet of a train
+ * @skb: the train, as it was handed to the QP
+ * @pkt: result
+ *
+ * The caller moves sodp_rx_cb(skb)->next on.
+ *
+ * Context: any.
+ * Return: false when there is none left.
+ */
+bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt)
+{
+	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
+	u32 off = cb->next * cb->seg_len;
+	u32 len;
+
+	if (cb->next >= cb->nr)
+		return false;
+	len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
+	if (WARN_ON_ONCE(sodp_pkt_parse(skb, off, len, pkt)))
+		return false;
+	pkt->ecn = cb->ecn;
+	return true;
+}
+
+/**
+ * sodp_rx_bufs() - where a packet's payload is
+ * @skb: the train
+ * @pkt: from sodp_rx_peek()
+ * @bufs: result; valid while the skb is
+ * @max: entries of it, at least SODP_RX_MAX_BUFS
+ *
+ * Context: any.
+ * Return: entries used, 0 if there is no payload.
+ */
+u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
+		 struct sodp_buf *bufs, u32 max)
+{
+	return rx_runs(skb, pkt->payload, pkt->length, bufs, max);
+}
+
+static bool rx_icrc_ok(struct rx_train *train, u32 i, u32 off, u32 len)
+{
+	struct sodp_buf bufs[SODP_RX_MAX_BUFS];
+	u8 buf[SODP_BTH_BYTES];
+	const u8 *bth;
+	__le32 icrc;
+	u32 nr, n;
+	u32 crc;
+
+	bth = skb_header_pointer(train->skb, off, sizeof(buf), buf);
+	if (!bth || skb_copy_bits(train->skb, off + len, &icrc, sizeof(icrc)))
+		return false;
+	crc = sodp_icrc_packet(&train->icrc, train->ip_id + i, len, bth);
+	nr = rx_runs(train->skb, off + SODP_BTH_BYTES, len - SODP_BTH_BYTES,
+		     bufs, ARRAY_SIZE(bufs));
+	for (n = 0; n < nr; n++)
+		crc = sodp_icrc_add(crc, bufs[n].addr, bufs[n].length);
+	return icrc == cpu_to_le32(~crc);
+}
+
+/* The device that what is good for no QP is counted on */
+static void rx_count(struct rx_train *train, enum sodp_counter counter, u32 n)
+{
+	struct sodp_dev *dev, *found = NULL;
+
+	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
+		if (!found || dev->ndev == train->skb->dev)
+			found = dev;
+	}
+	if (found)
+		sodp_count(found, counter, n);
+}
+
+static bool rx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
+{
+	switch (op->type) {
+	case IB_QPT_UD:
+		return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
+	case IB_QPT_XRC_INI:
+		return qp->type == (op->flags & SODP_WIRE_REQUEST ?
+				    IB_QPT_XRC_TGT : IB_QPT_XRC_INI);
+	default:
+		return qp->type == op->type;
+	}
+}
+
+/* Connected QPs take packets of their peer only. IBA 9.6.1, A17 */
+static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
+{
+	/* Pairs with the release store where the wire is made */
+	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+
+	return wire && ipv6_addr_equal(&wire->path.daddr, &train->saddr) &&
+	       ipv6_addr_equal(&wire->path.saddr, &train->daddr);
+}
+
+static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
+		     const struct sodp_pkt *pkt)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	if (qp->dev->sn != train->sn || !rx_type_ok(qp, pkt->op))
+		return false;
+	if (state != IB_QPS_RTR && state != IB_QPS_RTS &&
+	    state != IB_QPS_SQD && state != IB_QPS_SQE)
+		return false;
+	/* The table has one key, and that is a full member's */
+	if ((pkt->pkey ^ IB_DEFAULT_PKEY_FULL) & 0x7fff)
+		return false;
+	return pkt->op->type == IB_QPT_UD || rx_path_ok(qp, train);
+}
+
+/* Hand packets @first up to @end over; they have the headers of @pkt */
+static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb)
+{
+	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
+	struct sodp_qp *qp = sodp_qp_get(pkt->qpn);
+
+	if (!qp)
+		return false;
+	if (!rx_qp_ok(qp, train, pkt)) {
+		ibdev_dbg(&qp->dev->base_dev, "QP %#x: %s from %pI6c refused\n",
+			  qp->qpn, pkt->op->name, &train->saddr);
+		sodp_qp_put(qp);
+		return false;
+	}
+	cb->seg_len = train->seg_len;
+	cb->next = first;
+	cb->nr = end;
+	cb->ipv6 = train->ipv6;
+	cb->ecn = INET_ECN_is_ce(train->ipv6 ?
+				 ipv6_get_dsfield(ipv6_hdr(skb)) :
+				 ipv4_get_dsfield(ip_hdr(skb)));
+	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);
+	if (pkt->op->type == IB_QPT_UD)
+		sodp_ud_rx(qp, skb);
+	else if (pkt->op->flags & SODP_WIRE_REQUEST)
+		sodp_wire_rx_requests(qp, skb);
+	else
+		sodp_wire_rx_responses(qp, skb);
+	sodp_qp_put(qp);
+	return true;
+}
+
+/* A run of packets of a train; @last: nothing else of the train is wanted */
+static void rx_run(struct rx_train *train, u32 first, u32 end,
+		   const struct sodp_pkt *pkt, bool last)
+{
+	struct sk_buff *skb = train->skb;
+
+	if (!last)
+		skb = skb_clone(skb, GFP_ATOMIC);
+	if (skb && rx_deliver(train, first, end, pkt, skb)) {
+		if (last)
+			train->skb = NULL;
+		return;
+	}
+	if (!last)
+		kfree_skb(skb);
+	rx_count(train, SODP_CNT_rx_drops, end - first);
+}
+
+/* Is the packet good? Then @pkt has its headers */
+static bool rx_packet(struct rx_train *train, u32 i, struct sodp_pkt *pkt)
+{
+	u32 off = i * train->seg_len;
+	u32 len = min(train->skb->len - off, train->seg_len);
+
+	if (len < RX_MIN_BYTES ||
+	    sodp_pkt_parse(train->skb, off, len - SODP_ICRC_BYTES, pkt)) {
+		rx_count(train, SODP_CNT_rx_malformed, 1);
+		return false;
+	}
+	if (train->check && !rx_icrc_ok(train, i, off, len - SODP_ICRC_BYTES)) {
+		rx_count(train, SODP_CNT_rx_icrc_errors, 1);
+		return false;
+	}
+	return true;
+}
+
+static bool rx_same_way(const struct sodp_pkt *a, const struct sodp_pkt *b)
+{
+	return a->qpn == b->qpn && a->op->type == b->op->type &&
+	       a->pkey == b->pkey &&
+	       !((a->op->flags ^ b->op->flags) & SODP_WIRE_REQUEST);
+}
+
+/* Cut the train where its packets do not belong together */
+static void rx_split(struct rx_train *train)
+{
+	struct sodp_pkt head, pkt;
+	u32 first = 0;
+	bool run = false;
+	bool good;
+	u32 i;
+
+	for (i = 0; i < train->nr; i++) {
+		good = rx_packet(train, i, &pkt);
+		if (run && (!good || !rx_same_way(&head, &pkt) ||
+			    head.op->type == IB_QPT_UD)) {
+			rx_run(train, first, i, &head, false);
+			run = false;
+		}
+		if (good && !run) {
+			run = true;
+			first = i;
+			head = pkt;
+		}
+	}
+	if (run)
+		rx_run(train, first, train->nr, &head, true);
+}
+
+/* Memory that can be read, in few enough pieces */
+static bool rx_readable(struct sk_buff *skb)
+{
+	u32 i;
+
+	if (skb_has_frag_list(skb) ||
+	    skb_shinfo(skb)->nr_frags >= SODP_RX_MAX_BUFS)
+		return !skb_linearize(skb);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
+		if (!skb_frag_page(&skb_shinfo(skb)->frags[i]) ||
+		    PageHighMem(skb_frag_page(&skb_shinfo(skb)->frags[i])))
+			return !skb_linearize(skb);
+	return true;
+}
+
+/* skb->data is at the UDP header; takes the skb over */
+static void rx_skb(struct sodp_net *sn, struct sk_buff *skb, bool ipv6)
+{
+	u16 sport = ntohs(((struct udphdr *)skb->data)->source);
+	struct rx_train train = {
+		.sn = sn,
+		.skb = skb,
+		.ipv6 = ipv6,
+		.check = skb->ip_summed != CHECKSUM_PARTIAL,
+	};
+
+	__skb_pull(skb, sizeof(struct udphdr));
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	train.nr = 1;
+	train.seg_len = skb->len;
+	if (skb_is_gso(skb)) {
+		train.seg_len = skb_shinfo(skb)->gso_size;
+		train.nr = DIV_ROUND_UP(skb->len, train.seg_len);
+	}
+	if (train.seg_len < RX_MIN_BYTES || !rx_readable(skb)) {
+		rx_count(&train, SODP_CNT_rx_malformed, 1);
+		goto out_free;
+	}
+	if (ipv6) {
+		train.saddr = ipv6_hdr(skb)->saddr;
+		train.daddr = ipv6_hdr(skb)->daddr;
+	} else {
+		/* With options the ICRC is not defined */
+		if (ip_hdr(skb)->ihl != 5)
+			goto out_free;
+		train.ip_id = ntohs(ip_hdr(skb)->id);
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->saddr, &train.saddr);
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, &train.daddr);
+	}
+	if (train.check)
+		sodp_icrc_begin(&train.icrc, skb_network_header(skb), ipv6,
+				sport);
+	rx_split(&train);
+out_free:
+	kfree_skb(train.skb);
+}
+
+/**
+ * sodp_net_rx() - a datagram to one of the sockets
+ * @sk: the socket
+ * @skb: with data at the UDP header
+ *
+ * Context: softirq.
+ * Return: 0: taken over.
+ */
+int sodp_net_rx(struct sock *sk, struct sk_buff *skb)
+{
+	struct sodp_net *sn = rcu_dereference_sk_user_data(sk);
+
+	if (!sn || !pskb_may_pull(skb, sizeof(struct udphdr))) {
+		kfree_skb(skb);
+		return 0;
+	}
+	rx_skb(sn, skb, sk->sk_family == AF_INET6);
+	return 0;
+}
+
+/**
+ * sodp_net_rx_hook() - everything that is delivered in this namespace
+ * @priv: struct sodp_net
+ * @skb: with data at the IP header
+ * @state: tells the IP version
+ *
+ * Context: softirq.
+ * Return: NF_STOLEN for trains to our port; the rest is not for us.
+ */
+unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+	u32 off = ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	const struct udphdr *udp;
+
+	if (likely(!skb_is_gso(skb) ||
+		   !(skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4)))
+		return NF_ACCEPT;
+	if (!pskb_may_pull(skb, off + sizeof(*udp)))
+		return NF_ACCEPT;
+	if (ipv6 ? ipv6_hdr(skb)->nexthdr != IPPROTO_UDP :
+		   ip_hdr(skb)->protocol != IPPROTO_UDP || ip_hdr(skb)->ihl != 5)
+		return NF_ACCEPT;
+	udp = (const struct udphdr *)(skb->data + off);
+	if (udp->dest != htons(SODP_UDP_PORT) ||
+	    ntohs(udp->len) != skb->len - off)
+		return NF_ACCEPT;
+	__skb_pull(skb, off);
+	rx_skb(priv, skb, ipv6);
+	return NF_STOLEN;
+}
+
+/* Until the files that have them are there */
+void __weak sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
+{
+	kfree_skb(skb);
+}
+
+void __weak sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
+{
+	kfree_skb(skb);
+}
