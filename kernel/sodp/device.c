@@ -24,6 +24,9 @@ static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
 		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
 		SODP_ODP_CAPS_FLUSH;
+	caps->per_transport_caps.uc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
+		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_SRQ_RECV;
 	caps->per_transport_caps.xrc_odp_caps =
 		caps->per_transport_caps.rc_odp_caps;
 }

@@ -25,53 +25,22 @@ static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 	       (state == IB_QPS_RTR || state == IB_QPS_RTS ||
 		state == IB_QPS_SQD) &&
 	       peer->attr.dest_qp_num == qp->qpn &&
-	       peer->resp_psn == qp->wqe.req.psn;
-}
-
-static void local_put_segs(struct sodp_cursor *payload)
-{
-	u32 i;
-
-	for (i = 0; i < payload->nr_segs; i++)
-		sodp_seg_put(&payload->segs[i]);
+	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC);
 }
 
 /*
- * Resolve the SGEs of the WQE into @payload, empty ones left out; @buf is
- * where it describes inline data.
+ * UC has no answers: whatever became of the message, it is done, and what
+ * the responder refused is as if lost. The receive that an abandoned SEND
+ * had begun to fill serves the next one.
  */
-static enum sodp_verdict local_payload(struct sodp_qp *qp, u32 access,
-				       struct sodp_cursor *payload,
-				       struct sodp_buf *buf)
+static enum sodp_verdict local_uc(struct sodp_qp *peer,
+				  enum sodp_verdict verdict)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
-	enum sodp_verdict verdict;
-	u32 i;
-
-	payload->nr_segs = 0;
-	if (wqe->inline_data) {
-		payload->segs = NULL;
-		buf->addr = wqe->inline_data;
-		buf->length = wqe->length;
-		payload->bufs = buf;
-		payload->nr_bufs = 1;
-		return SODP_OK;
-	}
-	for (i = 0; i < wqe->sqe.num_sge; i++) {
-		const struct sodp_sge *sge = &wqe->sge[i];
-
-		if (!sge->length)
-			continue;
-		verdict = sodp_key_local(qp, sge->lkey, sge->addr, sge->length,
-					 access,
-					 &payload->segs[payload->nr_segs]);
-		if (unlikely(verdict)) {
-			local_put_segs(payload);
-			return verdict;
-		}
-		payload->nr_segs++;
-	}
-	return SODP_OK;
+	if (verdict == SODP_E_REM_OP)
+		sodp_resp_fail(peer, verdict);
+	peer->recv.fail_status = 0;
+	return verdict == SODP_AGAIN || verdict == SODP_BUDGET ? verdict :
+								 SODP_OK;
 }
 
 /* The peer, kept from one request to the next */
@@ -108,16 +77,21 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 	bool dead;
 
 	if (unlikely(!peer))
-		return SODP_LOST;
+		return qp->type == IB_QPT_UC ? SODP_OK : SODP_LOST;
 	mutex_lock(&peer->resp_mutex);
 	if (likely(local_accepts(qp, peer))) {
+		peer->resp_psn = qp->wqe.req.psn;
 		verdict = failed ? : sodp_resp_request(peer, &qp->wqe.req,
 						       payload, budget, stop);
-		if (unlikely(verdict >= SODP_E_REM_INV_REQ))
+		if (qp->type == IB_QPT_UC)
+			verdict = local_uc(peer, verdict);
+		else if (unlikely(verdict >= SODP_E_REM_INV_REQ))
 			sodp_resp_fail(peer, verdict);
 		else if (unlikely(verdict == SODP_RNR))
 			qp->rnr_ns = sodp_rnr_ns(peer);
 	}
+	if (qp->type == IB_QPT_UC && verdict == SODP_LOST)
+		verdict = SODP_OK;
 	dead = peer->dead;
 	mutex_unlock(&peer->resp_mutex);
 	/* Its number may be another QP's by now */
@@ -141,15 +115,15 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				     enum sodp_verdict failed, u64 *budget,
 				     struct sodp_stop *stop)
 {
-	struct sodp_cursor payload = { .segs = qp->segs };
+	struct sodp_cursor payload;
 	struct sodp_wqe *wqe = &qp->wqe;
 	const struct sodp_op *op = sodp_op_of(wqe->sqe.opcode);
 	struct sodp_cursor result = {};
 	enum sodp_verdict verdict;
 	struct sodp_buf buf;
 
-	verdict = local_payload(qp, op->flags & SODP_OP_IN ?
-				IB_ACCESS_LOCAL_WRITE : 0, &payload, &buf);
+	verdict = sodp_req_payload(qp, op->flags & SODP_OP_IN ?
+				   IB_ACCESS_LOCAL_WRITE : 0, &payload, &buf);
 	if (unlikely(verdict))
 		return verdict;
 	if (likely(!wqe->acked)) {
@@ -170,6 +144,6 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				    stop, false);
 	}
 out_put:
-	local_put_segs(&payload);
+	sodp_req_put_payload(&payload);
 	return verdict;
 }

@@ -21,6 +21,10 @@ struct xarray sodp_qps;
 static DEFINE_MUTEX(sodp_devs_mutex);
 static LIST_HEAD(sodp_devs);
 
+static bool sodp_wire_only;
+module_param_named(wire_only, sodp_wire_only, bool, 0644);
+MODULE_PARM_DESC(wire_only, "Peers on this host are reached by packets too");
+
 /**
  * sodp_device_by_gid() - which device of this host owns a GID
  * @from: the device that asks; only its network namespace is searched
@@ -35,6 +39,8 @@ u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid)
 	struct sodp_dev *dev;
 	u64 id = 0;
 
+	if (READ_ONCE(sodp_wire_only))
+		return 0;
 	mutex_lock(&sodp_devs_mutex);
 	list_for_each_entry(dev, &sodp_devs, list) {
 		if (!dev->registered ||

@@ -405,13 +405,8 @@ unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 	return NF_STOLEN;
 }
 
-/* Until the files that have them are there */
+/* Until the file that has it is there */
 void __weak sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
-{
-	kfree_skb(skb);
-}
-
-void __weak sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 {
 	kfree_skb(skb);
 }

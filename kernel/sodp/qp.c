@@ -6,7 +6,7 @@
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "sodp.h"
+#include "wire_req.h"
 
 struct sodp_qp *sodp_qp_get(u32 qpn)
 {
@@ -22,8 +22,10 @@ struct sodp_qp *sodp_qp_get(u32 qpn)
 
 void sodp_qp_put(struct sodp_qp *qp)
 {
-	if (refcount_dec_and_test(&qp->ref))
-		kfree_rcu(qp, rcu);
+	if (!refcount_dec_and_test(&qp->ref))
+		return;
+	sodp_wire_free(qp);
+	kfree_rcu(qp, rcu);
 }
 
 /**
@@ -77,6 +79,7 @@ static int qp_check_type(const struct ib_qp_init_attr *init,
 			return -EOPNOTSUPP;
 		fallthrough;
 	case IB_QPT_RC:
+	case IB_QPT_UC:
 		return init->send_cq && init->recv_cq ? 0 : -EINVAL;
 	case IB_QPT_XRC_INI:
 		if (!udata)
@@ -283,12 +286,15 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_lock(&qp->state_lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	spin_unlock(&qp->state_lock);
+	if (qp->wire)
+		sodp_wresp_reset(qp);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
 	sodp_local_forget(qp);
 	mutex_unlock(&qp->exec_mutex);
-	/* Nothing starts the timer or queues the work for a dead QP */
+	/* Nothing starts the timers or queues the work for a dead QP */
 	hrtimer_cancel(&qp->park_timer);
+	sodp_wire_stop(qp);
 	if (cancel_work_sync(&qp->sq_work))
 		sodp_qp_put(qp);
 	sodp_ring_free(qp->ring);
@@ -316,7 +322,8 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->qp_state = qp->state;
 	attr->cur_qp_state = qp->state;
 	attr->sq_draining = qp->state == IB_QPS_SQD &&
-			    READ_ONCE(qp->wqe.valid);
+			    (sodp_on_wire(qp) ? sodp_wreq_busy(qp) :
+						READ_ONCE(qp->wqe.valid));
 	spin_unlock(&qp->state_lock);
 	attr->sq_psn = READ_ONCE(qp->sq_psn);
 	attr->rq_psn = READ_ONCE(qp->resp_psn);

@@ -4,7 +4,7 @@
  */
 #include <rdma/ib_addr.h>
 
-#include "sodp.h"
+#include "wire_req.h"
 
 static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			     int mask)
@@ -119,6 +119,34 @@ static void modify_reset(struct sodp_qp *qp)
 	spin_unlock(&qp->state_lock);
 	qp->peer_dev_id = 0;
 	qp->msn = 0;
+	if (qp->wire) {
+		sodp_wreq_reset(qp);
+		sodp_wresp_reset(qp);
+	}
+}
+
+/* Where the peer is, and what that takes; nothing has changed on error */
+static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			  int mask)
+{
+	u8 rd_atomic = qp->attr.max_dest_rd_atomic;
+	u64 peer;
+	int ret;
+
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
+		rd_atomic = attr->max_dest_rd_atomic;
+	if (mask & IB_QP_AV) {
+		peer = sodp_device_by_gid(qp->dev,
+					  &rdma_ah_read_grh(&attr->ah_attr)->dgid);
+		ret = peer ? 0 : sodp_wire_connect(qp, attr, mask);
+		if (ret)
+			return ret;
+		qp->peer_dev_id = peer;
+	}
+	/* Before there is a wire to answer on, this is of no use */
+	if (qp->wire && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
+		return sodp_wresp_connect(qp, rd_atomic);
+	return 0;
 }
 
 /**
@@ -151,6 +179,9 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 				 -EINVAL;
 	if (ret)
 		goto out_unlock;
+	ret = modify_connect(qp, attr, mask);
+	if (ret)
+		goto out_unlock;
 	sodp_local_forget(qp);
 	if (next == IB_QPS_RESET)
 		modify_reset(qp);
@@ -159,12 +190,10 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	/* Pairs with the READ_ONCE() of state on the data path */
 	WRITE_ONCE(qp->state, next);
 	spin_unlock(&qp->state_lock);
-	if (mask & IB_QP_AV) {
-		const struct ib_global_route *grh =
-			rdma_ah_read_grh(&qp->attr.ah_attr);
-
-		qp->peer_dev_id = sodp_device_by_gid(qp->dev, &grh->dgid);
-	}
+	if (qp->wire && (mask & IB_QP_SQ_PSN))
+		sodp_wreq_reset(qp);
+	if (qp->wire && next == IB_QPS_ERR)
+		sodp_wresp_reset(qp);
 	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
 		qp->sqd_event = qp->attr.en_sqd_async_notify;
 	if (next == IB_QPS_ERR)

@@ -6,6 +6,7 @@
 #include <linux/nospec.h>
 
 #include "ops.h"
+#include "sq.h"
 #include "compat_rdma.h"
 
 const struct sodp_op sodp_ops[SODP_NR_OPS] = {
@@ -121,9 +122,23 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 	return SODP_OK;
 }
 
+/* UC has no answers, and no SEND that invalidates: IBA table 38 */
+static bool req_allowed(const struct sodp_qp *qp, u8 opcode)
+{
+	const struct sodp_op *op = sodp_op_of(opcode);
+
+	if (!(op->flags & SODP_OP_VALID))
+		return false;
+	if (likely(qp->type != IB_QPT_UC))
+		return true;
+	return !(op->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) &&
+	       opcode != SODP_WR_FLUSH && opcode != SODP_WR_SEND_WITH_INV;
+}
+
 /**
- * sodp_req_fetch() - take the WQE at the consumer index
- * @qp: the requester; there is an entry to take
+ * sodp_req_fetch() - take a WQE from the ring
+ * @qp: the requester
+ * @index: of the entry to take
  *
  * The entry is copied once and only the copy is used, but for inline
  * payload, of which nothing is decided on. The WQE is valid afterwards even
@@ -132,10 +147,9 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
  * Context: under exec_mutex.
  * Return: SODP_OK, or the error to complete it with.
  */
-enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
+enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 {
-	const u8 *slot = qp->sq + (qp->sq_ci & (qp->sq_depth - 1)) *
-			 (size_t)qp->sq_stride;
+	const u8 *slot = sodp_sq_slot(qp, index);
 	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_request *req = &wqe->req;
 	enum sodp_verdict verdict = SODP_OK;
@@ -151,12 +165,10 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 	wqe->acked = false;
 	wqe->fault_ret = 0;
 	wqe->result_done = 0;
-	qp->rnr_left = qp->attr.rnr_retry;
-	qp->retry_left = qp->attr.retry_cnt;
 	if (wqe->sqe.opcode >= SODP_NR_OPS)
 		return SODP_E_LOC_QP_OP;
 	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
-	if (!(op->flags & SODP_OP_VALID))
+	if (!req_allowed(qp, wqe->sqe.opcode))
 		return SODP_E_LOC_QP_OP;
 	/* It carries a kernel pointer */
 	if (wqe->sqe.opcode == SODP_WR_REG_MR && !qp->kernel)
@@ -184,6 +196,65 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp)
 	if (req->length > 1ULL << mtu_shift)
 		req->nr_packets = (req->length + (1ULL << mtu_shift) - 1) >>
 				  mtu_shift;
+	return SODP_OK;
+}
+
+/**
+ * sodp_req_put_payload() - let go of what sodp_req_payload() resolved
+ * @payload: the cursor
+ *
+ * Context: any.
+ */
+void sodp_req_put_payload(struct sodp_cursor *payload)
+{
+	u32 i;
+
+	for (i = 0; i < payload->nr_segs; i++)
+		sodp_seg_put(&payload->segs[i]);
+}
+
+/**
+ * sodp_req_payload() - resolve the SGEs of the WQE in hand
+ * @qp: the requester
+ * @access: IB_ACCESS_LOCAL_WRITE when they will be written, else 0
+ * @payload: result, empty SGEs left out; uses qp->segs
+ * @buf: describes inline data, if that is what @payload refers to
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_OK; an error, with nothing to let go of.
+ */
+enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
+				   struct sodp_cursor *payload,
+				   struct sodp_buf *buf)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+	enum sodp_verdict verdict;
+	u32 i;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	memset(payload, 0, sizeof(*payload));
+	if (wqe->inline_data) {
+		buf->addr = wqe->inline_data;
+		buf->length = wqe->length;
+		payload->bufs = buf;
+		payload->nr_bufs = 1;
+		return SODP_OK;
+	}
+	payload->segs = qp->segs;
+	for (i = 0; i < wqe->sqe.num_sge; i++) {
+		const struct sodp_sge *sge = &wqe->sge[i];
+
+		if (!sge->length)
+			continue;
+		verdict = sodp_key_local(qp, sge->lkey, sge->addr, sge->length,
+					 access,
+					 &payload->segs[payload->nr_segs]);
+		if (unlikely(verdict)) {
+			sodp_req_put_payload(payload);
+			return verdict;
+		}
+		payload->nr_segs++;
+	}
 	return SODP_OK;
 }
 

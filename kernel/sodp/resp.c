@@ -337,12 +337,12 @@ void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 }
 
 /**
- * sodp_rnr_ns() - how long the responder asks to be left alone
- * @qp: the responder
+ * sodp_rnr_code_ns() - how long an RNR NAK asks to be left alone
+ * @code: its timer, IBA 9.7.5.2.8 table 45
  *
- * Return: nanoseconds for min_rnr_timer, IBA 9.7.5.2.8 table 45.
+ * Return: nanoseconds.
  */
-u64 sodp_rnr_ns(struct sodp_qp *qp)
+u64 sodp_rnr_code_ns(u8 code)
 {
 	static const u32 units_10us[32] = {
 		65536, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192,
@@ -350,7 +350,17 @@ u64 sodp_rnr_ns(struct sodp_qp *qp)
 		12288, 16384, 24576, 32768, 49152,
 	};
 
+	return units_10us[code & 31] * 10ULL * NSEC_PER_USEC;
+}
+
+/**
+ * sodp_rnr_ns() - how long the responder asks to be left alone
+ * @qp: the responder
+ *
+ * Return: nanoseconds.
+ */
+u64 sodp_rnr_ns(struct sodp_qp *qp)
+{
 	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
-	return units_10us[qp->attr.min_rnr_timer & 31] * 10ULL *
-	       NSEC_PER_USEC;
+	return sodp_rnr_code_ns(qp->attr.min_rnr_timer);
 }

@@ -241,6 +241,7 @@ enum sodp_verdict {
 	SODP_E_LOC_QP_OP,
 	SODP_E_LOC_PROT,
 	SODP_E_MW_BIND,
+	SODP_E_BAD_RESP,
 	/* errors that the responder answers with a NAK */
 	SODP_E_REM_INV_REQ,
 	SODP_E_REM_ACCESS,
@@ -337,6 +338,7 @@ enum sodp_park {
 enum sodp_bell {
 	SODP_BELL_SQ,		/* look at sq_pi again */
 	SODP_BELL_TIMER,	/* park_timer expired */
+	SODP_BELL_RETRY,	/* the wire's retransmission timer did */
 };
 
 /* IBA A19: placement type and selectivity level of a FLUSH */
@@ -471,6 +473,10 @@ enum sodp_counter {
 	SODP_CNT_rx_packets,
 	SODP_CNT_rx_malformed,
 	SODP_CNT_rx_icrc_errors,
+	SODP_CNT_tx_retransmits,
+	SODP_CNT_rx_sequence_naks,
+	SODP_CNT_rx_rnr_naks,
+	SODP_CNT_rx_ghost_acks,
 	SODP_NR_COUNTERS,
 };
 
@@ -679,7 +685,11 @@ void sodp_park_init(struct sodp_qp *qp);
 /* req.c */
 enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 				   struct sodp_stop *stop);
-enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp);
+enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index);
+enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
+				   struct sodp_cursor *payload,
+				   struct sodp_buf *buf);
+void sodp_req_put_payload(struct sodp_cursor *payload);
 
 /* resp.c */
 enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
@@ -688,6 +698,7 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 				    struct sodp_stop *stop);
 void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 u64 sodp_rnr_ns(struct sodp_qp *qp);
+u64 sodp_rnr_code_ns(u8 code);
 
 /* rq.c */
 void sodp_rq_doorbell(struct sodp_qp *qp);

@@ -7,18 +7,15 @@
  * and every holder looks at the bit after it let go (sodp_sq_unlock()).
  */
 #include "ops.h"
-
-enum sq_result {
-	SQ_IDLE,	/* nothing to do until a bell */
-	SQ_PARKED,	/* something else will run it */
-	SQ_MORE,	/* slice used up */
-};
+#include "sq.h"
+#include "wire_req.h"
 
 static const u8 sq_wc_status[SODP_VERDICTS] = {
 	[SODP_E_LOC_LEN] = IB_WC_LOC_LEN_ERR,
 	[SODP_E_LOC_QP_OP] = IB_WC_LOC_QP_OP_ERR,
 	[SODP_E_LOC_PROT] = IB_WC_LOC_PROT_ERR,
 	[SODP_E_MW_BIND] = IB_WC_MW_BIND_ERR,
+	[SODP_E_BAD_RESP] = IB_WC_BAD_RESP_ERR,
 	[SODP_E_REM_INV_REQ] = IB_WC_REM_INV_REQ_ERR,
 	[SODP_E_REM_ACCESS] = IB_WC_REM_ACCESS_ERR,
 	[SODP_E_REM_OP] = IB_WC_REM_OP_ERR,
@@ -45,28 +42,50 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
 	spin_unlock(&qp->state_lock);
 }
 
-/* Release the current WQE's slot and post its completion if it is due one */
-static int sq_complete(struct sodp_qp *qp, u8 status)
+/**
+ * sodp_sq_complete() - release the oldest slot, post its completion if due
+ * @qp: the QP
+ * @entry: what was in the slot
+ * @status: enum ib_wc_status
+ *
+ * Context: process, under exec_mutex.
+ * Return: 0, -ENOSPC when the CQ overflowed.
+ */
+int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
+		     u8 status)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_cqe cqe;
 
-	wqe->valid = false;
 	qp->sq_ci++;
 	/* The slot may be reused. Pairs with the provider's acquire load. */
 	smp_store_release(&qp->page->sq_ci, qp->sq_ci);
 	if (likely(!status) && qp->sig_type != IB_SIGNAL_ALL_WR &&
-	    !(wqe->sqe.flags & SODP_SEND_SIGNALED))
+	    !(entry->flags & SODP_SEND_SIGNALED))
 		return 0;
 	memset(&cqe, 0, sizeof(cqe));
-	cqe.wr_id = wqe->sqe.wr_id;
+	cqe.wr_id = entry->wr_id;
 	cqe.status = status;
-	cqe.opcode = sodp_op_of(wqe->sqe.opcode)->wc_opcode;
-	cqe.byte_len = wqe->length;
+	cqe.opcode = sodp_op_of(entry->opcode)->wc_opcode;
+	cqe.byte_len = entry->length;
 	cqe.qpn = qp->qpn;
 	if (unlikely(status))
 		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
 	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
+}
+
+/* The same for the WQE in hand, which is the oldest */
+static int sq_complete(struct sodp_qp *qp, u8 status)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_sq_entry entry = {
+		.wr_id = wqe->sqe.wr_id,
+		.length = wqe->length,
+		.opcode = wqe->sqe.opcode,
+		.flags = wqe->sqe.flags,
+	};
+
+	wqe->valid = false;
+	return sodp_sq_complete(qp, &entry, status);
 }
 
 static void sq_flush_entries(struct sodp_qp *qp)
@@ -79,14 +98,14 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	 */
 	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 	smp_mb(); /* see above */
-	if (qp->wqe.valid)
+	if (qp->wqe.valid && !sodp_on_wire(qp))
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
 	/* Pairs with the release store of sq_pi by the provider */
 	pi = smp_load_acquire(&qp->page->sq_pi);
 	if (pi - qp->sq_ci > qp->sq_depth)
 		pi = qp->sq_ci;
 	while (qp->sq_ci != pi) {
-		sodp_req_fetch(qp);
+		sodp_req_fetch(qp, qp->sq_ci);
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
 	}
 }
@@ -105,20 +124,35 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 	sodp_park_cancel_locked(qp);
 	if (qp->page)
 		sq_flush_entries(qp);
+	if (qp->wire)
+		sodp_wreq_reset(qp);
 	mutex_lock(&qp->resp_mutex);
 	sodp_rq_flush_locked(qp);
 	mutex_unlock(&qp->resp_mutex);
 }
 
-/* Complete the current WQE with an error; the rest is flushed */
-static void sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
+/**
+ * sodp_sq_fail() - complete the WQE in hand with an error
+ * @qp: the QP; qp->wqe is its oldest
+ * @verdict: the error
+ *
+ * The QP is in the error state then, and the rest is to be flushed.
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 {
 	sodp_qp_set_error(qp);
 	sq_complete(qp, sq_wc_status[verdict]);
 }
 
-/* A completion that found no room, or indices that make no sense */
-static void sq_fatal(struct sodp_qp *qp)
+/**
+ * sodp_sq_fatal() - a completion found no room, or indices make no sense
+ * @qp: the QP
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_sq_fatal(struct sodp_qp *qp)
 {
 	if (sodp_qp_set_error(qp)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: fatal error\n",
@@ -144,8 +178,15 @@ static void sq_wait_answer(struct sodp_qp *qp)
 			4096ULL << qp->attr.timeout : 0);
 }
 
-/* Is the wait over? @verdict tells what became of it */
-static bool sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
+/**
+ * sodp_sq_unpark() - is the wait over?
+ * @qp: the QP
+ * @verdict: what became of it
+ *
+ * Context: process, under exec_mutex.
+ * Return: false: the QP is parked.
+ */
+bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 {
 	enum sodp_park park = qp->park;
 
@@ -164,12 +205,19 @@ static bool sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 /* Faults tried here in a row, with no byte moved in between */
 #define SQ_INLINE_FAULTS	4
 
-/*
- * A page was missing. Try for it here, without waiting; park when it would
- * wait, or when that got the request no further several times.
+/**
+ * sodp_sq_fault_inline() - try for a missing page here, without waiting
+ * @qp: the QP
+ * @stop: what is missing; the reference on its region is used up
+ * @tries: how often it was tried with no progress in between
+ *
+ * An error is left in qp->wqe.fault_ret.
+ *
+ * Context: process, under exec_mutex.
+ * Return: false: that would wait, or led nowhere several times: parked.
  */
-static bool sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
-			    u32 *tries)
+bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
+			  u32 *tries)
 {
 	int ret = -EAGAIN;
 
@@ -195,7 +243,7 @@ static void sq_advance_psn(struct sodp_qp *qp)
 }
 
 /* Run the current WQE until it is done, parks, or the slice ends */
-static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
+static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 {
 	struct sodp_stop stop;
 	enum sodp_verdict verdict;
@@ -212,38 +260,45 @@ static enum sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 			if (qp->wqe.acked)
 				sq_advance_psn(qp);
 			if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
-				sq_fatal(qp);
-			return SQ_IDLE;
+				sodp_sq_fatal(qp);
+			return SODP_SQ_IDLE;
 		}
 		if (verdict == SODP_AGAIN) {
 			if (qp->wqe.req.done != before)
 				tries = 0;
-			if (!sq_fault_inline(qp, &stop, &tries))
-				return SQ_PARKED;
+			if (!sodp_sq_fault_inline(qp, &stop, &tries))
+				return SODP_SQ_PARKED;
 			continue;
 		}
 		if (verdict == SODP_BUDGET)
-			return SQ_MORE;
+			return SODP_SQ_MORE;
 		if (verdict == SODP_LOST) {
 			sq_wait_answer(qp);
-			return SQ_PARKED;
+			return SODP_SQ_PARKED;
 		}
 		if (verdict == SODP_RNR) {
 			verdict = sq_wait_rnr(qp);
 			if (!verdict)
-				return SQ_PARKED;
+				return SODP_SQ_PARKED;
 		}
-		sq_fail(qp, verdict);
-		return SQ_IDLE;
+		sodp_sq_fail(qp, verdict);
+		return SODP_SQ_IDLE;
 	}
 }
 
-/*
- * Is there an entry to take? If not, tell the provider that bells are needed
- * again, and look once more: that pairs with its full barrier between the
- * store to sq_pi and the load of flags.
+/**
+ * sodp_sq_has_entry() - is there an entry to take?
+ * @qp: the QP
+ * @next: index of it
+ *
+ * If not, the provider is told that bells are needed again, and sq_pi looked
+ * at once more: that pairs with its full barrier between the store to sq_pi
+ * and the load of flags.
+ *
+ * Context: process, under exec_mutex.
+ * Return: true: yes.
  */
-static bool sq_has_entry(struct sodp_qp *qp)
+bool sodp_sq_has_entry(struct sodp_qp *qp, u32 next)
 {
 	u32 pi;
 
@@ -251,41 +306,49 @@ static bool sq_has_entry(struct sodp_qp *qp)
 		return false;
 	/* Pairs with the release store of sq_pi by the provider */
 	pi = smp_load_acquire(&qp->page->sq_pi);
-	if (pi == qp->sq_ci && (qp->page_flags & SODP_QPF_SQ_BUSY)) {
+	if (pi == next && (qp->page_flags & SODP_QPF_SQ_BUSY)) {
 		sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 		/* Flag, then index: see above */
 		smp_mb();
 		/* Pairs with the release store of sq_pi by the provider */
 		pi = smp_load_acquire(&qp->page->sq_pi);
 	}
-	if (pi == qp->sq_ci)
+	if (pi == next)
 		return false;
-	if (unlikely(pi - qp->sq_ci > qp->sq_depth)) {
+	if (unlikely(pi - qp->sq_ci > qp->sq_depth ||
+		     pi - next > qp->sq_depth)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: SQ index %u, at %u\n",
 			  qp->qpn, pi, qp->sq_ci);
-		sq_fatal(qp);
+		sodp_sq_fatal(qp);
 		return false;
 	}
 	return true;
 }
 
-/* May the next WQE be begun? Handles every state but the normal one. */
-static bool sq_may_begin(struct sodp_qp *qp)
+/**
+ * sodp_sq_may_begin() - does the QP's state allow the next WQE to begin?
+ * @qp: the QP
+ * @drained: all that was begun is completed
+ *
+ * Context: process, under exec_mutex.
+ * Return: true: yes.
+ */
+bool sodp_sq_may_begin(struct sodp_qp *qp, bool drained)
 {
 	if (likely(qp->state == IB_QPS_RTS))
 		return true;
-	if (qp->state == IB_QPS_SQD && qp->sqd_event) {
+	if (qp->state == IB_QPS_SQD && drained && qp->sqd_event) {
 		qp->sqd_event = false;
 		sodp_qp_event(qp, IB_EVENT_SQ_DRAINED);
 	}
 	return false;
 }
 
-static enum sq_result sq_run_locked(struct sodp_qp *qp, u64 bytes, u32 wqes,
-				    enum sodp_counter counter)
+static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
+					 struct sodp_slice *slice)
 {
 	enum sodp_verdict verdict;
-	enum sq_result result;
+	enum sodp_sq_result result;
 
 	lockdep_assert_held(&qp->exec_mutex);
 	clear_bit(SODP_BELL_SQ, &qp->bell);
@@ -293,36 +356,44 @@ static enum sq_result sq_run_locked(struct sodp_qp *qp, u64 bytes, u32 wqes,
 	smp_mb__after_atomic();
 	for (;;) {
 		if (unlikely(qp->dead))
-			return SQ_IDLE;
+			return SODP_SQ_IDLE;
 		if (unlikely(READ_ONCE(qp->state) == IB_QPS_ERR)) {
 			sodp_sq_flush_locked(qp);
-			return SQ_IDLE;
+			return SODP_SQ_IDLE;
 		}
-		if (!sq_unpark(qp, &verdict))
-			return SQ_PARKED;
+		if (sodp_on_wire(qp)) {
+			result = sodp_wreq_run(qp, slice);
+			if (likely(qp->state != IB_QPS_ERR))
+				return result;
+			continue;
+		}
+		if (!sodp_sq_unpark(qp, &verdict))
+			return SODP_SQ_PARKED;
 		if (verdict) {
-			sq_fail(qp, verdict);
+			sodp_sq_fail(qp, verdict);
 			continue;
 		}
 		if (!qp->wqe.valid) {
-			if (!sq_may_begin(qp))
-				return SQ_IDLE;
-			if (!sq_has_entry(qp)) {
+			if (!sodp_sq_may_begin(qp, true))
+				return SODP_SQ_IDLE;
+			if (!sodp_sq_has_entry(qp, qp->sq_ci)) {
 				if (qp->state == IB_QPS_ERR)
 					continue;
-				return SQ_IDLE;
+				return SODP_SQ_IDLE;
 			}
-			if (!wqes--)
-				return SQ_MORE;
-			sodp_count(qp->dev, counter, 1);
-			verdict = sodp_req_fetch(qp);
+			if (!slice->wqes--)
+				return SODP_SQ_MORE;
+			sodp_count(qp->dev, slice->counter, 1);
+			qp->rnr_left = qp->attr.rnr_retry;
+			qp->retry_left = qp->attr.retry_cnt;
+			verdict = sodp_req_fetch(qp, qp->sq_ci);
 			if (unlikely(verdict)) {
-				sq_fail(qp, verdict);
+				sodp_sq_fail(qp, verdict);
 				continue;
 			}
 		}
-		result = sq_run_wqe(qp, &bytes);
-		if (unlikely(result != SQ_IDLE))
+		result = sq_run_wqe(qp, &slice->bytes);
+		if (unlikely(result != SODP_SQ_IDLE))
 			return result;
 	}
 }
@@ -372,9 +443,14 @@ static void sq_continue_later(struct sodp_qp *qp)
  */
 void sodp_sq_run_worker(struct sodp_qp *qp)
 {
+	struct sodp_slice slice = {
+		.bytes = SODP_WORKER_BYTES,
+		.wqes = SODP_WORKER_WQES,
+		.counter = SODP_CNT_worker_wqes,
+	};
+
 	mutex_lock(&qp->exec_mutex);
-	if (sq_run_locked(qp, SODP_WORKER_BYTES, SODP_WORKER_WQES,
-			  SODP_CNT_worker_wqes) == SQ_MORE)
+	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
 	sodp_sq_unlock(qp);
 }
@@ -397,14 +473,19 @@ void sodp_sq_work(struct work_struct *work)
  */
 void sodp_sq_doorbell(struct sodp_qp *qp)
 {
+	struct sodp_slice slice = {
+		.bytes = SODP_INLINE_BYTES,
+		.wqes = SODP_INLINE_WQES,
+		.counter = SODP_CNT_inline_wqes,
+	};
+
 	sodp_count(qp->dev, SODP_CNT_doorbells, 1);
 	set_bit(SODP_BELL_SQ, &qp->bell);
 	/* Bell, then try. Pairs with smp_mb() in sodp_sq_unlock(). */
 	smp_mb__after_atomic();
 	if (!mutex_trylock(&qp->exec_mutex))
 		return;
-	if (sq_run_locked(qp, SODP_INLINE_BYTES, SODP_INLINE_WQES,
-			  SODP_CNT_inline_wqes) == SQ_MORE)
+	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
 	sodp_sq_unlock(qp);
 }

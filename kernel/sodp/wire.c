@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a QP has when its peer is on another host: made by the modify that
+ * first sets such a path, kept until the QP is freed.
+ */
+#include <linux/log2.h>
+#include <linux/slab.h>
+#include <rdma/ib_verbs.h>
+
+#include "wire_req.h"
+
+static struct sodp_wire_req *wire_alloc_req(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w;
+	u32 records;
+
+	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+	if (!w)
+		return NULL;
+	records = clamp_t(u32, qp->sq_depth, 1, SODP_WREQ_RECORDS);
+	w->out = kcalloc(records, sizeof(*w->out), GFP_KERNEL_ACCOUNT);
+	if (!w->out) {
+		kfree(w);
+		return NULL;
+	}
+	w->mask = records - 1;
+	w->begun = qp->sq_ci;
+	w->send = qp->sq_ci;
+	w->qp = qp;
+	sodp_wreq_timer_init(w);
+	return w;
+}
+
+/* What packets need; nobody sees it before qp->wire is set */
+static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
+{
+	struct sodp_wire *wire;
+
+	wire = kzalloc(sizeof(*wire), GFP_KERNEL_ACCOUNT);
+	if (!wire)
+		return NULL;
+	wire->req = wire_alloc_req(qp);
+	if (!wire->req) {
+		kfree(wire);
+		return NULL;
+	}
+	skb_queue_head_init(&wire->ack_queue);
+	sodp_wresp_init(qp, &wire->resp);
+	return wire;
+}
+
+static void wire_dealloc(struct sodp_wire *wire)
+{
+	skb_queue_purge(&wire->ack_queue);
+	sodp_wresp_free(&wire->resp);
+	kfree(wire->req->out);
+	kfree(wire->req);
+	kfree(wire);
+}
+
+/**
+ * sodp_wire_connect() - point a QP at a peer on another host
+ * @qp: the QP
+ * @attr: what it is being modified to
+ * @mask: with IB_QP_AV
+ *
+ * Packets of one pair of QPs take one path through the network: the source
+ * port is drawn from their numbers.
+ *
+ * Context: process, may sleep, under both mutexes.
+ * Return: 0; -ENOMEM; that of sodp_path_init().
+ */
+int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+		      int mask)
+{
+	u32 peer = mask & IB_QP_DEST_QPN ? attr->dest_qp_num :
+					   qp->attr.dest_qp_num;
+	u32 flow = rdma_ah_read_grh(&attr->ah_attr)->flow_label;
+	struct sodp_wire *wire = qp->wire;
+	struct sodp_path path;
+	int ret;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->resp_mutex);
+	ret = sodp_path_init(&path, qp->dev, &attr->ah_attr,
+			     rdma_get_udp_sport(flow, qp->qpn, peer));
+	if (ret)
+		return ret;
+	if (!wire) {
+		wire = wire_alloc(qp);
+		if (!wire) {
+			sodp_path_release(&path);
+			return -ENOMEM;
+		}
+	} else {
+		sodp_path_release(&wire->path);
+	}
+	wire->path = path;
+	spin_lock_init(&wire->path.dst_lock);
+	/* Pairs with the acquire loads where packets come in */
+	smp_store_release(&qp->wire, wire);
+	if (wire->req->begun != qp->sq_ci && qp->peer_dev_id)
+		sodp_wreq_reset(qp);
+	return 0;
+}
+
+/**
+ * sodp_wire_stop() - nothing of the QP's requester runs after this
+ * @qp: a dead QP
+ *
+ * Context: process, may sleep.
+ */
+void sodp_wire_stop(struct sodp_qp *qp)
+{
+	if (qp->wire)
+		hrtimer_cancel(&qp->wire->req->timer);
+}
+
+/**
+ * sodp_wire_free() - free it with the QP
+ * @qp: nobody else has a reference
+ *
+ * Context: any.
+ */
+void sodp_wire_free(struct sodp_qp *qp)
+{
+	if (!qp->wire)
+		return;
+	sodp_path_release(&qp->wire->path);
+	wire_dealloc(qp->wire);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The requester of a QP whose peer is on another host.
+ *
+ *	wire_req.c	WQEs to packets, in PSN order, as the window allows
+ *	wire_ack.c	answers: progress, READ data, NAKs
+ *	wire_retry.c	going back, the retransmission timer
+ *	wire.c		struct sodp_wire made, set up anew and freed
+ */
+#ifndef SODP_WIRE_REQ_H
+#define SODP_WIRE_REQ_H
+
+#include "hdr.h"
+#include "ops.h"
+#include "sq.h"
+#include "wire.h"
+
+/* PSNs on their way and not acknowledged */
+#define SODP_WREQ_WINDOW	256
+/* A small message posted while so many are on their way goes out with others */
+#define SODP_WREQ_HOLD		16
+/* Packets that leave without asking for an acknowledge */
+#define SODP_WREQ_ACK_EVERY	64
+/* Packets of a READ asked for with one request */
+#define SODP_WREQ_READ_CHUNK	128
+/* WQEs begun and not completed */
+#define SODP_WREQ_RECORDS	256
+
+/**
+ * struct sodp_wire_out - a WQE begun and not completed
+ * @psn: of its first packet, or of the first packet of its answer (READ)
+ * @nr_packets: PSNs that it takes, at least 1
+ * @length: bytes
+ * @opcode: enum sodp_wr_opcode
+ * @flags: enum sodp_send_flags
+ *
+ * What was decided when it was begun. All else is fetched from the ring again
+ * when it is needed again, checked again, and must agree with this.
+ */
+struct sodp_wire_out {
+	u32 psn;
+	u32 nr_packets;
+	u32 length;
+	u8 opcode;
+	u8 flags;
+};
+
+/**
+ * struct sodp_wire_req - state of the requester; under exec_mutex
+ * @qp: whose it is
+ * @out: ring of WQEs begun: qp->sq_ci to @begun - 1
+ * @mask: entries of @out, less one
+ * @begun: index of the next WQE to begin; its first PSN is qp->sq_psn
+ * @loaded: index of the WQE in qp->wqe, if that is valid
+ * @send: index of the WQE that the next packet is of
+ * @una: oldest PSN not acknowledged; in the WQE at qp->sq_ci
+ * @send_psn: PSN of the next packet
+ * @max_psn: follows the newest PSN that was ever sent
+ * @unasked: packets sent since an acknowledge was asked for
+ * @rd_out: READs and atomics on their way
+ * @rd_end: PSN that follows the last of them that was begun
+ * @rd_any: @rd_end is not acknowledged: a fence waits
+ * @ssn: WQEs begun, 24 bits
+ * @lsn: last of them that has a receive at the peer, if @limited
+ * @limited: the peer counts its receives
+ * @backed: went back to @una already because of an answer
+ * @answer_parked: it is an answer that waits for a page
+ * @timer_on: @timer runs, or its bell has not been looked at
+ * @deadline: when to give up waiting for an answer, ns; 0: for none
+ * @timer: looks at @deadline now and then
+ */
+struct sodp_wire_req {
+	struct sodp_qp *qp;
+	struct sodp_wire_out *out;
+	u32 mask;
+	u32 begun;
+	u32 loaded;
+	u32 send;
+	u32 una;
+	u32 send_psn;
+	u32 max_psn;
+	u32 unasked;
+	u32 rd_out;
+	u32 rd_end;
+	u32 ssn;
+	u32 lsn;
+	bool rd_any;
+	bool limited;
+	bool backed;
+	bool answer_parked;
+	bool timer_on;
+	u64 deadline;
+	struct hrtimer timer;
+};
+
+/* A QP whose requests leave as packets */
+static inline bool sodp_on_wire(const struct sodp_qp *qp)
+{
+	return qp->wire && !qp->peer_dev_id;
+}
+
+static inline struct sodp_wire_out *sodp_wreq_out(struct sodp_wire_req *w,
+						  u32 index)
+{
+	return &w->out[index & w->mask];
+}
+
+static inline u32 sodp_wreq_end(const struct sodp_wire_out *out)
+{
+	return sodp_psn_add(out->psn, out->nr_packets);
+}
+
+/* Requests whose answer carries more than "done" */
+static inline bool sodp_wreq_is_rd(u8 opcode)
+{
+	return (sodp_op_of(opcode)->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) ||
+	       opcode == SODP_WR_FLUSH;
+}
+
+/* WQEs are begun and not completed */
+static inline bool sodp_wreq_busy(const struct sodp_qp *qp)
+{
+	return READ_ONCE(qp->wire->req->begun) != READ_ONCE(qp->sq_ci);
+}
+
+/* wire.c */
+int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+		      int mask);
+void sodp_wire_stop(struct sodp_qp *qp);
+void sodp_wire_free(struct sodp_qp *qp);
+
+/* wire_req.c */
+enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
+				  struct sodp_slice *slice);
+enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index);
+void sodp_wreq_complete(struct sodp_qp *qp);
+void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
+
+/* wire_ack.c */
+enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
+				      struct sodp_slice *slice);
+void sodp_wreq_purge(struct sodp_qp *qp);
+
+/* wire_retry.c */
+void sodp_wreq_reset(struct sodp_qp *qp);
+void sodp_wreq_progress(struct sodp_qp *qp);
+void sodp_wreq_rewind(struct sodp_qp *qp);
+void sodp_wreq_back(struct sodp_qp *qp);
+void sodp_wreq_timeout(struct sodp_qp *qp);
+void sodp_wreq_arm(struct sodp_qp *qp);
+void sodp_wreq_timer_init(struct sodp_wire_req *w);
+
+#endif /* SODP_WIRE_REQ_H */

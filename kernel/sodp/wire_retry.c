@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * When answers do not come: going back, and the timer that says so.
+ *
+ * Every answer that completes something renews the deadline, but the timer
+ * is not touched: when it expires too early it starts again for the rest.
+ * Retries are counted from the last progress on.
+ */
+#include <linux/minmax.h>
+
+#include "compat_rdma.h"
+#include "wire_req.h"
+
+/* What a host can be late without being gone, whatever the timeout says */
+#define WRETRY_MIN_NS	(1 * NSEC_PER_MSEC)
+
+static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
+{
+	struct sodp_wire_req *w =
+		container_of(timer, struct sodp_wire_req, timer);
+	/* Pairs with the WRITE_ONCE() under exec_mutex */
+	u64 deadline = READ_ONCE(w->deadline);
+
+	if (deadline && deadline > ktime_get_ns()) {
+		hrtimer_set_expires(timer, ns_to_ktime(deadline));
+		return HRTIMER_RESTART;
+	}
+	set_bit(SODP_BELL_RETRY, &w->qp->bell);
+	sodp_sq_kick(w->qp);
+	return HRTIMER_NORESTART;
+}
+
+void sodp_wreq_timer_init(struct sodp_wire_req *w)
+{
+	hrtimer_setup(&w->timer, wretry_expired, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS_SOFT);
+}
+
+/* 4.096 us * 2^timeout, IBA 11.6.2 */
+static u64 wretry_wait_ns(const struct sodp_qp *qp)
+{
+	return max_t(u64, 4096ULL << qp->attr.timeout, WRETRY_MIN_NS);
+}
+
+/**
+ * sodp_wreq_arm() - see to it that lost packets are noticed
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_arm(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	/* timeout 0: for ever */
+	if (w->max_psn == w->una || !qp->attr.timeout || sodp_is_uc(qp)) {
+		WRITE_ONCE(w->deadline, 0);
+		return;
+	}
+	/* Pairs with the READ_ONCE() in wretry_expired() */
+	if (!w->deadline)
+		WRITE_ONCE(w->deadline, ktime_get_ns() + wretry_wait_ns(qp));
+	if (w->timer_on)
+		return;
+	w->timer_on = true;
+	hrtimer_start(&w->timer, ns_to_ktime(w->deadline),
+		      HRTIMER_MODE_ABS_SOFT);
+}
+
+/**
+ * sodp_wreq_rewind() - send again from the oldest PSN not acknowledged
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_rewind(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	w->send = qp->sq_ci;
+	w->send_psn = w->una;
+	w->rd_out = 0;
+	WRITE_ONCE(w->deadline, 0);
+}
+
+/* One more try. Return: false: there was none left */
+static bool wretry_count(struct sodp_qp *qp)
+{
+	if (qp->retry_left--)
+		return true;
+	sodp_wreq_fail(qp, SODP_E_RETRY);
+	return false;
+}
+
+/**
+ * sodp_wreq_back() - an answer says that packets were lost
+ * @qp: the requester
+ *
+ * Once for a PSN: what was sent before that was noticed brings more such
+ * answers. If the repetition is lost too, the timer will tell.
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_back(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	if (w->backed || !wretry_count(qp))
+		return;
+	sodp_wreq_rewind(qp);
+	w->backed = true;
+}
+
+/**
+ * sodp_wreq_progress() - w->una has moved on
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_progress(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	qp->retry_left = qp->attr.retry_cnt;
+	qp->rnr_left = qp->attr.rnr_retry;
+	w->backed = false;
+	WRITE_ONCE(w->deadline, 0);
+	if (w->rd_any && sodp_psn_diff(w->una, w->rd_end) >= 0)
+		w->rd_any = false;
+	/* Answered after all, while it was about to be sent again */
+	if (sodp_psn_diff(w->send_psn, w->una) < 0) {
+		w->send = qp->sq_ci;
+		w->send_psn = w->una;
+	}
+}
+
+/**
+ * sodp_wreq_timeout() - the timer rang
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_timeout(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	clear_bit(SODP_BELL_RETRY, &qp->bell);
+	w->timer_on = false;
+	if (!w->deadline || w->deadline > ktime_get_ns())
+		return;
+	WRITE_ONCE(w->deadline, 0);
+	/* Time spent waiting here is not the peer's */
+	if (qp->park != SODP_PARK_NONE)
+		return;
+	sodp_count(qp->dev, SODP_CNT_timeouts, 1);
+	if (!wretry_count(qp))
+		return;
+	sodp_wreq_rewind(qp);
+	w->backed = false;
+}
+
+/**
+ * sodp_wreq_reset() - nothing is on its way, and nothing was begun
+ * @qp: the requester; qp->sq_ci and qp->sq_psn are set
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_reset(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	sodp_wreq_purge(qp);
+	qp->wqe.valid = false;
+	w->begun = qp->sq_ci;
+	w->send = qp->sq_ci;
+	w->una = qp->sq_psn;
+	w->send_psn = qp->sq_psn;
+	w->max_psn = qp->sq_psn;
+	w->unasked = 0;
+	w->rd_out = 0;
+	w->rd_any = false;
+	w->ssn = 0;
+	w->limited = false;
+	w->backed = false;
+	w->answer_parked = false;
+	WRITE_ONCE(w->deadline, 0);
+	qp->retry_left = qp->attr.retry_cnt;
+	qp->rnr_left = qp->attr.rnr_retry;
+}
