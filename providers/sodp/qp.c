@@ -23,10 +23,9 @@
 #define OPCODES_LOCAL (1U << IBV_WR_LOCAL_INV | 1U << IBV_WR_BIND_MW)
 #define OPCODES_UD    OPCODES_SEND
 #define OPCODES_UC                                      \
-	(OPCODES_SEND | OPCODES_WRITE | OPCODES_LOCAL | \
-	 1U << IBV_WR_SEND_WITH_INV)
+	(OPCODES_SEND | OPCODES_WRITE | OPCODES_LOCAL)
 #define OPCODES_RC                                                             \
-	(OPCODES_UC | 1U << IBV_WR_RDMA_READ |                                 \
+	(OPCODES_UC | 1U << IBV_WR_SEND_WITH_INV | 1U << IBV_WR_RDMA_READ |    \
 	 1U << IBV_WR_ATOMIC_CMP_AND_SWP | 1U << IBV_WR_ATOMIC_FETCH_AND_ADD | \
 	 1U << SODP_WR_ATOMIC_WRITE)
 

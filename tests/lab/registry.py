@@ -17,6 +17,8 @@ SMALL = ("6.12", "6.1", "7.2", "debug")
 
 WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"
+# Runs a command while peers on the same host are reached by packets
+WIRE_ONLY = ["sh", f"{GUEST}/wire_only.sh"]
 RDMA_CORE_TESTS = "/usr/share/doc/rdma-core/tests"
 ALLOWED_SKIPS = host.REPO / "tests/rdma-core/allowed-skips.txt"
 
@@ -114,6 +116,8 @@ def _listed(path, prefix, folder):
             raise LabError(f"{path}:{number}: cannot read: {line}")
         program = options.pop("program", words[0])
         cmd = [f"{folder}/{program}"] + arguments.split()
+        if options.pop("wire", False):
+            cmd = WIRE_ONLY + cmd
         yield Test(f"{prefix}{words[0]}", cmd, **options)
 
 
@@ -126,7 +130,8 @@ def _options(words):
         "program": str,
         "in": lambda text: tuple(text.split(",")),
     }
-    flags = {"all": "only_all", "rxe": "rxe", "icount": "icount"}
+    flags = {k: k for k in ("rxe", "icount", "wire")}
+    flags["all"] = "only_all"
     options = {}
     for word in words:
         key, equals, value = word.partition("=")

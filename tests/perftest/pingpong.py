@@ -25,6 +25,7 @@ RC = [
     "-O -P -c",
 ]
 SRQ = ["", "-e", "-q 2 -r 40", "-o"]
+UC = ["", "-e"]
 XSRQ = ["", "-o -e"]
 SIZES = ["1", "4096", "1048576"]
 
@@ -78,6 +79,8 @@ def main(argv):
             for options in SRQ:
                 # Counts all its QPs' messages: a multiple of each.
                 cases.append(case("ibv_srq_pingpong", options, size, count))
+            for options in UC:
+                cases.append(case("ibv_uc_pingpong", options, size, count))
             for options in XSRQ:
                 cases.append(case("ibv_xsrq_pingpong", options, size, count))
     return Tap(cases).run()
