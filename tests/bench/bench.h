@@ -94,16 +94,18 @@ struct end {
 	struct end_address address;
 	enum wait_kind wait;
 	unsigned int depth;
+	unsigned int receives;
 	enum ibv_mtu mtu;
 	uint8_t gid_index;
 };
 
 void end_open(struct end *end);
+void end_open_target(struct end *end);
 void end_share(struct end *end, const struct end *device);
 void end_connect(struct end *end, const struct end_address *peer);
 void end_connect_pair(struct end *one, struct end *other);
 
-/* A stream of RDMA WRITEs that walks over both buffers */
+/* A stream of RDMA WRITEs that walks over both buffers, or of SENDs */
 struct stream {
 	uint8_t *source;
 	uint64_t source_len;
@@ -113,10 +115,14 @@ struct stream {
 	uint32_t rkey;
 	uint64_t size;
 	uint64_t count;
+	bool send;
 };
 
 uint64_t stream_offset(uint64_t index, uint64_t size, uint64_t len);
 void end_write(struct end *end, const struct stream *stream);
+void end_receive(struct end *end, struct ibv_mr *mr, uint64_t size,
+		 uint64_t count);
+void end_drain(struct end *end, uint64_t count);
 
 /*
  * The owner of the target memory: another process that sleeps between
@@ -136,6 +142,8 @@ void target_connect(struct target *target, struct end *end);
 struct target_memory target_map(struct target *target, uint64_t len, bool thp,
 				enum mr_kind kind);
 uint32_t target_register(struct target *target, enum mr_kind kind);
+void target_receive(struct target *target, uint64_t size, uint64_t count);
+void target_drain(struct target *target, uint64_t count);
 void target_unmap(struct target *target);
 uint64_t target_cpu_fill(struct target *target, uint64_t len, bool thp,
 			 uint64_t chunk);

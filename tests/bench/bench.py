@@ -12,6 +12,7 @@ import json
 import math
 import sys
 
+import wirefigures  # noqa: F401
 from figures import FIGURES
 from measure import BenchError
 
@@ -33,7 +34,8 @@ def measure(entry):
 def main(names):
     if names == ["--list"]:
         for entry in FIGURES.values():
-            print(entry.name, entry.must, f"smp={entry.smp}")
+            words = f"smp={entry.smp} kernel={entry.kernel}"
+            print(entry.name, entry.must, words)
         return 0
     for name in names:
         if name not in FIGURES:

@@ -21,11 +21,12 @@ FIXED_BYTES = 64 * 1024
 
 
 class Figure:
-    def __init__(self, run, must, smp):
+    def __init__(self, run, must, smp, kernel):
         self.run = run
         self.name = run.__name__
         self.must = must
         self.smp = smp
+        self.kernel = kernel
 
     def judge(self, value):
         sign, limit = self.must.split()
@@ -33,11 +34,12 @@ class Figure:
         return value >= limit if sign == ">=" else value <= limit
 
 
-def figure(must, smp=1):
+def figure(must, smp=1, kernel="any"):
     """smp 1: virtual time (--icount); 2: wall time (--smp 2)."""
 
     def register(function):
-        FIGURES[function.__name__] = Figure(function, must, smp)
+        entry = Figure(function, must, smp, kernel)
+        FIGURES[function.__name__] = entry
         return function
 
     return register

@@ -5,6 +5,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 
 PROGRAM = os.path.join(
@@ -30,6 +31,39 @@ class Device:
 
     def args(self):
         return {"dev": self.name, "gid": self.gid}
+
+
+class Wire:
+    """Two devices of a kind, in two namespaces that a veth pair joins."""
+
+    def __init__(self, kind):
+        # It needs what is in the guest only, and --list runs on the host
+        sys.path.append(os.path.join(os.path.dirname(__file__), "../wire"))
+        from topology import Failure, Topology
+
+        self.failure = Failure
+        self.topology = Topology(kind, kind)
+
+    def __enter__(self):
+        try:
+            self.topology.__enter__()
+        except self.failure as err:
+            raise BenchError(f"no wire: {err}")
+        ends = (self.topology.a, self.topology.b)
+        self.names = [end["DEV"] for end in ends]
+        self.gids = [end["GID_INDEX"] for end in ends]
+        return self
+
+    def __exit__(self, *_):
+        self.topology.close()
+
+    def args(self):
+        return {
+            "dev": self.names[0],
+            "gid": self.gids[0],
+            "target_dev": self.names[1],
+            "target_gid": self.gids[1],
+        }
 
 
 def primitive(command, device, **options):
@@ -126,31 +160,43 @@ class MemoryWatch:
 
 def write_lat(device, runs=5, iterations=2000):
     """Medians of ib_write_lat of 8 bytes, microseconds, one per run."""
-    return [_one_write_lat(device, iterations) for _ in range(runs)]
+    end = (device.name, device.gid)
+    return [
+        _one_lat("ib_write_lat", end, end, iterations) for _ in range(runs)
+    ]
 
 
-def _one_write_lat(device, iterations):
-    command = ["ib_write_lat", "-d", device.name, "-x", device.gid, "-F"]
-    command += ["-s", "8", "-n", str(iterations)]
+def wire_lat_runs(program, wire, runs, iterations):
+    """The same between the two ends of a wire, by any perftest program."""
+    ends = list(zip(wire.names, wire.gids))
+    return [_one_lat(program, *ends, iterations) for _ in range(runs)]
+
+
+def _one_lat(program, near, far, iterations):
+    server, client = (
+        [program, "-d", name, "-x", gid, "-F", "-s", "8", "-n"]
+        + [str(iterations)]
+        for name, gid in (far, near)
+    )
     server = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         _wait_listening(server)
         done = subprocess.run(
-            command + ["127.0.0.1"],
+            client + ["127.0.0.1"],
             capture_output=True,
             text=True,
             timeout=LAT_SECONDS,
         )
         server.communicate(timeout=30)
     except subprocess.TimeoutExpired:
-        raise BenchError(f"ib_write_lat on {device.name} hangs")
+        raise BenchError(f"{program} on {near[0]} hangs")
     finally:
         server.kill()
         server.wait()
     if done.returncode:
-        raise BenchError(f"ib_write_lat on {device.name}: {_last(done)}")
+        raise BenchError(f"{program} on {near[0]}: {_last(done)}")
     return _typical(done.stdout)
 
 
@@ -160,7 +206,7 @@ def _typical(text):
     for head, line in zip(lines, lines[1:]):
         if "t_typical" in head:
             return float(line.split()[4])
-    raise BenchError("ib_write_lat printed no figures")
+    raise BenchError("perftest printed no figures")
 
 
 def _wait_listening(server, port=18515):

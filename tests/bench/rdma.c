@@ -42,7 +42,7 @@ static void end_make_qp(struct end *end)
 		.qp_type = IBV_QPT_RC,
 		.cap = {
 			.max_send_wr = end->depth,
-			.max_recv_wr = 1,
+			.max_recv_wr = end->receives,
 			.max_send_sge = 1,
 			.max_recv_sge = 1,
 		},
@@ -58,7 +58,7 @@ static void end_make_qp(struct end *end)
 		if (!end->channel)
 			die("ibv_create_comp_channel: %s", strerror(errno));
 	}
-	end->cq = ibv_create_cq(end->context, end->depth + 1, NULL,
+	end->cq = ibv_create_cq(end->context, end->depth + end->receives, NULL,
 				end->channel, 0);
 	if (!end->cq)
 		die("ibv_create_cq: %s", strerror(errno));
@@ -73,9 +73,11 @@ static void end_make_qp(struct end *end)
 	end->address.qpn = end->qp->qp_num;
 }
 
-void end_open(struct end *end)
+/* Both ends are on dev=, unless target_dev= says where the target is */
+static void end_open_as(struct end *end, bool target)
 {
-	const char *name = opt_str("dev", NULL);
+	bool far = target && opt_str("target_dev", NULL);
+	const char *name = opt_str(far ? "target_dev" : "dev", NULL);
 	struct ibv_port_attr port;
 
 	if (!name)
@@ -87,7 +89,8 @@ void end_open(struct end *end)
 		die("ibv_alloc_pd: %s", strerror(errno));
 	end->wait = opt_wait();
 	end->depth = opt_u64("depth", 16);
-	end->gid_index = opt_u64("gid", 1);
+	end->receives = target ? opt_u64("receives", 1) : 1;
+	end->gid_index = opt_u64(far ? "target_gid" : "gid", 1);
 	if (ibv_query_port(end->context, 1, &port))
 		die("ibv_query_port: %s", strerror(errno));
 	end->mtu = port.active_mtu;
@@ -95,6 +98,16 @@ void end_open(struct end *end)
 			  &end->address.gid))
 		die("ibv_query_gid: %s", strerror(errno));
 	end_make_qp(end);
+}
+
+void end_open(struct end *end)
+{
+	end_open_as(end, false);
+}
+
+void end_open_target(struct end *end)
+{
+	end_open_as(end, true);
 }
 
 /* Another queue pair on a device that is open already */
@@ -243,7 +256,7 @@ void end_write(struct end *end, const struct stream *stream)
 	struct ibv_send_wr wr = {
 		.sg_list = &sge,
 		.num_sge = 1,
-		.opcode = IBV_WR_RDMA_WRITE,
+		.opcode = stream->send ? IBV_WR_SEND : IBV_WR_RDMA_WRITE,
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma.rkey = stream->rkey,
 	};
@@ -265,6 +278,32 @@ void end_write(struct end *end, const struct stream *stream)
 		}
 		completed += poll_wait(end);
 	}
+}
+
+/* Receives for a stream of SENDs, all of them before it begins */
+void end_receive(struct end *end, struct ibv_mr *mr, uint64_t size,
+		 uint64_t count)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)mr->addr,
+		.length = size,
+		.lkey = mr->lkey,
+	};
+	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 };
+	struct ibv_recv_wr *bad;
+
+	while (count--)
+		if (ibv_post_recv(end->qp, &wr, &bad))
+			die("ibv_post_recv: %s", strerror(errno));
+}
+
+/* All of them have been used */
+void end_drain(struct end *end, uint64_t count)
+{
+	uint64_t done = 0;
+
+	while (done < count)
+		done += poll_wait(end);
 }
 
 /* Page faults of all regions of all devices, by the rdma tool */

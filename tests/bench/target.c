@@ -19,6 +19,8 @@ enum target_op {
 	TARGET_CONNECT,
 	TARGET_MAP,
 	TARGET_REGISTER,
+	TARGET_RECEIVE,
+	TARGET_DRAIN,
 	TARGET_UNMAP,
 	TARGET_CPU_FILL,
 };
@@ -29,6 +31,7 @@ struct target_request {
 	bool thp;
 	uint64_t len;
 	uint64_t chunk;
+	uint64_t count;
 	struct end_address address;
 };
 
@@ -102,6 +105,13 @@ static void side_serve(struct target_side *side,
 					     side->area.len, request->kind);
 		reply->memory.rkey = side->other_mr->rkey;
 		break;
+	case TARGET_RECEIVE:
+		end_receive(&side->end, side->mr, request->len,
+			    request->count);
+		break;
+	case TARGET_DRAIN:
+		end_drain(&side->end, request->count);
+		break;
 	case TARGET_UNMAP:
 		mr_release(side->mr);
 		if (side->other_mr)
@@ -122,7 +132,7 @@ static void side_loop(int sock)
 	struct target_reply reply;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	end_open(&side.end);
+	end_open_target(&side.end);
 	while (read(sock, &request, sizeof(request)) == sizeof(request)) {
 		side_serve(&side, &request, &reply);
 		if (write(sock, &reply, sizeof(reply)) != sizeof(reply))
@@ -138,7 +148,7 @@ struct target *target_start(bool own_process)
 	if (!target)
 		die("out of memory");
 	if (!own_process) {
-		end_open(&target->side.end);
+		end_open_target(&target->side.end);
 		return target;
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, socks))
@@ -211,6 +221,27 @@ uint32_t target_register(struct target *target, enum mr_kind kind)
 	};
 
 	return target_call(target, &request).memory.rkey;
+}
+
+void target_receive(struct target *target, uint64_t size, uint64_t count)
+{
+	struct target_request request = {
+		.op = TARGET_RECEIVE,
+		.len = size,
+		.count = count,
+	};
+
+	target_call(target, &request);
+}
+
+void target_drain(struct target *target, uint64_t count)
+{
+	struct target_request request = {
+		.op = TARGET_DRAIN,
+		.count = count,
+	};
+
+	target_call(target, &request);
 }
 
 void target_unmap(struct target *target)

@@ -48,17 +48,32 @@ static void peer_write(struct end *end, const struct peer *peer,
 	end_write(end, &stream);
 }
 
-static void measure(struct end *end, const struct stream *stream,
-		    const struct peer *peer, unsigned int reps)
+/* One measured run of the stream, and what has to be around it */
+static uint64_t run_stream(struct end *end, struct target *target,
+			   const struct stream *stream)
+{
+	uint64_t begin, ns;
+
+	if (stream->send)
+		target_receive(target, stream->size, stream->count);
+	begin = now_ns();
+	end_write(end, stream);
+	ns = now_ns() - begin;
+	if (stream->send)
+		target_drain(target, stream->count);
+	return ns;
+}
+
+static void measure(struct end *end, struct target *target,
+		    const struct stream *stream, const struct peer *peer,
+		    unsigned int reps)
 {
 	struct series ours = { "write_ns" }, theirs = { "peer_ns" };
 	uint64_t begin;
 	unsigned int i;
 
 	for (i = 0; i < reps; i++) {
-		begin = now_ns();
-		end_write(end, stream);
-		series_add(&ours, now_ns() - begin);
+		series_add(&ours, run_stream(end, target, stream));
 		if (!peer)
 			continue;
 		begin = now_ns();
@@ -77,13 +92,14 @@ static void warm_up(struct end *end, const struct stream *stream)
 {
 	struct stream all = *stream;
 
+	all.send = false;
 	all.size = 64 * KIB;
 	all.count = all.target_len / all.size;
 	end_write(end, &all);
 }
 
-static void measure_all(struct end *end, struct stream *stream,
-			const struct peer *peer)
+static void measure_all(struct end *end, struct target *target,
+			struct stream *stream, const struct peer *peer)
 {
 	uint64_t total = opt_u64("total", 16 * MIB);
 	uint64_t count = opt_u64("count", 0);
@@ -99,14 +115,16 @@ static void measure_all(struct end *end, struct stream *stream,
 	for (i = 0; i < nr; i++) {
 		stream->size = sizes[i];
 		stream->count = count ? count : total / sizes[i];
-		measure(end, stream, peer, opt_u64("reps", 5));
+		measure(end, target, stream, peer, opt_u64("reps", 5));
 	}
 }
 
 /*
  * write dev= gid= mr=odp|pinned|implicit sizes= total= count= buffer= depth=
  * reps= thp= wait= peer=process|self versus=vm|pinned
+ * target_dev= target_gid= op=write|send receives=
  *
+ * op=send: SENDs into receives posted ahead, so receives= is at least count=.
  * versus=vm: process_vm_writev() of the same; versus=pinned: the same WRITEs
  * by pinned regions over the same memory.
  */
@@ -138,6 +156,7 @@ int cmd_write(void)
 		.target = memory.addr,
 		.target_len = memory.len,
 		.rkey = memory.rkey,
+		.send = !strcmp(opt_str("op", "write"), "send"),
 	};
 	if (!strcmp(versus, "vm")) {
 		peer.pid = target_pid(target);
@@ -148,7 +167,7 @@ int cmd_write(void)
 		other.rkey = target_register(target, MR_PINNED);
 		peer.stream = &other;
 	}
-	measure_all(&end, &stream, *versus ? &peer : NULL);
+	measure_all(&end, target, &stream, *versus ? &peer : NULL);
 	target_unmap(target);
 	if (pinned)
 		mr_release(pinned);

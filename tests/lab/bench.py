@@ -21,10 +21,11 @@ DETAIL_WIDTH = 79
 
 
 class Figure:
-    def __init__(self, name, must, smp):
+    def __init__(self, name, must, smp, kernel):
         self.name = name
         self.must = must
         self.smp = smp
+        self.kernel = kernel
         self.result = None
 
     def give_up(self, why):
@@ -37,7 +38,7 @@ class Figure:
 
 
 def figures():
-    """What the guest's program offers: name, limit, number of CPUs."""
+    """What the guest's program offers: name, limit, CPUs, kernel."""
     path = host.REPO / PROGRAM
     if not path.exists():
         raise LabError(f"no {PROGRAM} in this checkout")
@@ -48,10 +49,11 @@ def figures():
         raise LabError(f"{PROGRAM} --list: {done.stderr.strip()[-200:]}")
     found = []
     for line in done.stdout.splitlines():
-        name, *must, smp = line.split()
-        found.append(
-            Figure(name, " ".join(must), int(smp.removeprefix("smp=")))
-        )
+        name, *must, smp, kernel = line.split()
+        smp = int(smp.removeprefix("smp="))
+        kernel = kernel.removeprefix("kernel=")
+        kernel = None if kernel == "any" else kernel
+        found.append(Figure(name, " ".join(must), smp, kernel))
     return found
 
 
@@ -64,7 +66,7 @@ def _chosen(names):
 
 
 def _config(figure, args):
-    place = suites.pick(args.suite, args.kernel)
+    place = suites.pick(args.suite, args.kernel or figure.kernel)
     if place is None:
         raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
     icount = args.icount or (figure.smp == 1 and not args.smp)

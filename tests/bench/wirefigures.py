@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Figures of the wire: two namespaces joined by veth, MTU 9000.
+
+rdma_rxe is measured in the same shape, which it can take from 7.0 on.
+"""
+
+from figures import figure
+from measure import (
+    Wire,
+    bandwidth,
+    median,
+    primitive,
+    size_name,
+    wire_lat_runs,
+)
+
+KERNEL = "7.2"
+NOTE = "two namespaces, veth, MTU 9000"
+
+
+def best(wire, key, **options):
+    """The better way to wait, case by case."""
+    ways = [
+        primitive("write", wire, wait=wait, **options)
+        for wait in ("event", "yield")
+    ]
+    return [
+        min(lines, key=lambda line: median(line[key])) for lines in zip(*ways)
+    ]
+
+
+def both(measure):
+    """What a function of a Wire gives for sodp and for rxe."""
+    results = []
+    for kind in ("sodp", "rxe"):
+        with Wire(kind) as wire:
+            results.append(measure(kind, wire))
+    return results
+
+
+@figure(">= 3.0", kernel=KERNEL)
+def wire_write():
+    ratios, said = [], []
+    for thp in (0, 1):
+
+        def measure(kind, wire, thp=thp):
+            mr = "odp" if kind == "sodp" else "pinned"
+            total = "16M" if kind == "sodp" else "4M"
+            options = {"sizes": "64K,1M", "reps": 3, "thp": thp}
+            return best(wire, "write_ns", mr=mr, total=total, **options)
+
+        for mine, other in zip(*both(measure)):
+            pair = [bandwidth(x, "write_ns") for x in (mine, other)]
+            ratios.append(pair[0] / pair[1])
+            said.append(
+                f"{size_name(mine['size'])} {'THP' if thp else '4-KiB pages'} "
+                f"{pair[0]:.0f} / {pair[1]:.0f} MB/s = {ratios[-1]:.2f}"
+            )
+    return min(ratios), "; ".join(said) + f" ({NOTE}; depth 16)"
+
+
+@figure(">= 2.0", kernel=KERNEL)
+def wire_small():
+    ratios, said = [], []
+    for op in ("write", "send"):
+
+        def measure(kind, wire, op=op):
+            mr = "odp" if kind == "sodp" else "pinned"
+            options = {"sizes": "64", "count": 2000, "receives": 2048}
+            return best(
+                wire, "write_ns", mr=mr, op=op, depth=64, reps=3, **options
+            )
+
+        lines = [lines[0] for lines in both(measure)]
+        pair = [median(x["write_ns"]) / x["count"] for x in lines]
+        ratios.append(pair[1] / pair[0])
+        said.append(
+            f"{op.upper()} {pair[0]:.0f} / {pair[1]:.0f} ns "
+            f"= {ratios[-1]:.2f}"
+        )
+    return min(ratios), "64 bytes: " + "; ".join(said) + f" ({NOTE}; depth 64)"
+
+
+@figure("<= 0.6", smp=2, kernel=KERNEL)
+def wire_lat():
+    ratios, said = [], []
+    for program in ("ib_write_lat", "ib_send_lat"):
+
+        def measure(kind, wire, program=program):
+            return wire_lat_runs(program, wire, runs=4, iterations=1000)
+
+        pair = [median(runs) for runs in both(measure)]
+        ratios.append(pair[0] / pair[1])
+        said.append(
+            f"{program} {pair[0]:.2f} / {pair[1]:.2f} us = {ratios[-1]:.2f}"
+        )
+    return max(ratios), "8 B: " + "; ".join(said) + f" ({NOTE})"
+
+
+@figure(">= 0.6", kernel=KERNEL)
+def wire_cold():
+    """Cold 1-MiB WRITEs over warm ones, bytes per second."""
+    ratios, said = [], []
+    options = {"size": "1M", "len": "64M", "reps": 3}
+    for thp in (0, 1):
+        with Wire("sodp") as wire:
+            cold = primitive("cold", wire, thp=thp, **options)[0]
+            warm = primitive(
+                "write", wire, mr="odp", thp=thp, sizes="1M", buffer="64M"
+            )[0]
+        pair = [
+            cold["pages"] * 4096 * 1000 / median(cold["rdma_ns"]),
+            bandwidth(warm, "write_ns"),
+        ]
+        ratios.append(pair[0] / pair[1])
+        said.append(
+            f"{'THP' if thp else '4-KiB pages'} {pair[0]:.0f} / "
+            f"{pair[1]:.0f} MB/s = {ratios[-1]:.2f}"
+        )
+    return min(ratios), "; ".join(said) + f" (responder ODP, {NOTE})"
