@@ -243,12 +243,15 @@ enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
 	return SODP_E_REM_OP;
 }
 
-/* Open @key with what map_mr_sg gathered; the lists change places */
+/*
+ * Open @key with a copy of what map_mr_sg gathered: that may be registered
+ * once more as it is, or gathered anew while this is in use.
+ */
 static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
 		      const struct sodp_sqe *sqe)
 {
 	lockdep_assert_held(&key->mw_mutex);
-	swap(mr->map_pages, key->pages);
+	memcpy(key->pages, mr->map_pages, mr->map_nr * sizeof(u64));
 	key->page_shift = mr->map_shift;
 	key->va = mr->map_offset;
 	key->iova = mr->base_mr.iova;

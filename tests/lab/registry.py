@@ -164,6 +164,8 @@ def _smoke():
 def _selftests():
     cmd = ["python3", "-B", f"{GUEST}/selftest.py"]
     yield Test("selftest", cmd, kernels=SMALL, timeout=600)
+    kverbs = cmd + ["sodp_kverbs_test"]
+    yield Test("kverbs", kverbs, kernels=SMALL, timeout=240)
 
 
 def _python_tests():
