@@ -23,6 +23,13 @@
 #define SODP_DEVICE_FLUSH		0
 #endif
 #define SODP_ACCESS_FLUSHABLE		SODP_ACCESS_FLUSH_GLOBAL
+/* What an MR on any kind of memory may grant */
+#define SODP_ACCESS_PLAIN	(IB_ACCESS_LOCAL_WRITE | \
+				 IB_ACCESS_REMOTE_WRITE | \
+				 IB_ACCESS_REMOTE_READ | \
+				 IB_ACCESS_REMOTE_ATOMIC | \
+				 IB_ACCESS_MW_BIND | \
+				 SODP_ACCESS_FLUSHABLE | IB_ACCESS_OPTIONAL)
 
 #ifdef HAVE_IB_ODP_FLUSH
 #define SODP_ODP_CAPS_FLUSH	(IB_ODP_SUPPORT_FLUSH | \
@@ -58,12 +65,35 @@ sodp_compat_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 		return ERR_PTR(-EOPNOTSUPP);
 	return sodp_mr_reg_user(pd, start, length, iova, access, udata);
 }
+
+static inline struct ib_mr *
+sodp_compat_reg_dmabuf(struct ib_pd *pd, u64 offset, u64 length, u64 iova,
+		       int fd, int access, struct ib_dmah *dmah,
+		       struct uverbs_attr_bundle *attrs)
+{
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	return sodp_dmabuf_reg_mr(pd, offset, length, iova, fd, access);
+}
 #else
 static inline struct ib_mr *
 sodp_compat_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 			int access, struct ib_udata *udata)
 {
 	return sodp_mr_reg_user(pd, start, length, iova, access, udata);
+}
+
+#ifdef HAVE_REG_DMABUF_ATTRS
+static inline struct ib_mr *
+sodp_compat_reg_dmabuf(struct ib_pd *pd, u64 offset, u64 length, u64 iova,
+		       int fd, int access, struct uverbs_attr_bundle *attrs)
+#else
+static inline struct ib_mr *
+sodp_compat_reg_dmabuf(struct ib_pd *pd, u64 offset, u64 length, u64 iova,
+		       int fd, int access, struct ib_udata *udata)
+#endif
+{
+	return sodp_dmabuf_reg_mr(pd, offset, length, iova, fd, access);
 }
 #endif
 

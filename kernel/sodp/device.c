@@ -53,6 +53,7 @@ static void dev_fill_limits(struct ib_device_attr *attr)
 	attr->max_srq_sge = SODP_MAX_SGE;
 	attr->max_pkeys = 1;
 	attr->max_fast_reg_page_list_len = SODP_MAX_FRMR_PAGES;
+	attr->max_dm_size = SODP_MAX_DM_BYTES;
 	attr->cq_caps.max_cq_moderation_count = U16_MAX;
 	attr->cq_caps.max_cq_moderation_period = U16_MAX;
 	/* A timestamp is CLOCK_MONOTONIC_RAW in nanoseconds */
@@ -157,6 +158,13 @@ static void dev_disassociate_ucontext(struct ib_ucontext *ucontext)
 {
 }
 
+/* Its presence lets another process use a context by its file */
+static int dev_query_ucontext(struct ib_ucontext *ucontext,
+			      struct uverbs_attr_bundle *attrs)
+{
+	return 0;
+}
+
 static int dev_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
 	return 0;
@@ -183,6 +191,7 @@ static const struct ib_device_ops dev_ops = {
 	.uverbs_abi_ver = SODP_UVERBS_ABI_VERSION,
 
 	.advise_mr = sodp_mr_advise,
+	.alloc_dm = sodp_dm_alloc,
 	.alloc_hw_port_stats = sodp_alloc_port_stats,
 	.alloc_mr = sodp_kmem_alloc_mr,
 	.alloc_mw = sodp_mw_alloc,
@@ -192,6 +201,7 @@ static const struct ib_device_ops dev_ops = {
 	.create_cq = sodp_compat_create_cq,
 	.create_qp = sodp_qp_create,
 	.create_srq = sodp_srq_create,
+	.dealloc_dm = sodp_dm_dealloc,
 	.dealloc_driver = dev_dealloc_driver,
 	.dealloc_mw = sodp_mw_dealloc,
 	.dealloc_pd = dev_dealloc_pd,
@@ -226,9 +236,15 @@ static const struct ib_device_ops dev_ops = {
 	.query_port = dev_query_port,
 	.query_qp = sodp_qp_query,
 	.query_srq = sodp_srq_query,
+	.query_ucontext = dev_query_ucontext,
+	.reg_dm_mr = sodp_dm_reg_mr,
 	.reg_user_mr = sodp_compat_reg_user_mr,
+	.reg_user_mr_dmabuf = sodp_compat_reg_dmabuf,
 	.req_notify_cq = sodp_req_notify_cq,
 	.rereg_user_mr = sodp_mr_rereg_user,
+#ifdef HAVE_FILL_RES_SRQ
+	.fill_res_srq_entry = sodp_fill_res_srq,
+#endif
 	SODP_OP_RESIZE_CQ = sodp_compat_resize_cq,
 
 	INIT_RDMA_OBJ_SIZE(ib_cq, sodp_cq, base_cq),

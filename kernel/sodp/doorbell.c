@@ -110,5 +110,6 @@ DECLARE_UVERBS_NAMED_OBJECT(SODP_OBJECT_DOORBELL,
 
 const struct uapi_definition sodp_uapi_defs[] = {
 	UAPI_DEF_CHAIN_OBJ_TREE_NAMED(SODP_OBJECT_DOORBELL),
+	UAPI_DEF_CHAIN(sodp_dm_defs),
 	{},
 };

@@ -10,29 +10,13 @@
 #include "sodp.h"
 #include "compat_rdma.h"
 
-#define MR_ACCESS_SUPPORTED (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
-			     IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
-			     IB_ACCESS_MW_BIND | IB_ZERO_BASED | \
-			     IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB | \
-			     SODP_ACCESS_FLUSHABLE | IB_ACCESS_OPTIONAL)
-
-#define MR_ACCESS_WRITABLE (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
-			    IB_ACCESS_REMOTE_ATOMIC)
-
-/* What a region is made of, before an MR owns it */
-struct mr_backing {
-	struct sodp_region *region;
-	struct ib_umem *umem;
-	u64 va;
-	u64 length;
-	bool odp;
-	bool implicit;
-};
+#define MR_ACCESS_SUPPORTED (SODP_ACCESS_PLAIN | IB_ZERO_BASED | \
+			     IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB)
 
 static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
-		       int access, struct mr_backing *b)
+		       int access, struct sodp_backing *b)
 {
-	u32 flags = access & MR_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
+	u32 flags = access & SODP_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
 
 	b->odp = true;
 	b->va = start;
@@ -53,9 +37,9 @@ static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 }
 
 static int mr_back_pinned(struct sodp_dev *dev, u64 start, u64 length,
-			  int access, struct mr_backing *b)
+			  int access, struct sodp_backing *b)
 {
-	u32 flags = access & MR_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
+	u32 flags = access & SODP_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
 	u64 va = start & PAGE_MASK;
 	struct scatterlist *sg;
 	int ret;
@@ -94,9 +78,9 @@ err_release_umem:
 }
 
 static int mr_back(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
-		   int access, struct mr_backing *b)
+		   int access, struct sodp_backing *b)
 {
-	*b = (struct mr_backing){};
+	*b = (struct sodp_backing){};
 	if (length != U64_MAX && iova + length < iova)
 		return -EINVAL;
 	if (access & IB_ACCESS_ON_DEMAND)
@@ -106,21 +90,21 @@ static int mr_back(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 	return mr_back_pinned(dev, start, length, access, b);
 }
 
-static void mr_backing_free(struct sodp_region *region, struct ib_umem *umem)
+static void mr_backing_free(const struct sodp_backing *b)
 {
-	sodp_region_destroy(region);
-	if (umem)
-		ib_umem_release(umem);
+	sodp_region_destroy(b->region);
+	if (b->umem)
+		ib_umem_release(b->umem);
+	if (b->dmabuf)
+		sodp_dmabuf_release(b->dmabuf);
 }
 
-static void mr_use_backing(struct sodp_mr *mr, const struct mr_backing *b,
+static void mr_use_backing(struct sodp_mr *mr, const struct sodp_backing *b,
 			   u64 iova)
 {
 	struct sodp_key *key = mr->key;
 
-	mr->umem = b->umem;
-	mr->start = b->va;
-	mr->odp = b->odp;
+	mr->backing = *b;
 	key->region = b->region;
 	key->va = b->va;
 	key->iova = iova;
@@ -136,6 +120,48 @@ static u32 mr_key_access(int access)
 	return access & (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |
 			 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC |
 			 IB_ACCESS_MW_BIND | SODP_ACCESS_FLUSHABLE);
+}
+
+/**
+ * sodp_mr_create() - make an MR and its key
+ * @pd: protection domain
+ * @b: what it is made of; the MR's on success
+ * @iova: address by which SGEs and peers name byte b->va
+ * @access: IB_ACCESS_*, checked
+ *
+ * Context: process, may sleep.
+ * Return: the MR or ERR_PTR(-ENOMEM), @b being freed.
+ */
+struct ib_mr *sodp_mr_create(struct ib_pd *pd, const struct sodp_backing *b,
+			     u64 iova, int access)
+{
+	struct sodp_mr *mr;
+	int ret;
+
+	mr = kzalloc(sizeof(*mr), GFP_KERNEL_ACCOUNT);
+	if (!mr) {
+		ret = -ENOMEM;
+		goto err_free_backing;
+	}
+	mr->key = sodp_key_alloc(to_sodp_dev(pd->device), SODP_KEY_MR);
+	if (IS_ERR(mr->key)) {
+		ret = PTR_ERR(mr->key);
+		goto err_free_mr;
+	}
+	mr_use_backing(mr, b, iova);
+	mr->key->pd = pd;
+	mr->key->access = mr_key_access(access);
+	mr->base_mr.lkey = mr->key->key;
+	mr->base_mr.rkey = mr->key->key;
+	/* Lookups until now found SODP_KEY_FREE and looked no further */
+	smp_store_release(&mr->key->state, SODP_KEY_VALID);
+	return &mr->base_mr;
+
+err_free_mr:
+	kfree(mr);
+err_free_backing:
+	mr_backing_free(b);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -155,39 +181,17 @@ struct ib_mr *sodp_mr_reg_user(struct ib_pd *pd, u64 start, u64 length,
 			       u64 iova, int access, struct ib_udata *udata)
 {
 	struct sodp_dev *dev = to_sodp_dev(pd->device);
-	struct mr_backing backing;
-	struct sodp_mr *mr;
+	struct sodp_backing backing;
 	int ret;
 
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (access & IB_ZERO_BASED)
 		iova = 0;
-	mr = kzalloc(sizeof(*mr), GFP_KERNEL_ACCOUNT);
-	if (!mr)
-		return ERR_PTR(-ENOMEM);
 	ret = mr_back(dev, start, length, iova, access, &backing);
 	if (ret)
-		goto err_free_mr;
-	mr->key = sodp_key_alloc(dev, SODP_KEY_MR);
-	if (IS_ERR(mr->key)) {
-		ret = PTR_ERR(mr->key);
-		goto err_free_backing;
-	}
-	mr_use_backing(mr, &backing, iova);
-	mr->key->pd = pd;
-	mr->key->access = mr_key_access(access);
-	mr->base_mr.lkey = mr->key->key;
-	mr->base_mr.rkey = mr->key->key;
-	/* Lookups until now found SODP_KEY_FREE and looked no further */
-	smp_store_release(&mr->key->state, SODP_KEY_VALID);
-	return &mr->base_mr;
-
-err_free_backing:
-	mr_backing_free(backing.region, backing.umem);
-err_free_mr:
-	kfree(mr);
-	return ERR_PTR(ret);
+		return ERR_PTR(ret);
+	return sodp_mr_create(pd, &backing, iova, access);
 }
 
 /* A region with windows on it stays as it is; new binds are kept out */
@@ -220,15 +224,18 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
 	struct sodp_dev *dev = to_sodp_dev(ibmr->device);
 	struct sodp_key *key = mr->key;
-	struct mr_backing backing = {};
-	struct sodp_region *old_region = NULL;
-	struct ib_umem *old_umem = NULL;
+	struct sodp_backing backing = {};
+	struct sodp_backing old = {};
 	int ret;
 
 	if (flags & ~IB_MR_REREG_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
+	/* There is no range of the caller's memory to go on with */
+	if (mr->backing.dmabuf && flags != IB_MR_REREG_PD)
+		return ERR_PTR(-EOPNOTSUPP);
 	if (!(flags & IB_MR_REREG_ACCESS))
-		access = key->access | (mr->odp ? IB_ACCESS_ON_DEMAND : 0);
+		access = key->access |
+			 (mr->backing.odp ? IB_ACCESS_ON_DEMAND : 0);
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (access & IB_ZERO_BASED)
@@ -238,7 +245,7 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	 * a change of either needs a new one over the same range.
 	 */
 	if (!(flags & IB_MR_REREG_TRANS) && (flags & IB_MR_REREG_ACCESS)) {
-		start = key->implicit ? 0 : mr->start;
+		start = key->implicit ? 0 : mr->backing.va;
 		length = key->implicit ? U64_MAX : key->length;
 		iova = key->iova;
 		flags |= IB_MR_REREG_TRANS;
@@ -254,8 +261,7 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	}
 	sodp_key_quiesce(key);
 	if (flags & IB_MR_REREG_TRANS) {
-		old_region = key->region;
-		old_umem = mr->umem;
+		old = mr->backing;
 		mr_use_backing(mr, &backing, iova);
 	}
 	if (flags & IB_MR_REREG_PD)
@@ -265,8 +271,8 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	/* Publishes the above; lookups pair by refcount_inc_not_zero() */
 	smp_wmb();
 	refcount_set(&key->ref, 1);
-	if (old_region)
-		mr_backing_free(old_region, old_umem);
+	if (old.region)
+		mr_backing_free(&old);
 	return NULL;
 }
 
@@ -281,7 +287,6 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 int sodp_mr_dereg(struct ib_mr *ibmr, struct ib_udata *udata)
 {
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
-	struct sodp_region *region = mr->key->region;
 	u64 *pages = mr->key->pages;
 	int ret;
 
@@ -289,8 +294,8 @@ int sodp_mr_dereg(struct ib_mr *ibmr, struct ib_udata *udata)
 	if (ret)
 		return ret;
 	sodp_key_retire(mr->key);
-	if (region)
-		mr_backing_free(region, mr->umem);
+	if (mr->backing.region)
+		mr_backing_free(&mr->backing);
 	else
 		sodp_kmem_free(mr, pages);
 	kfree(mr);

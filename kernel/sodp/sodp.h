@@ -76,6 +76,8 @@
 #define SODP_GID_TABLE_LEN	128
 /* Pages that one fast-registration MR may name */
 #define SODP_MAX_FRMR_PAGES	1024
+/* Device memory of all users together */
+#define SODP_MAX_DM_BYTES	SZ_4M
 
 /* Work that a doorbell may do in the caller's context */
 #define SODP_INLINE_BYTES	SZ_2M
@@ -85,6 +87,7 @@
 #define SODP_WORKER_WQES	1024
 
 struct sodp_dev;
+struct sodp_dmabuf;
 struct sodp_net;
 struct sodp_qp;
 struct sodp_wire;
@@ -210,18 +213,38 @@ struct sodp_key {
 	atomic_t mw_count;
 };
 
+/* Access by which memory may be written */
+#define SODP_ACCESS_WRITABLE	(IB_ACCESS_LOCAL_WRITE | \
+				 IB_ACCESS_REMOTE_WRITE | \
+				 IB_ACCESS_REMOTE_ATOMIC)
+
+/* What an MR is made of: a region, and what keeps its pages */
+struct sodp_backing {
+	struct sodp_region *region;
+	struct ib_umem *umem;		/* pinned user memory */
+	struct sodp_dmabuf *dmabuf;
+	u64 va;				/* address in the region */
+	u64 length;
+	bool odp;
+	bool implicit;
+};
+
 struct sodp_mr {
 	struct ib_mr base_mr;
 	struct sodp_key *key;
-	struct ib_umem *umem;	/* pinned MRs */
-	u64 start;
-	bool odp;
+	struct sodp_backing backing;
 	/* fast-reg: what map_mr_sg gathers for the next REG_MR */
 	u64 *map_pages;
 	u32 map_nr;
 	u32 map_max;
 	u32 map_offset;		/* of the first byte in the first page */
 	u8 map_shift;
+};
+
+/* Device memory: pages of the kernel, as a ring has them */
+struct sodp_dm {
+	struct ib_dm base_dm;
+	struct sodp_ring *ring;
 };
 
 struct sodp_mw {
@@ -491,6 +514,7 @@ struct sodp_dev {
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;
+	atomic64_t dm_bytes;	/* allocated, at most SODP_MAX_DM_BYTES */
 };
 
 struct sodp_counters {
@@ -636,7 +660,25 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg);
 void sodp_seg_put(struct sodp_seg *seg);
 
+/* dm.c */
+extern const struct uapi_definition sodp_dm_defs[];
+struct ib_dm *sodp_dm_alloc(struct ib_device *ibdev,
+			    struct ib_ucontext *ucontext,
+			    struct ib_dm_alloc_attr *attr,
+			    struct uverbs_attr_bundle *attrs);
+int sodp_dm_dealloc(struct ib_dm *ibdm, struct uverbs_attr_bundle *attrs);
+struct ib_mr *sodp_dm_reg_mr(struct ib_pd *pd, struct ib_dm *ibdm,
+			     struct ib_dm_mr_attr *attr,
+			     struct uverbs_attr_bundle *attrs);
+
+/* dmabuf.c */
+struct ib_mr *sodp_dmabuf_reg_mr(struct ib_pd *pd, u64 offset, u64 length,
+				 u64 iova, int fd, int access);
+void sodp_dmabuf_release(struct sodp_dmabuf *dmabuf);
+
 /* mr.c */
+struct ib_mr *sodp_mr_create(struct ib_pd *pd, const struct sodp_backing *b,
+			     u64 iova, int access);
 struct ib_mr *sodp_mr_reg_user(struct ib_pd *pd, u64 start, u64 length,
 			       u64 iova, int access, struct ib_udata *udata);
 struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
@@ -727,6 +769,7 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp);
 int sodp_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
+int sodp_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq);
 
 /* The context a command came from; @udata is not NULL */
 static inline struct ib_ucontext *sodp_udata_context(struct ib_udata *udata)

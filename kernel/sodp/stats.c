@@ -163,7 +163,7 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 	/* Keeps the region from being exchanged by rereg; none to show then */
 	if (!refcount_inc_not_zero(&mr->key->ref))
 		return 0;
-	ret = mr->odp ? fill_odp_stats(msg,
+	ret = mr->backing.odp ? fill_odp_stats(msg,
 				       sodp_region_stats(mr->key->region)) : 0;
 	sodp_key_put(mr->key);
 	return ret;
@@ -172,15 +172,24 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
+	const char *name = "backing";
+	const char *value;
 	struct nlattr *table;
 
-	if (!mr->odp)
+	if (mr->backing.odp) {
+		name = "odp";
+		value = mr->key->implicit ? "implicit" : "explicit";
+	} else if (mr->backing.dmabuf) {
+		value = "dmabuf";
+	} else if (ibmr->dm) {
+		value = "dm";
+	} else {
 		return 0;
+	}
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
 	if (!table)
 		return -EMSGSIZE;
-	if (rdma_nl_put_driver_string(msg, "odp", mr->key->implicit ?
-				      "implicit" : "explicit")) {
+	if (rdma_nl_put_driver_string(msg, name, value)) {
 		nla_nest_cancel(msg, table);
 		return -EMSGSIZE;
 	}
@@ -226,6 +235,27 @@ int sodp_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq)
 		return -EMSGSIZE;
 	if (rdma_nl_put_driver_u32(msg, "depth", READ_ONCE(cq->depth)) ||
 	    rdma_nl_put_driver_u32(msg, "pi", READ_ONCE(cq->pi))) {
+		nla_nest_cancel(msg, table);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(msg, table);
+	return 0;
+}
+
+int sodp_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq)
+{
+	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	struct nlattr *table;
+
+	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
+	if (!table)
+		return -EMSGSIZE;
+	if (rdma_nl_put_driver_u32(msg, "depth", READ_ONCE(srq->depth)) ||
+	    rdma_nl_put_driver_u32(msg, "ci", READ_ONCE(srq->ci)) ||
+	    rdma_nl_put_driver_u32(msg, "limit", READ_ONCE(srq->limit)) ||
+	    (ibsrq->srq_type == IB_SRQT_XRC &&
+	     rdma_nl_put_driver_u32(msg, "xrc_number",
+				    ibsrq->ext.xrc.srq_num))) {
 		nla_nest_cancel(msg, table);
 		return -EMSGSIZE;
 	}

@@ -57,6 +57,7 @@ static_assert(sizeof(struct sodp_modify_srq_cmd) == 8, "ABI size");
 static_assert(sizeof(struct sodp_modify_srq_resp) == 32, "ABI size");
 static_assert(sizeof(struct sodp_create_qp_resp) == 64, "ABI size");
 static_assert(sizeof(struct sodp_create_ah_resp) == 8, "ABI size");
+static_assert(sizeof(struct sodp_dm_query_resp) == 32, "ABI size");
 
 /* Entries are copied field for field, so the numbers must be the same */
 static_assert(sizeof(struct sodp_sge) == sizeof(struct ibv_sge) &&

@@ -93,10 +93,17 @@ struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
 	int ret;
 
 	if (!check_comp_mask(attr->wc_flags, CQ_WC_FLAGS) ||
-	    !check_comp_mask(attr->comp_mask, IBV_CQ_INIT_ATTR_MASK_FLAGS) ||
+	    !check_comp_mask(attr->comp_mask,
+			     IBV_CQ_INIT_ATTR_MASK_FLAGS |
+				     IBV_CQ_INIT_ATTR_MASK_PD) ||
 	    ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) &&
 	     !check_comp_mask(attr->flags, CQ_FLAGS))) {
 		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_PD) &&
+	    !to_sodp_pd(attr->parent_domain)->extends) {
+		errno = EINVAL;
 		return NULL;
 	}
 
@@ -116,6 +123,13 @@ struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
 	if (attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS)
 		cq->single_threaded = attr->flags &
 				      IBV_CREATE_CQ_ATTR_SINGLE_THREADED;
+	if (attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_PD) {
+		cq->parent = to_sodp_pd(attr->parent_domain);
+		sodp_pd_get(&cq->parent->pd);
+		/* A thread domain is the promise of one thread at a time */
+		if (cq->parent->td)
+			cq->single_threaded = true;
+	}
 	sodp_cq_init_ex(cq, attr->wc_flags);
 	return &cq->vcq.cq_ex;
 }
@@ -180,6 +194,8 @@ int sodp_destroy_cq(struct ibv_cq *ibcq)
 		return ret;
 
 	sodp_unmap_ring(&cq->map);
+	if (cq->parent)
+		sodp_pd_put(&cq->parent->pd);
 	free(cq);
 	return 0;
 }

@@ -133,6 +133,7 @@ static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
 			goto err_unmap;
 		qp_set_ex(qp);
 	}
+	sodp_pd_get(qp->vqp.qp.pd);
 	return 0;
 
 err_unmap:
@@ -286,7 +287,10 @@ int sodp_destroy_qp(struct ibv_qp *ibqp)
 	/* Not before: the kernel may have been adding completions until now */
 	qp_clean_cqs(ibqp);
 	sodp_unmap_ring(&qp->map);
-	free(qp->batch.scratch);
+	if (qp->batch.scratch)
+		sodp_pd_free(ibqp->pd, qp->batch.scratch,
+			     SODP_RESOURCE_SCRATCH, qp->batch.scratch_is_ours);
+	sodp_pd_put(ibqp->pd);
 	free(qp);
 	return 0;
 }

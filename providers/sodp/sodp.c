@@ -93,8 +93,11 @@ static void context_free(struct ibv_context *context)
 
 static const struct verbs_context_ops context_ops = {
 	.advise_mr = sodp_advise_mr,
+	.alloc_dm = sodp_alloc_dm,
 	.alloc_mw = sodp_alloc_mw,
+	.alloc_parent_domain = sodp_alloc_parent_domain,
 	.alloc_pd = sodp_alloc_pd,
+	.alloc_td = sodp_alloc_td,
 	.attach_mcast = ibv_cmd_attach_mcast,
 	.bind_mw = sodp_bind_mw,
 	.close_xrcd = sodp_close_xrcd,
@@ -108,6 +111,7 @@ static const struct verbs_context_ops context_ops = {
 	.create_srq_ex = sodp_create_srq_ex,
 	.dealloc_mw = sodp_dealloc_mw,
 	.dealloc_pd = sodp_dealloc_pd,
+	.dealloc_td = sodp_dealloc_td,
 	.dereg_mr = sodp_dereg_mr,
 	.destroy_ah = sodp_destroy_ah,
 	.destroy_cq = sodp_destroy_cq,
@@ -115,7 +119,11 @@ static const struct verbs_context_ops context_ops = {
 	.destroy_srq = sodp_destroy_srq,
 	.detach_mcast = ibv_cmd_detach_mcast,
 	.free_context = context_free,
+	.free_dm = sodp_free_dm,
 	.get_srq_num = sodp_get_srq_num,
+	.import_dm = sodp_import_dm,
+	.import_mr = sodp_import_mr,
+	.import_pd = sodp_import_pd,
 	.modify_cq = sodp_modify_cq,
 	.modify_qp = sodp_modify_qp,
 	.modify_srq = sodp_modify_srq,
@@ -130,32 +138,35 @@ static const struct verbs_context_ops context_ops = {
 	.query_qp = sodp_query_qp,
 	.query_rt_values = sodp_query_rt_values,
 	.query_srq = sodp_query_srq,
+	.reg_dm_mr = sodp_reg_dm_mr,
 	.reg_dmabuf_mr = sodp_reg_dmabuf_mr,
 	.reg_mr = sodp_reg_mr,
 	.req_notify_cq = sodp_req_notify_cq,
 	.rereg_mr = sodp_rereg_mr,
 	.resize_cq = sodp_resize_cq,
+	.unimport_dm = sodp_unimport_dm,
+	.unimport_mr = sodp_unimport_mr,
+	.unimport_pd = sodp_unimport_pd,
 };
 
 static int context_get(struct sodp_context *ctx)
 {
 	struct sodp_get_context_cmd_resp resp = {};
 	struct ibv_get_context cmd = {};
-	int ret;
 
 #ifdef SODP_GET_CONTEXT_HAS_FD_ARR
-	ret = ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), NULL,
-				  &resp.ibv_resp, sizeof(resp));
+	return ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), NULL,
+				   &resp.ibv_resp, sizeof(resp));
 #else
-	ret = ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), &resp.ibv_resp,
-				  sizeof(resp));
+	return ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd),
+				   &resp.ibv_resp, sizeof(resp));
 #endif
-	if (ret)
-		return ret;
+}
 
-	ctx->max_inline = resp.drv.max_inline;
-	ctx->max_sge = resp.drv.max_sge;
-	return 0;
+/* Another context of the same file: the kernel has it already */
+static int context_query(struct sodp_context *ctx)
+{
+	return ibv_cmd_query_context(&ctx->vctx.context, NULL);
 }
 
 static int context_alloc_doorbell(struct sodp_context *ctx)
@@ -174,8 +185,8 @@ static int context_alloc_doorbell(struct sodp_context *ctx)
 	return 0;
 }
 
-static struct verbs_context *context_alloc(struct ibv_device *ibdev, int cmd_fd,
-					   void *private_data)
+static struct verbs_context *context_make(struct ibv_device *ibdev, int cmd_fd,
+					  int (*get)(struct sodp_context *ctx))
 {
 	struct sodp_context *ctx;
 	int ret;
@@ -185,7 +196,7 @@ static struct verbs_context *context_alloc(struct ibv_device *ibdev, int cmd_fd,
 	if (!ctx)
 		return NULL;
 
-	ret = context_get(ctx);
+	ret = get(ctx);
 	if (ret)
 		goto err_uninit;
 
@@ -203,6 +214,18 @@ err_uninit:
 	free(ctx);
 	errno = ret;
 	return NULL;
+}
+
+static struct verbs_context *context_alloc(struct ibv_device *ibdev, int cmd_fd,
+					   void *private_data)
+{
+	return context_make(ibdev, cmd_fd, context_get);
+}
+
+static struct verbs_context *context_import(struct ibv_device *ibdev,
+					    int cmd_fd)
+{
+	return context_make(ibdev, cmd_fd, context_query);
 }
 
 static struct verbs_device *device_alloc(struct verbs_sysfs_dev *sysfs_dev)
@@ -228,5 +251,6 @@ static const struct verbs_device_ops device_ops = {
 	.alloc_device = device_alloc,
 	.uninit_device = device_uninit,
 	.alloc_context = context_alloc,
+	.import_context = context_import,
 };
 PROVIDER_DRIVER(sodp, device_ops);

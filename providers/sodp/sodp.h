@@ -48,8 +48,6 @@ static inline void sodp_unlock(struct sodp_lock *lk)
 struct sodp_context {
 	struct verbs_context vctx;
 	int db_fd;
-	uint32_t max_inline;
-	uint32_t max_sge;
 };
 
 /* Part of the kernel's memory that is mapped here */
@@ -58,8 +56,36 @@ struct sodp_map {
 	size_t size;
 };
 
+struct sodp_td {
+	struct ibv_td td;
+	atomic_uint users; /* parent domains */
+};
+
+/*
+ * A protection domain, an imported one, or a parent domain, which has the
+ * same handle as the domain that it extends.
+ */
+struct sodp_pd {
+	struct ibv_pd pd;
+	atomic_uint users; /* parent domains of it; objects of a parent domain */
+	/* a parent domain: */
+	struct sodp_pd *extends;
+	struct sodp_td *td;
+	void *(*alloc)(struct ibv_pd *pd, void *pd_context, size_t size,
+		       size_t alignment, uint64_t resource_type);
+	void (*free)(struct ibv_pd *pd, void *pd_context, void *ptr,
+		     uint64_t resource_type);
+	void *pd_context;
+};
+
+/* What a parent domain's allocator is asked for; the driver id is above it */
+enum sodp_resource_type {
+	SODP_RESOURCE_SCRATCH,
+};
+
 struct sodp_cq {
 	struct verbs_cq vcq;
+	struct sodp_pd *parent; /* a parent domain or NULL */
 	struct sodp_lock cq_lock; /* all below */
 	uint32_t ci;
 	uint32_t pi; /* last seen, valid inside a poll session */
@@ -119,6 +145,7 @@ struct sodp_batch {
 	int err;
 	struct sodp_sqe *sqe;
 	struct sodp_sqe *scratch; /* takes what follows an error */
+	bool scratch_is_ours; /* not from a parent domain's allocator */
 };
 
 #ifdef SODP_LIB_HAS_NO_WR_FLUSH
@@ -155,6 +182,12 @@ struct sodp_srq {
 	struct sodp_map map;
 };
 
+struct sodp_dm {
+	struct verbs_dm vdm;
+	struct sodp_map map;
+	uint64_t length;
+};
+
 struct sodp_ah {
 	struct ibv_ah ah;
 	uint32_t number;
@@ -163,6 +196,11 @@ struct sodp_ah {
 static inline struct sodp_context *to_sodp_context(struct ibv_context *context)
 {
 	return container_of(context, struct sodp_context, vctx.context);
+}
+
+static inline struct sodp_pd *to_sodp_pd(struct ibv_pd *ibpd)
+{
+	return container_of(ibpd, struct sodp_pd, pd);
 }
 
 static inline struct sodp_cq *to_sodp_cq(struct ibv_cq *ibcq)
@@ -208,8 +246,6 @@ int sodp_query_port(struct ibv_context *context, uint8_t port,
 		    struct ibv_port_attr *attr);
 int sodp_query_rt_values(struct ibv_context *context,
 			 struct ibv_values_ex *values);
-struct ibv_pd *sodp_alloc_pd(struct ibv_context *context);
-int sodp_dealloc_pd(struct ibv_pd *pd);
 struct ibv_mr *sodp_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
 			   uint64_t hca_va, int access);
 struct ibv_mr *sodp_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
@@ -218,6 +254,8 @@ struct ibv_mr *sodp_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
 int sodp_rereg_mr(struct verbs_mr *vmr, int flags, struct ibv_pd *pd,
 		  void *addr, size_t length, int access);
 int sodp_dereg_mr(struct verbs_mr *vmr);
+struct ibv_mr *sodp_import_mr(struct ibv_pd *pd, uint32_t mr_handle);
+void sodp_unimport_mr(struct ibv_mr *ibmr);
 int sodp_advise_mr(struct ibv_pd *pd, enum ibv_advise_mr_advice advice,
 		   uint32_t flags, struct ibv_sge *sg_list, uint32_t num_sge);
 struct ibv_mw *sodp_alloc_mw(struct ibv_pd *pd, enum ibv_mw_type type);
@@ -227,6 +265,34 @@ int sodp_destroy_ah(struct ibv_ah *ibah);
 struct ibv_xrcd *sodp_open_xrcd(struct ibv_context *context,
 				struct ibv_xrcd_init_attr *attr);
 int sodp_close_xrcd(struct ibv_xrcd *ibxrcd);
+
+/* pd.c */
+struct ibv_pd *sodp_alloc_pd(struct ibv_context *context);
+struct ibv_pd *
+sodp_alloc_parent_domain(struct ibv_context *context,
+			 struct ibv_parent_domain_init_attr *attr);
+int sodp_dealloc_pd(struct ibv_pd *ibpd);
+struct ibv_td *sodp_alloc_td(struct ibv_context *context,
+			     struct ibv_td_init_attr *attr);
+int sodp_dealloc_td(struct ibv_td *ibtd);
+struct ibv_pd *sodp_import_pd(struct ibv_context *context, uint32_t pd_handle);
+void sodp_unimport_pd(struct ibv_pd *ibpd);
+void sodp_pd_get(struct ibv_pd *ibpd);
+void sodp_pd_put(struct ibv_pd *ibpd);
+void *sodp_pd_alloc(struct ibv_pd *ibpd, size_t size,
+		    enum sodp_resource_type type, bool *ours);
+void sodp_pd_free(struct ibv_pd *ibpd, void *ptr, enum sodp_resource_type type,
+		  bool ours);
+
+/* dm.c */
+struct ibv_dm *sodp_alloc_dm(struct ibv_context *context,
+			     struct ibv_alloc_dm_attr *attr);
+int sodp_free_dm(struct ibv_dm *ibdm);
+struct ibv_dm *sodp_import_dm(struct ibv_context *context, uint32_t dm_handle);
+void sodp_unimport_dm(struct ibv_dm *ibdm);
+struct ibv_mr *sodp_reg_dm_mr(struct ibv_pd *pd, struct ibv_dm *ibdm,
+			      uint64_t dm_offset, size_t length,
+			      unsigned int access);
 
 /* cq.c */
 struct ibv_cq *sodp_create_cq(struct ibv_context *context, int cqe,

@@ -58,6 +58,7 @@ struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
 	ret = srq_attach(pd->context, srq, &resp.drv);
 	if (ret)
 		goto err_destroy;
+	sodp_pd_get(pd);
 	return &srq->vsrq.srq;
 
 err_destroy:
@@ -96,6 +97,7 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 	ret = srq_attach(context, srq, &resp.drv);
 	if (ret)
 		goto err_destroy;
+	sodp_pd_get(attr->pd);
 	return &srq->vsrq.srq;
 
 err_destroy:
@@ -180,6 +182,7 @@ int sodp_destroy_srq(struct ibv_srq *ibsrq)
 		return ret;
 
 	sodp_unmap_ring(&srq->map);
+	sodp_pd_put(ibsrq->pd);
 	free(srq);
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * verbs.c - verbs without a ring: queries, PD, MR, MW, AH, XRCD
+ * verbs.c - verbs without a ring: queries, MR, MW, AH, XRCD
  *
  * The kernel does the work; a struct is allocated around each command.
  */
@@ -69,37 +69,6 @@ int sodp_query_rt_values(struct ibv_context *context,
 			now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 	}
 	return 0;
-}
-
-struct ibv_pd *sodp_alloc_pd(struct ibv_context *context)
-{
-	struct ib_uverbs_alloc_pd_resp resp;
-	struct ibv_alloc_pd cmd;
-	struct ibv_pd *pd;
-	int ret;
-
-	pd = calloc(1, sizeof(*pd));
-	if (!pd)
-		return NULL;
-
-	ret = ibv_cmd_alloc_pd(context, pd, &cmd, sizeof(cmd), &resp,
-			       sizeof(resp));
-	if (ret) {
-		free(pd);
-		errno = ret;
-		return NULL;
-	}
-	return pd;
-}
-
-int sodp_dealloc_pd(struct ibv_pd *pd)
-{
-	int ret;
-
-	ret = ibv_cmd_dealloc_pd(pd);
-	if (!ret)
-		free(pd);
-	return ret;
 }
 
 /*
@@ -178,6 +147,29 @@ int sodp_dereg_mr(struct verbs_mr *vmr)
 	if (!ret)
 		free(vmr);
 	return ret;
+}
+
+struct ibv_mr *sodp_import_mr(struct ibv_pd *pd, uint32_t mr_handle)
+{
+	struct verbs_mr *vmr;
+	int ret;
+
+	vmr = calloc(1, sizeof(*vmr));
+	if (!vmr)
+		return NULL;
+
+	ret = ibv_cmd_query_mr(pd, vmr, mr_handle);
+	if (ret) {
+		free(vmr);
+		errno = ret;
+		return NULL;
+	}
+	return &vmr->ibv_mr;
+}
+
+void sodp_unimport_mr(struct ibv_mr *ibmr)
+{
+	free(verbs_get_mr(ibmr));
 }
 
 int sodp_advise_mr(struct ibv_pd *pd, enum ibv_advise_mr_advice advice,

@@ -357,7 +357,11 @@ int sodp_wr_init(struct sodp_qp *qp, enum ibv_qp_type type, uint64_t ops)
 	if (!check_comp_mask(ops, wr_ops_of(type)))
 		return EOPNOTSUPP;
 
-	qp->batch.scratch = calloc(1, sizeof(struct sodp_sqe) + qp->sq.stride);
+	qp->batch.scratch = sodp_pd_alloc(qp->vqp.qp.pd,
+					  sizeof(struct sodp_sqe) +
+						  qp->sq.stride,
+					  SODP_RESOURCE_SCRATCH,
+					  &qp->batch.scratch_is_ours);
 	if (!qp->batch.scratch)
 		return ENOMEM;
 

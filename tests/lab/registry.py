@@ -37,6 +37,8 @@ RDMA_CORE = {
     "test_fork": 180,
     "test_srq": 180,
     "test_relaxed_ordering": 180,
+    "test_parent_domain": 180,
+    "test_shared_pd": 120,
 }
 
 # perftest programs -> seconds; each runs plain and with --odp

@@ -46,6 +46,23 @@ enum sodp_doorbell_alloc_attr {
 	SODP_ATTR_DOORBELL_ALLOC_FD = SODP_ID_NS,
 };
 
+/* A method of UVERBS_OBJECT_DM; also finds out whether a handle is one */
+enum sodp_dm_method {
+	SODP_METHOD_DM_QUERY = SODP_ID_NS,
+};
+
+enum sodp_dm_query_attr {
+	SODP_ATTR_DM_QUERY_HANDLE = SODP_ID_NS,
+	SODP_ATTR_DM_QUERY_RESP,	/* struct sodp_dm_query_resp */
+};
+
+struct sodp_dm_query_resp {
+	__aligned_u64 comp_mask;
+	__aligned_u64 mmap_offset;
+	__aligned_u64 mmap_size;
+	__aligned_u64 length;
+};
+
 /* Same numbers as enum ibv_wr_opcode */
 enum sodp_wr_opcode {
 	SODP_WR_RDMA_WRITE		= 0,
