@@ -2,7 +2,8 @@
 /*
  * The requester of a QP whose peer is on another host.
  *
- *	wire_req.c	WQEs to packets, in PSN order, as the window allows
+ *	wire_req.c	WQEs in their order: begun, resumed, completed
+ *	wire_send.c	packets of a WQE, as the window allows
  *	wire_ack.c	answers: progress, READ data, NAKs
  *	wire_retry.c	going back, the retransmission timer
  *	wire.c		struct sodp_wire made, set up anew and freed
@@ -123,6 +124,41 @@ static inline bool sodp_wreq_busy(const struct sodp_qp *qp)
 	return READ_ONCE(qp->wire->req->begun) != READ_ONCE(qp->sq_ci);
 }
 
+/* Why the sender stopped */
+enum sodp_wreq_step {
+	SODP_WREQ_GO,	/* it did not */
+	SODP_WREQ_EMPTY,	/* nothing posted, or not to be begun in this state */
+	SODP_WREQ_WAIT,	/* an answer, or the stack, will run it again */
+	SODP_WREQ_MORE,	/* slice used up */
+	SODP_WREQ_PARKED,
+	SODP_WREQ_FAILED,	/* error state */
+};
+
+/**
+ * struct sodp_wreq_tx - one turn of sending
+ * @qp: the requester
+ * @w: its state
+ * @slice: work that may still be done
+ * @burst: packets that have not left
+ * @faults: tried here with no packet sent in between
+ */
+struct sodp_wreq_tx {
+	struct sodp_qp *qp;
+	struct sodp_wire_req *w;
+	struct sodp_slice *slice;
+	struct sodp_burst burst;
+	u32 faults;
+};
+
+/* The peer said how many receives it has, and the newest WQE exceeds that */
+static inline bool sodp_wreq_out_of_credits(const struct sodp_wire_req *w,
+					    u8 opcode, u32 ssn)
+{
+	return unlikely(w->limited) &&
+	       (sodp_op_of(opcode)->flags & SODP_OP_RECV) &&
+	       sodp_psn_diff(ssn, w->lsn) > 0;
+}
+
 /* wire.c */
 int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		      int mask);
@@ -135,6 +171,12 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index);
 void sodp_wreq_complete(struct sodp_qp *qp);
 void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
+
+enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
+				     enum sodp_verdict verdict);
+
+/* wire_send.c */
+enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx);
 
 /* wire_ack.c */
 enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The packets of a WQE that was begun, from the send position on. Payload is
+ * copied from user memory straight into the skb that leaves.
+ */
+#include <linux/minmax.h>
+#include <rdma/ib_mad.h>
+
+#include "wire_req.h"
+
+/* BTH opcodes without their transport bits: IBA table 35 */
+static const struct {
+	u8 first;
+	u8 middle;
+	u8 last;
+	u8 only;
+} wreq_opcodes[SODP_NR_OPS] = {
+	[SODP_WR_SEND] = { 0x00, 0x01, 0x02, 0x04 },
+	[SODP_WR_SEND_WITH_IMM] = { 0x00, 0x01, 0x03, 0x05 },
+	[SODP_WR_SEND_WITH_INV] = { 0x00, 0x01, 0x16, 0x17 },
+	[SODP_WR_RDMA_WRITE] = { 0x06, 0x07, 0x08, 0x0a },
+	[SODP_WR_RDMA_WRITE_WITH_IMM] = { 0x06, 0x07, 0x09, 0x0b },
+	[SODP_WR_RDMA_READ] = { .only = 0x0c },
+	[SODP_WR_ATOMIC_CMP_AND_SWP] = { .only = 0x13 },
+	[SODP_WR_ATOMIC_FETCH_AND_ADD] = { .only = 0x14 },
+	[SODP_WR_FLUSH] = { .only = 0x1c },
+	[SODP_WR_ATOMIC_WRITE] = { .only = 0x1d },
+};
+
+static u8 wreq_transport(const struct sodp_qp *qp)
+{
+	switch (qp->type) {
+	case IB_QPT_UC:
+		return IB_OPCODE_UC;
+	case IB_QPT_XRC_INI:
+		return SODP_BTH_XRC;
+	default:
+		return IB_OPCODE_RC;
+	}
+}
+
+static u8 wreq_opcode(const struct sodp_qp *qp, bool first, bool last)
+{
+	u8 wr = qp->wqe.sqe.opcode & (SODP_NR_OPS - 1);
+	u8 code;
+
+	if (first)
+		code = last ? wreq_opcodes[wr].only : wreq_opcodes[wr].first;
+	else
+		code = last ? wreq_opcodes[wr].last : wreq_opcodes[wr].middle;
+	return wreq_transport(qp) | code;
+}
+
+/* Packets that may leave now */
+static s32 wreq_room(const struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	s32 flying = sodp_psn_diff(w->send_psn, w->una);
+
+	if (sodp_wreq_out_of_credits(w, tx->qp->wqe.sqe.opcode, w->ssn) &&
+	    w->send + 1 == w->begun)
+		return 1 - flying;
+	return SODP_WREQ_WINDOW - flying;
+}
+
+/* Room for a packet of @len bytes; what does not fit with others leaves */
+static u8 *wreq_reserve(struct sodp_wreq_tx *tx, u32 len, u32 more)
+{
+	u8 *buf = sodp_burst_reserve(&tx->burst, len, more);
+
+	if (likely(buf))
+		return buf;
+	sodp_burst_send(&tx->burst);
+	return sodp_burst_reserve(&tx->burst, len, more);
+}
+
+/* @nr PSNs have left, in one packet */
+static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr)
+{
+	struct sodp_wire_req *w = tx->w;
+
+	sodp_burst_commit(&tx->burst, len);
+	tx->faults = 0;
+	w->send_psn = sodp_psn_add(w->send_psn, nr);
+	if (likely(sodp_psn_diff(w->send_psn, w->max_psn) > 0))
+		w->max_psn = w->send_psn;
+	else
+		sodp_count(tx->qp->dev, SODP_CNT_tx_retransmits, 1);
+}
+
+/* The part of the headers that all packets have; opcode decides on the rest */
+static void wreq_header(struct sodp_wreq_tx *tx, struct sodp_pkt *pkt,
+			u8 opcode)
+{
+	const struct sodp_qp *qp = tx->qp;
+	const struct sodp_request *req = &qp->wqe.req;
+
+	memset(pkt, 0, sizeof(*pkt));
+	pkt->opcode = opcode;
+	pkt->op = &sodp_wire_ops[opcode];
+	pkt->migrated = true;
+	pkt->pkey = IB_DEFAULT_PKEY_FULL;
+	pkt->qpn = qp->attr.dest_qp_num;
+	pkt->psn = tx->w->send_psn;
+	pkt->srqn = qp->wqe.sqe.srqn & SODP_PSN_MASK;
+	pkt->remote_addr = req->remote_addr;
+	pkt->rkey = req->rkey;
+	pkt->ex = req->ex;
+}
+
+/*
+ * Every message asks for an acknowledge with its last packet; the peer
+ * answers several with one. So does a packet that fills the window.
+ */
+static bool wreq_ask(struct sodp_wreq_tx *tx, bool last, s32 room)
+{
+	struct sodp_wire_req *w = tx->w;
+
+	if (!last && room > 1 && ++w->unasked < SODP_WREQ_ACK_EVERY)
+		return false;
+	w->unasked = 0;
+	return !sodp_is_uc(tx->qp);
+}
+
+/* What will be asked of the burst's page after @left more bytes */
+static u32 wreq_more(const struct sodp_wreq_tx *tx, u64 left, u32 len)
+{
+	u32 waiting = READ_ONCE(tx->qp->page->sq_pi) - tx->w->begun;
+
+	if (left)
+		return min_t(u64, left, SZ_64K);
+	return min_t(u64, (u64)waiting * len, SZ_64K);
+}
+
+/* One packet of a SEND or WRITE: headers, then payload copied in place */
+static enum sodp_verdict wreq_data(struct sodp_wreq_tx *tx,
+				   struct sodp_cursor *payload, s32 room,
+				   struct sodp_stop *stop)
+{
+	struct sodp_wire_req *w = tx->w;
+	const struct sodp_wire_out *out = sodp_wreq_out(w, w->send);
+	u32 index = (w->send_psn - out->psn) & SODP_PSN_MASK;
+	u32 mtu = ib_mtu_enum_to_int(tx->qp->attr.path_mtu);
+	u64 off = (u64)index * mtu;
+	u32 n = min_t(u64, out->length - off, mtu);
+	bool last = index + 1 == out->nr_packets;
+	struct sodp_buf data = { .length = n };
+	struct sodp_cursor dst = { .nr_bufs = 1, .base = off, .bufs = &data };
+	enum sodp_verdict verdict;
+	struct sodp_pkt pkt;
+	u64 done = off;
+	u64 budget = n;
+	u32 pad = -n & 3;
+	u32 len;
+
+	wreq_header(tx, &pkt, wreq_opcode(tx->qp, !index, last));
+	pkt.ack_req = wreq_ask(tx, last, room);
+	pkt.solicited = last && (out->flags & SODP_SEND_SOLICITED);
+	pkt.dma_len = out->length;
+	pkt.pad = pad;
+	pkt.length = n;
+	len = pkt.op->len + n + pad;
+	data.addr = wreq_reserve(tx, len,
+				 wreq_more(tx, out->length - off - n, len));
+	if (unlikely(!data.addr))
+		return SODP_BUDGET;
+	data.addr += sodp_pkt_build(data.addr, &pkt);
+	if (likely(n)) {
+		verdict = sodp_move(&dst, payload, off + n, out->length, &done,
+				    &budget, stop, true);
+		if (unlikely(verdict))
+			return verdict;
+	}
+	tx->slice->bytes -= min_t(u64, tx->slice->bytes, n);
+	wreq_sent(tx, len, 1);
+	return SODP_OK;
+}
+
+/* A page of the payload is missing */
+static enum sodp_wreq_step wreq_miss(struct sodp_wreq_tx *tx,
+				     struct sodp_stop *stop)
+{
+	/* What is ready does not wait for it */
+	sodp_burst_send(&tx->burst);
+	return sodp_sq_fault_inline(tx->qp, stop, &tx->faults) ? SODP_WREQ_GO :
+								 SODP_WREQ_PARKED;
+}
+
+/* The packets of a SEND or WRITE, from the send position on */
+static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	u32 end = sodp_wreq_end(sodp_wreq_out(w, w->send));
+	enum sodp_verdict verdict;
+	struct sodp_cursor payload;
+	struct sodp_stop stop;
+	struct sodp_buf buf;
+	s32 room;
+
+	if (unlikely(tx->qp->wqe.fault_ret))
+		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_PROT);
+	verdict = sodp_req_payload(tx->qp, 0, &payload, &buf);
+	if (unlikely(verdict))
+		return sodp_wreq_refuse(tx, w->send, verdict);
+	while (!verdict && w->send_psn != end) {
+		room = wreq_room(tx);
+		if (room <= 0 || atomic_read(&tx->qp->wire->tx_bytes) >
+				 SODP_TX_MAX_BYTES)
+			verdict = SODP_LOST;
+		else if (!tx->slice->bytes)
+			verdict = SODP_BUDGET;
+		else
+			verdict = wreq_data(tx, &payload, room, &stop);
+	}
+	sodp_req_put_payload(&payload);
+	switch (verdict) {
+	case SODP_OK:
+		w->send++;
+		return SODP_WREQ_GO;
+	case SODP_LOST:
+		return SODP_WREQ_WAIT;
+	case SODP_BUDGET:
+		return SODP_WREQ_MORE;
+	case SODP_AGAIN:
+		return wreq_miss(tx, &stop);
+	default:
+		return sodp_wreq_refuse(tx, w->send, verdict);
+	}
+}
+
+/* READs, atomics and FLUSHes that the peer will keep answers for */
+static bool wreq_rd_room(const struct sodp_wreq_tx *tx)
+{
+	return wreq_room(tx) > 0 &&
+	       tx->w->rd_out < tx->qp->attr.max_rd_atomic &&
+	       atomic_read(&tx->qp->wire->tx_bytes) <= SODP_TX_MAX_BYTES;
+}
+
+/*
+ * A READ is asked for in chunks, each no longer than what the peer may send
+ * at once; after a loss, for what is left of one.
+ */
+static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	const struct sodp_wire_out *out = sodp_wreq_out(w, w->send);
+	u32 mtu = ib_mtu_enum_to_int(tx->qp->attr.path_mtu);
+	u32 index, nr;
+	struct sodp_pkt pkt;
+	u64 off;
+	u8 *buf;
+
+	if (!tx->qp->attr.max_rd_atomic)
+		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_QP_OP);
+	while (w->send_psn != sodp_wreq_end(out)) {
+		if (!wreq_rd_room(tx))
+			return SODP_WREQ_WAIT;
+		index = (w->send_psn - out->psn) & SODP_PSN_MASK;
+		nr = min(SODP_WREQ_READ_CHUNK - index % SODP_WREQ_READ_CHUNK,
+			 out->nr_packets - index);
+		off = (u64)index * mtu;
+		wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
+		pkt.ack_req = true;
+		pkt.remote_addr += off;
+		pkt.dma_len = min_t(u64, out->length - off, (u64)nr * mtu);
+		buf = wreq_reserve(tx, pkt.op->len, 0);
+		if (unlikely(!buf))
+			return SODP_WREQ_MORE;
+		sodp_pkt_build(buf, &pkt);
+		wreq_sent(tx, pkt.op->len, nr);
+		w->rd_out++;
+	}
+	w->send++;
+	return SODP_WREQ_GO;
+}
+
+/* Atomics, ATOMIC WRITE, FLUSH: one packet without user memory */
+static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
+{
+	const struct sodp_request *req = &tx->qp->wqe.req;
+	struct sodp_wire_req *w = tx->w;
+	struct sodp_pkt pkt;
+	u32 len;
+	u8 *buf;
+
+	if (!tx->qp->attr.max_rd_atomic)
+		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_QP_OP);
+	if (!wreq_rd_room(tx))
+		return SODP_WREQ_WAIT;
+	wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
+	pkt.ack_req = true;
+	pkt.swap_add = req->operand;
+	pkt.compare = req->compare;
+	pkt.dma_len = req->flush_length;
+	pkt.flush_type = req->flush_type;
+	pkt.flush_level = req->flush_level;
+	len = pkt.op->len;
+	if (req->opcode == SODP_WR_ATOMIC_WRITE) {
+		pkt.dma_len = sizeof(u64);
+		pkt.length = sizeof(u64);
+		len += sizeof(u64);
+	}
+	buf = wreq_reserve(tx, len, 0);
+	if (unlikely(!buf))
+		return SODP_WREQ_MORE;
+	buf += sodp_pkt_build(buf, &pkt);
+	if (req->opcode == SODP_WR_ATOMIC_WRITE)
+		memcpy(buf, &req->operand, sizeof(u64));
+	wreq_sent(tx, len, 1);
+	w->rd_out++;
+	w->send++;
+	return SODP_WREQ_GO;
+}
+
+/* Nothing is asked for that could not be put where it belongs */
+static enum sodp_verdict wreq_check_sink(struct sodp_wreq_tx *tx)
+{
+	enum sodp_verdict verdict;
+	struct sodp_cursor payload;
+	struct sodp_buf unused;
+
+	if (!(sodp_op_of(tx->qp->wqe.sqe.opcode)->flags & SODP_OP_IN))
+		return SODP_OK;
+	verdict = sodp_req_payload(tx->qp, IB_ACCESS_LOCAL_WRITE, &payload,
+				   &unused);
+	if (!verdict)
+		sodp_req_put_payload(&payload);
+	return verdict;
+}
+
+/**
+ * sodp_wreq_message() - send what may be sent of the WQE in hand
+ * @tx: the sender; qp->wqe is that at the send position
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_WREQ_GO: all of it has left.
+ */
+enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx)
+{
+	u8 opcode = tx->qp->wqe.sqe.opcode;
+	enum sodp_verdict verdict;
+
+	if (!sodp_wreq_is_rd(opcode))
+		return wreq_send_data(tx);
+	verdict = wreq_check_sink(tx);
+	if (unlikely(verdict))
+		return sodp_wreq_refuse(tx, tx->w->send, verdict);
+	if (opcode == SODP_WR_RDMA_READ)
+		return wreq_send_read(tx);
+	return wreq_send_one(tx);
+}
