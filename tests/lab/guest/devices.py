@@ -46,17 +46,18 @@ def set_up(spec):
     number = spec.get("net")
     if number:
         env.update(_plug_cable(number))
+    if spec["rxe"]:
+        # First: it insists on the UDP port of a namespace, sodp does not.
+        call("modprobe", "rdma_rxe")
+        env.update(_make_link("RXE", *RXE, number))
     if spec["sodp"]:
         load_modules()
         install_provider()
         env.update(_make_link("SODP", *SODP, number))
-    if spec["rxe"]:
-        call("modprobe", "rdma_rxe")
-        env.update(_make_link("RXE", *RXE, number))
-        if not spec["sodp"]:
-            # Try what is written for sodp on rxe.
-            for key in [k for k in env if k.startswith("RXE_")]:
-                env[f"SODP_{key[4:]}"] = env[key]
+    if spec["rxe"] and not spec["sodp"]:
+        # Try what is written for sodp on rxe.
+        for key in [k for k in env if k.startswith("RXE_")]:
+            env[f"SODP_{key[4:]}"] = env[key]
     tools = "/build/user/tools/sodpctl"
     env["PATH"] = f"{tools}:{os.environ['PATH']}"
     return env
