@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* hostile.h - the scene: a victim, its honest peer, memory nobody may touch */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include "attack.h"
+#include "leg.h"
+
+#define HOST_LEN (512UL << 10)
+#define HOST_HALF (HOST_LEN / 2)
+
+/* Two QPs that talk to each other */
+struct pair {
+	struct leg a; /* the victim's device */
+	struct leg b;
+};
+
+/* Memory of the victim with keys that grant less than all */
+struct guards {
+	char *map;
+	struct ibv_mr *ro;
+	struct ibv_mr *local;
+	struct attack_key keys[4];
+};
+
+struct scene {
+	struct t_dev a;
+	struct t_dev b;
+	struct guards guards;
+	struct attack at;
+	uint64_t round;
+};
+
+void scene_open(struct scene *s, uint64_t seed);
+void pair_open(struct scene *s, struct pair *p, const struct leg_opt *opt);
+void pair_aim(struct scene *s, const struct pair *p);
+/* Fills what honest traffic never touches */
+void pair_quiet(struct pair *p);
+/* Nothing was written but honest data: the quiet half and the guards */
+void scene_check(struct scene *s, const struct pair *p);
+
+/* One round: posted, then (after an attack) awaited and compared */
+void honest_post(struct pair *p, uint64_t round);
+void honest_wait(struct pair *p, uint64_t round);
+
+/* hostile_kill.c */
+void hostile_responder(void);
+void hostile_responder_storm(void);
+void hostile_requester(void);
+void hostile_requester_storm(void);
+
+#endif /* HOSTILE_H */
