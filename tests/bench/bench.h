@@ -161,5 +161,6 @@ int cmd_mem(void);
 int cmd_bystander(void);
 int cmd_scale(void);
 int cmd_pin(void);
+int cmd_qps(void);
 
 #endif /* SODP_BENCH_H */

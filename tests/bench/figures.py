@@ -294,3 +294,42 @@ def lat():
         f"(best of each {min(ours):.2f} / {min(theirs):.2f})"
     )
     return pair[0] / pair[1], detail
+
+
+QPS_FAR = "10.77.0.99"  # nobody, on the network of the lab's device
+
+
+def qps_lines():
+    """{who: line} of 10 000 idle QPs, peers here and elsewhere."""
+    return {
+        "same host": primitive("qps", Device("SODP"))[0],
+        "wire": primitive("qps", Device("SODP"), far=QPS_FAR)[0],
+    }
+
+
+@figure("<= 8192")
+def qps():
+    """Bytes of kernel memory beside its rings that an idle RC QP takes."""
+    used, said = [], []
+    for who, line in qps_lines().items():
+        rings = line["ring_bytes"] / line["nr"]
+        used.append(line["kernel_bytes"] / line["nr"] - rings)
+        said.append(f"{who} {used[-1]:.0f} B + {rings:.0f} B of rings")
+    return max(used), "; ".join(said) + " (10 000 connected, 64 deep)"
+
+
+@figure("<= 1.25")
+def qps_linear():
+    """Time for the last thousand QPs over that for the first."""
+    ratios, said = [], []
+    for who, line in qps_lines().items():
+        steps = [ns / 1e6 for ns in line["step_ns"]]
+        ratios.append(steps[-1] / steps[0])
+        shown = ", ".join(f"{steps[i]:.1f}" for i in (0, 4, -1))
+        said.append(
+            f"{who} {shown} us = {ratios[-1]:.2f}, in all "
+            f"{sum(steps) / 1000:.2f} s, destroyed in "
+            f"{line['destroy_ns'] / 1e9:.2f} s"
+        )
+    detail = "create and connect one of the 1st, 5th, 10th thousand: "
+    return max(ratios), detail + "; ".join(said)

@@ -19,6 +19,7 @@ static const struct {
 	{ "mem", cmd_mem },
 	{ "bystander", cmd_bystander },
 	{ "scale", cmd_scale },
+	{ "qps", cmd_qps },
 };
 
 int main(int argc, char **argv)
