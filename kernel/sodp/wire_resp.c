@@ -79,8 +79,12 @@ static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
 		return WRESP_NEXT;
 	}
 	if (sodp_is_uc(c->qp)) {
-		/* Lost packets: their messages are lost, the next counts */
+		/*
+		 * Lost packets: their messages are lost, the next counts. It
+		 * may have the PSN of the last one, when that came twice.
+		 */
 		c->resp->in_message = false;
+		c->resp->cur.done = 0;
 		if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
 			return WRESP_DROP;
 		c->qp->resp_psn = c->pkt.psn;
