@@ -24,6 +24,9 @@ static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
 		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
 		SODP_ODP_CAPS_FLUSH;
+	caps->per_transport_caps.ud_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
+		IB_ODP_SUPPORT_SRQ_RECV;
 	caps->per_transport_caps.uc_odp_caps =
 		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_SRQ_RECV;
@@ -52,6 +55,10 @@ static void dev_fill_limits(struct ib_device_attr *attr)
 	attr->max_srq_wr = SODP_MAX_SRQ_WR;
 	attr->max_srq_sge = SODP_MAX_SGE;
 	attr->max_pkeys = 1;
+	attr->max_ah = DEV_MAX_OBJECTS;
+	attr->max_mcast_grp = SODP_MAX_MCASTS;
+	attr->max_mcast_qp_attach = SODP_MAX_MCASTS;
+	attr->max_total_mcast_qp_attach = SODP_MAX_MCASTS;
 	attr->max_fast_reg_page_list_len = SODP_MAX_FRMR_PAGES;
 	attr->max_dm_size = SODP_MAX_DM_BYTES;
 	attr->cq_caps.max_cq_moderation_count = U16_MAX;
@@ -198,9 +205,12 @@ static const struct ib_device_ops dev_ops = {
 	.alloc_pd = dev_alloc_pd,
 	.alloc_ucontext = dev_alloc_ucontext,
 	.alloc_xrcd = sodp_xrcd_alloc,
+	.attach_mcast = sodp_mcast_attach,
+	.create_ah = sodp_ah_create,
 	.create_cq = sodp_compat_create_cq,
 	.create_qp = sodp_qp_create,
 	.create_srq = sodp_srq_create,
+	.create_user_ah = sodp_ah_create,
 	.dealloc_dm = sodp_dm_dealloc,
 	.dealloc_driver = dev_dealloc_driver,
 	.dealloc_mw = sodp_mw_dealloc,
@@ -208,9 +218,11 @@ static const struct ib_device_ops dev_ops = {
 	.dealloc_ucontext = dev_dealloc_ucontext,
 	.dealloc_xrcd = sodp_xrcd_dealloc,
 	.dereg_mr = sodp_mr_dereg,
+	.destroy_ah = sodp_ah_destroy,
 	.destroy_cq = sodp_cq_destroy,
 	.destroy_qp = sodp_qp_destroy,
 	.destroy_srq = sodp_srq_destroy,
+	.detach_mcast = sodp_mcast_detach,
 	.disassociate_ucontext = dev_disassociate_ucontext,
 	.fill_res_cq_entry = sodp_fill_res_cq,
 	.fill_res_mr_entry = sodp_fill_res_mr,
@@ -224,6 +236,7 @@ static const struct ib_device_ops dev_ops = {
 	.map_mr_sg = sodp_kmem_map_mr_sg,
 	.mmap = sodp_mmap,
 	.mmap_free = sodp_mmap_free,
+	.modify_ah = sodp_ah_modify,
 	.modify_cq = sodp_cq_modify,
 	.modify_qp = sodp_qp_modify,
 	.modify_srq = sodp_srq_modify,
@@ -231,6 +244,7 @@ static const struct ib_device_ops dev_ops = {
 	.post_recv = sodp_post_recv,
 	.post_send = sodp_post_send,
 	.post_srq_recv = sodp_post_srq_recv,
+	.query_ah = sodp_ah_query,
 	.query_device = dev_query,
 	.query_pkey = dev_query_pkey,
 	.query_port = dev_query_port,
@@ -247,6 +261,7 @@ static const struct ib_device_ops dev_ops = {
 #endif
 	SODP_OP_RESIZE_CQ = sodp_compat_resize_cq,
 
+	INIT_RDMA_OBJ_SIZE(ib_ah, sodp_ah, base_ah),
 	INIT_RDMA_OBJ_SIZE(ib_cq, sodp_cq, base_cq),
 	INIT_RDMA_OBJ_SIZE(ib_mw, sodp_mw, base_mw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, sodp_pd, base_pd),

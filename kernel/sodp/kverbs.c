@@ -5,7 +5,10 @@
  * an application. Objects of applications are refused: uverbs would offer
  * these verbs to them by its old write() commands.
  */
+#include <linux/if_vlan.h>
+
 #include "ops.h"
+#include "wire.h"
 
 /* The caller's side of a receive ring, of a QP or an SRQ */
 struct kverbs_rq {
@@ -87,6 +90,17 @@ static int kverbs_fill_op(struct sodp_sqe *sqe, const struct ib_send_wr *wr)
 	return 0;
 }
 
+static int kverbs_fill_ud(struct sodp_sqe *sqe, const struct ib_send_wr *wr)
+{
+	if (wr->opcode != IB_WR_SEND && wr->opcode != IB_WR_SEND_WITH_IMM)
+		return -EOPNOTSUPP;
+	sqe->ex = wr->ex.invalidate_rkey;
+	sqe->ud.ah = to_sodp_ah(ud_wr(wr)->ah)->av->number;
+	sqe->ud.remote_qpn = ud_wr(wr)->remote_qpn;
+	sqe->ud.remote_qkey = ud_wr(wr)->remote_qkey;
+	return 0;
+}
+
 static int kverbs_fill_sqe(struct sodp_qp *qp, u8 *slot,
 			   const struct ib_send_wr *wr)
 {
@@ -100,9 +114,11 @@ static int kverbs_fill_sqe(struct sodp_qp *qp, u8 *slot,
 	/* The rest of the bits are hints, or for other kinds of QPs */
 	sqe->flags = wr->send_flags & (SODP_SEND_FENCE | SODP_SEND_SIGNALED |
 				       SODP_SEND_SOLICITED | SODP_SEND_INLINE);
-	if (qp->type != IB_QPT_RC)
-		return -EOPNOTSUPP;
-	ret = kverbs_fill_op(sqe, wr);
+	if (sodp_is_ud(qp))
+		ret = kverbs_fill_ud(sqe, wr);
+	else
+		ret = qp->type == IB_QPT_RC ? kverbs_fill_op(sqe, wr) :
+					      -EOPNOTSUPP;
 	if (ret)
 		return ret;
 	op = sodp_op_of(sqe->opcode);
@@ -304,6 +320,11 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 		wc->wc_flags |= IB_WC_WITH_IMM;
 	if (cqe->flags & SODP_WC_WITH_INV)
 		wc->wc_flags |= IB_WC_WITH_INVALIDATE;
+	/* See resp.c */
+	if (cqe->reserved_1b0) {
+		wc->wc_flags |= IB_WC_WITH_VLAN;
+		wc->vlan_id = cqe->reserved_1b0 & VLAN_VID_MASK;
+	}
 	return true;
 }
 

@@ -152,6 +152,7 @@ void sodp_device_remove(struct sodp_dev *dev)
 		list_del_init(&dev->list);
 	mutex_unlock(&sodp_devs_mutex);
 	sodp_net_put(dev);
+	WARN_ON(!xa_empty(&dev->avs));
 	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
 		sodp_domain_destroy(dev->domain);
@@ -166,6 +167,8 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&dev->list);
+	INIT_LIST_HEAD(&dev->mcasts);
+	xa_init_flags(&dev->avs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev_hold(ndev);
 	dev->ndev = ndev;
 	sodp_device_init(dev);
@@ -324,6 +327,8 @@ static void __exit sodp_exit(void)
 	/* Faults under way hold references on QPs that are dead by now */
 	destroy_workqueue(sodp_fault_wq);
 	destroy_workqueue(sodp_wq);
+	/* Packets on their way out hold some as well */
+	sodp_qps_wait();
 	WARN_ON(!xa_empty(&sodp_qps));
 	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */

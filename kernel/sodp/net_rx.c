@@ -8,11 +8,13 @@
  * hypervisor of it, and crossed no wire; whatever would damage it (netem)
  * finishes the checksum first. Its ICRC is not looked at.
  */
+#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <linux/udp.h>
 #include <net/dsfield.h>
 #include <net/inet_ecn.h>
+#include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
 #include "wire.h"
@@ -192,19 +194,40 @@ static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
 	return pkt->op->type == IB_QPT_UD || rx_path_ok(qp, train);
 }
 
+/* QP 1 of the device that has the destination address */
+static struct sodp_qp *rx_get_gsi(struct rx_train *train)
+{
+	const struct ib_gid_attr *attr;
+	struct sodp_dev *dev;
+	struct sodp_qp *qp;
+	union ib_gid gid;
+
+	memcpy(&gid, &train->daddr, sizeof(gid));
+	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
+		qp = rcu_dereference(dev->gsi);
+		if (!qp)
+			continue;
+		attr = rdma_find_gid_by_port(&dev->base_dev, &gid,
+					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1,
+					     NULL);
+		if (IS_ERR(attr))
+			continue;
+		rdma_put_gid_attr(attr);
+		return refcount_inc_not_zero(&qp->ref) ? qp : NULL;
+	}
+	return NULL;
+}
+
 /* Hand packets @first up to @end over; they have the headers of @pkt */
-static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
-		       const struct sodp_pkt *pkt, struct sk_buff *skb)
+static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
+			  const struct sodp_pkt *pkt, struct sk_buff *skb,
+			  struct sodp_qp *qp)
 {
 	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
-	struct sodp_qp *qp = sodp_qp_get(pkt->qpn);
 
-	if (!qp)
-		return false;
 	if (!rx_qp_ok(qp, train, pkt)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: %s from %pI6c refused\n",
 			  qp->qpn, pkt->op->name, &train->saddr);
-		sodp_qp_put(qp);
 		return false;
 	}
 	cb->seg_len = train->seg_len;
@@ -221,8 +244,62 @@ static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
 		sodp_wire_rx_requests(qp, skb);
 	else
 		sodp_wire_rx_responses(qp, skb);
-	sodp_qp_put(qp);
 	return true;
+}
+
+/* Did the skb come in by the device's netdev, or by a VLAN on it? */
+static bool rx_came_by(const struct sk_buff *skb, const struct sodp_dev *dev)
+{
+	if (skb->dev == dev->ndev)
+		return true;
+	return is_vlan_dev(skb->dev) &&
+	       vlan_dev_real_dev(skb->dev) == dev->ndev;
+}
+
+/* A copy for each QP in the group */
+static bool rx_multicast(struct rx_train *train, u32 first, u32 end,
+			 const struct sodp_pkt *pkt, struct sk_buff *skb)
+{
+	struct sodp_mcast *mcast;
+	struct sk_buff *copy;
+	struct sodp_dev *dev;
+	struct sodp_qp *qp;
+
+	if (pkt->op->type != IB_QPT_UD)
+		return false;
+	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
+		if (!rx_came_by(skb, dev))
+			continue;
+		for (mcast = sodp_mcast_next(dev, &train->daddr, NULL); mcast;
+		     mcast = sodp_mcast_next(dev, &train->daddr, mcast)) {
+			qp = sodp_mcast_qp(mcast);
+			copy = qp ? skb_clone(skb, GFP_ATOMIC) : NULL;
+			if (copy && !rx_deliver_to(train, first, end, pkt,
+						   copy, qp))
+				kfree_skb(copy);
+			if (qp)
+				sodp_qp_put(qp);
+		}
+	}
+	kfree_skb(skb);
+	return true;
+}
+
+static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb)
+{
+	struct sodp_qp *qp;
+	bool taken;
+
+	if (pkt->qpn == SODP_QPN_MULTICAST)
+		return rx_multicast(train, first, end, pkt, skb);
+	qp = pkt->qpn == SODP_QPN_GSI ? rx_get_gsi(train) :
+					sodp_qp_get(pkt->qpn);
+	if (!qp)
+		return false;
+	taken = rx_deliver_to(train, first, end, pkt, skb, qp);
+	sodp_qp_put(qp);
+	return taken;
 }
 
 /* A run of packets of a train; @last: nothing else of the train is wanted */
@@ -403,10 +480,4 @@ unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 	__skb_pull(skb, off);
 	rx_skb(priv, skb, ipv6);
 	return NF_STOLEN;
-}
-
-/* Until the file that has it is there */
-void __weak sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
-{
-	kfree_skb(skb);
 }

@@ -39,7 +39,7 @@ struct tx_mark {
  *
  * Whether there is a route is found out when something is sent.
  *
- * Context: process, may sleep.
+ * Context: any.
  * Return: 0; -EINVAL no such source GID, or addresses of two families.
  */
 int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
@@ -71,7 +71,6 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 	spin_lock_init(&path->dst_lock);
 	path->dst = NULL;
 	atomic_set(&path->ip_id, get_random_u32());
-	sodp_net_retry(dev);
 	return 0;
 }
 

@@ -3,10 +3,15 @@
  * Queue pairs: creation, lookup, query and destruction. What a QP does is in
  * sq.c (requester) and resp.c (responder).
  */
+#include <linux/delay.h>
+#include <linux/netdevice.h>
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "wire_req.h"
+
+/* QPs that are not freed yet: the module has to stay for them */
+static atomic_t qp_alive = ATOMIC_INIT(0);
 
 struct sodp_qp *sodp_qp_get(u32 qpn)
 {
@@ -20,12 +25,34 @@ struct sodp_qp *sodp_qp_get(u32 qpn)
 	return qp;
 }
 
+static void qp_free(struct sodp_qp *qp)
+{
+	sodp_wire_free(qp);
+	sodp_ud_free(qp);
+	kfree_rcu(qp, rcu);
+	atomic_dec(&qp_alive);
+}
+
 void sodp_qp_put(struct sodp_qp *qp)
 {
 	if (!refcount_dec_and_test(&qp->ref))
 		return;
-	sodp_wire_free(qp);
-	kfree_rcu(qp, rcu);
+	qp_free(qp);
+}
+
+/**
+ * sodp_qps_wait() - wait until every QP is freed
+ *
+ * Packets that the stack has not sent yet keep theirs.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_qps_wait(void)
+{
+	while (atomic_read(&qp_alive))
+		msleep(10);
+	/* The last one may be freed by a destructor on its way out */
+	synchronize_rcu();
 }
 
 /**
@@ -78,6 +105,7 @@ static int qp_check_type(const struct ib_qp_init_attr *init,
 		if (udata)
 			return -EOPNOTSUPP;
 		fallthrough;
+	case IB_QPT_UD:
 	case IB_QPT_RC:
 	case IB_QPT_UC:
 		return init->send_cq && init->recv_cq ? 0 : -EINVAL;
@@ -187,6 +215,7 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	if (!qp)
 		return NULL;
 	refcount_set(&qp->ref, 1);
+	atomic_inc(&qp_alive);
 	qp->dev = to_sodp_dev(ibqp->device);
 	qp->ibqp = ibqp;
 	qp->type = init->qp_type;
@@ -237,6 +266,9 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		qp->kernel = qp->type != IB_QPT_XRC_TGT;
 	qp_size_rings(qp, &init->cap);
 	qp->cap = init->cap;
+	ret = sodp_ud_init(qp);
+	if (ret)
+		goto err_free_qp;
 	ret = qp_make_ring(qp);
 	if (ret)
 		goto err_free_qp;
@@ -252,6 +284,8 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		goto err_erase;
 	/* Lookups find it from here on */
 	xa_store(&sodp_qps, qp->qpn, qp, GFP_KERNEL);
+	if (qp->type == IB_QPT_GSI)
+		rcu_assign_pointer(qp->dev->gsi, qp);
 	return 0;
 
 err_erase:
@@ -259,7 +293,7 @@ err_erase:
 err_free_ring:
 	sodp_ring_free(qp->ring);
 err_free_qp:
-	kfree(qp);
+	qp_free(qp);
 	return ret;
 }
 
@@ -279,6 +313,12 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 {
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
 
+	sodp_mcast_forget(qp);
+	if (qp->type == IB_QPT_GSI) {
+		RCU_INIT_POINTER(qp->dev->gsi, NULL);
+		/* Softirq looks GIDs up where there is a GSI */
+		synchronize_net();
+	}
 	xa_erase(&sodp_qps, qp->qpn);
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
@@ -288,6 +328,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_unlock(&qp->state_lock);
 	if (qp->wire)
 		sodp_wresp_reset(qp);
+	sodp_ud_reset(qp);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
 	sodp_local_forget(qp);

@@ -119,6 +119,7 @@ static void modify_reset(struct sodp_qp *qp)
 	spin_unlock(&qp->state_lock);
 	qp->peer_dev_id = 0;
 	qp->msn = 0;
+	sodp_ud_reset(qp);
 	if (qp->wire) {
 		sodp_wreq_reset(qp);
 		sodp_wresp_reset(qp);

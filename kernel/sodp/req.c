@@ -294,6 +294,8 @@ enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 		if (failed == SODP_E_LOC_PROT)
 			return failed;
 	}
+	if (sodp_is_ud(qp))
+		return sodp_ud_send(qp, budget, stop);
 	if (unlikely(!qp->peer_dev_id))
 		return SODP_LOST;
 	return sodp_local_execute(qp, failed, budget, stop);

@@ -69,6 +69,7 @@
 #define SODP_MAX_CQE		SZ_1M
 #define SODP_MAX_SRQ_WR		SZ_64K
 #define SODP_MAX_MSG		SZ_2G
+#define SODP_MAX_MCASTS		8192
 #define SODP_MAX_RD_ATOMIC	128
 #define SODP_MAX_QPN		0xffffff
 #define SODP_MIN_QPN		0x10
@@ -89,6 +90,8 @@
 struct sodp_dev;
 struct sodp_dmabuf;
 struct sodp_net;
+struct sodp_av;
+struct sodp_ud;
 struct sodp_qp;
 struct sodp_wire;
 
@@ -337,6 +340,8 @@ struct sodp_request {
 	u32 nr_packets;		/* of this part */
 	u32 src_qpn;
 	u32 srqn;		/* XRC only */
+	bool grh;		/* UD: the payload begins with one */
+	u16 vlan;		/* UD: VLAN_CFI_MASK | id, or 0 */
 	u64 flush_length;
 	u8 flush_type;		/* SODP_FLUSH_GLOBAL */
 	u8 flush_level;		/* SODP_FLUSH_RANGE or SODP_FLUSH_MR */
@@ -463,6 +468,7 @@ struct sodp_qp {
 
 	/* Made once, before the first packet can come; see wire.h */
 	struct sodp_wire *wire;
+	struct sodp_ud *ud;	/* UD and GSI; ud.c */
 };
 
 /* What ib_core allocates for a QP */
@@ -511,10 +517,21 @@ struct sodp_dev {
 	struct net_device *ndev;
 	struct sodp_net *sn;	/* of ndev; stays when that moves */
 	struct list_head net_node;	/* sn->devs; RCU */
+	struct xarray avs;	/* struct sodp_av by number; RCU */
+	u32 next_av;
+	struct list_head mcasts;	/* struct sodp_mcast; see mcast.c */
+	u32 nr_mcasts;
+	struct sodp_qp __rcu *gsi;	/* QP 1, while there is one */
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;
 	atomic64_t dm_bytes;	/* allocated, at most SODP_MAX_DM_BYTES */
+};
+
+/* What ib_core allocates for an address handle */
+struct sodp_ah {
+	struct ib_ah base_ah;
+	struct sodp_av *av;
 };
 
 struct sodp_counters {
@@ -554,6 +571,16 @@ static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
 static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct sodp_ibqp, base_qp);
+}
+
+static inline struct sodp_ah *to_sodp_ah(struct ib_ah *ibah)
+{
+	return container_of(ibah, struct sodp_ah, base_ah);
+}
+
+static inline bool sodp_is_ud(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
 }
 
 static inline struct sodp_mr *to_sodp_mr(struct ib_mr *ibmr)
@@ -706,6 +733,7 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		  struct ib_qp_init_attr *init);
 struct sodp_qp *sodp_qp_get(u32 qpn);
 void sodp_qp_put(struct sodp_qp *qp);
+void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
 bool sodp_qp_set_error(struct sodp_qp *qp);
 
@@ -760,6 +788,27 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				     enum sodp_verdict failed, u64 *budget,
 				     struct sodp_stop *stop);
 void sodp_local_forget(struct sodp_qp *qp);
+
+/* ah.c */
+int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
+		   struct ib_udata *udata);
+int sodp_ah_destroy(struct ib_ah *ibah, u32 flags);
+int sodp_ah_modify(struct ib_ah *ibah, struct rdma_ah_attr *attr);
+int sodp_ah_query(struct ib_ah *ibah, struct rdma_ah_attr *attr);
+struct sodp_av *sodp_av_get(struct sodp_qp *qp, u32 number);
+void sodp_av_put(struct sodp_av *av);
+
+/* ud.c */
+int sodp_ud_init(struct sodp_qp *qp);
+void sodp_ud_free(struct sodp_qp *qp);
+void sodp_ud_reset(struct sodp_qp *qp);
+enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
+			       struct sodp_stop *stop);
+
+/* mcast.c */
+int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
+int sodp_mcast_detach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
+void sodp_mcast_forget(struct sodp_qp *qp);
 
 /* stats.c */
 struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port);

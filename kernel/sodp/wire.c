@@ -82,6 +82,7 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 
 	lockdep_assert_held(&qp->exec_mutex);
 	lockdep_assert_held(&qp->resp_mutex);
+	sodp_net_retry(qp->dev);
 	ret = sodp_path_init(&path, qp->dev, &attr->ah_attr,
 			     rdma_get_udp_sport(flow, qp->qpn, peer));
 	if (ret)

@@ -88,6 +88,24 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 void sodp_path_release(struct sodp_path *path);
 
 /**
+ * struct sodp_av - what an address handle stands for
+ * @ref: the handle, and every WQE being sent by it
+ * @rcu: frees it
+ * @number: in dev->avs; what a WQE says
+ * @pd: of the handle, to be compared only
+ * @attr: for queries
+ * @path: the address
+ */
+struct sodp_av {
+	refcount_t ref;
+	struct rcu_head rcu;
+	u32 number;
+	struct ib_pd *pd;
+	struct rdma_ah_attr attr;
+	struct sodp_path path;
+};
+
+/**
  * struct sodp_burst - packets of one path on their way to one skb
  * @path: where to
  * @qp: whose in-flight bytes they count in (a reference per skb), or NULL
@@ -161,6 +179,13 @@ u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 /* wire_resp.c, wire_ack.c: from softirq; they take the skb over */
 void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb);
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
+/* mcast.c */
+struct sodp_mcast;
+struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
+				   const struct in6_addr *addr,
+				   struct sodp_mcast *last);
+struct sodp_qp *sodp_mcast_qp(struct sodp_mcast *mcast);
+
 /* ud.c */
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);
 

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Unreliable datagrams, the GSI's among them. All of them go through the
+ * network stack, those to this host by lo. What comes in is queued by
+ * softirq and put into receives by a worker, which may have to wait for a
+ * page; datagrams for which there is no room or no receive are dropped, as
+ * the spec has it.
+ */
+#include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <rdma/ib_addr.h>
+#include <rdma/ib_mad.h>
+
+#include "ops.h"
+#include "wire.h"
+
+/* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
+#define UD_GRH_BYTES		40
+/* Faults tried in a row by the worker itself */
+#define UD_INLINE_FAULTS	4
+#define UD_SLICE_PACKETS	1024
+
+/**
+ * struct sodp_ud - the receiving side of a UD QP
+ * @qp: the QP
+ * @queue: datagrams from softirq
+ * @bytes: in @queue
+ * @work: takes them from @queue
+ * @fault_work: waits for a page, holding nothing
+ *
+ * The rest is under resp_mutex:
+ *
+ * @req: the first datagram of @queue, being put into a receive
+ * @begun: it is
+ * @parked: @fault_work is on its way
+ * @park_gen: tells a wait from the ones before
+ * @miss: what is waited for; holds a reference on the region
+ * @fault_ret: what the fault for the first datagram ended with
+ */
+struct sodp_ud {
+	struct sodp_qp *qp;
+	struct sk_buff_head queue;
+	atomic_t bytes;
+	struct work_struct work;
+	struct work_struct fault_work;
+	struct sodp_request req;
+	bool begun;
+	bool parked;
+	u32 park_gen;
+	struct sodp_miss miss;
+	int fault_ret;
+};
+
+static void ud_fill_pkt(const struct sodp_qp *qp, struct sodp_pkt *pkt)
+{
+	const struct sodp_wqe *wqe = &qp->wqe;
+	const struct sodp_sqe *sqe = &wqe->sqe;
+
+	memset(pkt, 0, sizeof(*pkt));
+	pkt->opcode = sqe->opcode == SODP_WR_SEND ?
+		      IB_OPCODE_UD_SEND_ONLY :
+		      IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE;
+	pkt->op = &sodp_wire_ops[pkt->opcode];
+	pkt->solicited = sqe->flags & SODP_SEND_SOLICITED;
+	pkt->migrated = true;
+	pkt->pkey = IB_DEFAULT_PKEY_FULL;
+	pkt->qpn = sqe->ud.remote_qpn & SODP_MAX_QPN;
+	pkt->psn = qp->sq_psn;
+	/* IBA 10.2.5: the high bit asks for the QP's own */
+	pkt->qkey = sqe->ud.remote_qkey & BIT(31) ? qp->attr.qkey :
+						    sqe->ud.remote_qkey;
+	pkt->src_qpn = qp->ibqp->qp_num;
+	pkt->ex = sqe->ex;
+	pkt->length = wqe->length;
+}
+
+/* Build and send the packet; nothing is sent unless all of it is there */
+static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
+				    struct sodp_cursor *payload, u64 *budget,
+				    struct sodp_stop *stop)
+{
+	struct sodp_buf data = { .length = qp->wqe.length };
+	struct sodp_cursor dst = { .bufs = &data, .nr_bufs = 1 };
+	enum sodp_verdict verdict = SODP_OK;
+	struct sodp_burst burst;
+	struct sodp_pkt pkt;
+	u64 done = 0;
+	u32 hdr;
+
+	ud_fill_pkt(qp, &pkt);
+	sodp_burst_init(&burst, &av->path, NULL);
+	data.addr = sodp_burst_reserve(&burst, pkt.op->len + pkt.length, 0);
+	/* No memory: lost, as far as the peer can tell */
+	if (unlikely(!data.addr))
+		return SODP_OK;
+	hdr = sodp_pkt_build(data.addr, &pkt);
+	data.addr += hdr;
+	/* A packet is never cut by the slice's budget */
+	*budget = max_t(u64, *budget, pkt.length);
+	verdict = sodp_move(&dst, payload, pkt.length, pkt.length, &done,
+			    budget, stop, false);
+	if (likely(!verdict))
+		sodp_burst_commit(&burst, hdr + pkt.length);
+	sodp_burst_send(&burst);
+	return verdict;
+}
+
+/**
+ * sodp_ud_send() - carry out the current WQE of a datagram QP
+ * @qp: the requester
+ * @budget: bytes that may be moved
+ * @stop: filled on SODP_AGAIN
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_OK also when the network drops it; SODP_AGAIN; an error to
+ * complete it with.
+ */
+enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
+			       struct sodp_stop *stop)
+{
+	struct net_device *ndev = qp->dev->ndev;
+	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_cursor payload;
+	enum sodp_verdict verdict;
+	struct sodp_buf buf;
+	struct sodp_av *av;
+
+	if (wqe->sqe.opcode != SODP_WR_SEND &&
+	    wqe->sqe.opcode != SODP_WR_SEND_WITH_IMM)
+		return SODP_E_LOC_QP_OP;
+	if (wqe->length > ib_mtu_enum_to_int(iboe_get_mtu(ndev->mtu)))
+		return SODP_E_LOC_LEN;
+	/* Message and packet are one */
+	wqe->req.nr_packets = 1;
+	wqe->acked = true;
+	av = sodp_av_get(qp, wqe->sqe.ud.ah);
+	if (!av)
+		return SODP_E_LOC_QP_OP;
+	verdict = sodp_req_payload(qp, 0, &payload, &buf);
+	if (!verdict) {
+		verdict = ud_send_to(qp, av, &payload, budget, stop);
+		sodp_req_put_payload(&payload);
+	}
+	sodp_av_put(av);
+	return verdict;
+}
+
+static void ud_kick(struct sodp_qp *qp)
+{
+	refcount_inc(&qp->ref);
+	if (!queue_work(sodp_wq, &qp->ud->work))
+		sodp_qp_put(qp);
+}
+
+/**
+ * sodp_ud_rx() - a datagram came
+ * @qp: to this QP, whose state and P_Key were checked
+ * @skb: taken over
+ *
+ * Context: softirq.
+ */
+void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
+{
+	struct sodp_ud *ud = qp->ud;
+	struct sodp_pkt pkt;
+
+	if (!sodp_rx_peek(skb, &pkt) || pkt.qkey != READ_ONCE(qp->attr.qkey) ||
+	    atomic_read(&ud->bytes) > SODP_RXQ_MAX_BYTES ||
+	    skb_queue_len_lockless(&ud->queue) >= SODP_RXQ_MAX_SKBS) {
+		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
+		kfree_skb(skb);
+		return;
+	}
+	atomic_add(skb->len, &ud->bytes);
+	skb_queue_tail(&ud->queue, skb);
+	ud_kick(qp);
+}
+
+static void ud_consume(struct sodp_ud *ud, struct sk_buff *skb)
+{
+	skb_unlink(skb, &ud->queue);
+	atomic_sub(skb->len, &ud->bytes);
+	ud->begun = false;
+	ud->fault_ret = 0;
+	consume_skb(skb);
+}
+
+static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
+{
+	sodp_count(ud->qp->dev, SODP_CNT_rx_drops, 1);
+	ud_consume(ud, skb);
+}
+
+/**
+ * sodp_ud_reset() - forget all that came
+ * @qp: any QP
+ *
+ * Does not wait for a fault under way, which will find another park_gen.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_ud_reset(struct sodp_qp *qp)
+{
+	struct sodp_ud *ud = qp->ud;
+	struct sk_buff *skb;
+
+	if (!ud)
+		return;
+	lockdep_assert_held(&qp->resp_mutex);
+	while ((skb = skb_peek(&ud->queue)))
+		ud_consume(ud, skb);
+	if (ud->parked)
+		sodp_region_put(ud->miss.region);
+	ud->parked = false;
+	ud->park_gen++;
+}
+
+/* IPv4 stands in the second half, the first is not defined: zero it is */
+static void ud_fill_grh(const struct sk_buff *skb, u8 *grh)
+{
+	memset(grh, 0, UD_GRH_BYTES);
+	if (sodp_rx_cb((struct sk_buff *)skb)->ipv6)
+		memcpy(grh, skb_network_header(skb), sizeof(struct ipv6hdr));
+	else
+		memcpy(grh + UD_GRH_BYTES - sizeof(struct iphdr),
+		       skb_network_header(skb), sizeof(struct iphdr));
+}
+
+static void ud_begin(struct sodp_ud *ud, const struct sk_buff *skb,
+		     const struct sodp_pkt *pkt)
+{
+	struct sodp_request *req = &ud->req;
+
+	memset(req, 0, sizeof(*req));
+	req->opcode = pkt->op->wr;
+	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
+	req->ex = pkt->ex;
+	req->length = UD_GRH_BYTES + pkt->length;
+	req->upto = req->length;
+	req->last = true;
+	req->nr_packets = 1;
+	req->src_qpn = pkt->src_qpn;
+	req->grh = true;
+	if (skb->dev && is_vlan_dev(skb->dev))
+		req->vlan = VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev);
+	ud->begun = true;
+}
+
+/* Into the receive in hand, as far as pages are there */
+static enum sodp_verdict ud_place(struct sodp_ud *ud, struct sk_buff *skb,
+				  const struct sodp_pkt *pkt,
+				  struct sodp_stop *stop)
+{
+	struct sodp_buf bufs[1 + SODP_RX_MAX_BUFS];
+	struct sodp_cursor payload = { .bufs = bufs };
+	u8 grh[UD_GRH_BYTES];
+	u64 budget = U64_MAX;
+
+	ud_fill_grh(skb, grh);
+	bufs[0].addr = grh;
+	bufs[0].length = sizeof(grh);
+	payload.nr_bufs = 1 + sodp_rx_bufs(skb, pkt, bufs + 1,
+					   SODP_RX_MAX_BUFS);
+	return sodp_resp_request(ud->qp, &ud->req, &payload, &budget, stop);
+}
+
+static void ud_park(struct sodp_ud *ud, const struct sodp_stop *stop)
+{
+	ud->parked = true;
+	ud->park_gen++;
+	ud->miss = stop->miss;
+	sodp_count(ud->qp->dev, SODP_CNT_fault_parks, 1);
+	refcount_inc(&ud->qp->ref);
+	if (!queue_work(sodp_fault_wq, &ud->fault_work))
+		sodp_qp_put(ud->qp);
+}
+
+static void ud_fail(struct sodp_ud *ud, enum sodp_verdict verdict)
+{
+	/* Told by the completion; no one is sent a NAK */
+	if (!ud->qp->recv.fail_status)
+		ud->qp->recv.fail_status = IB_WC_LOC_PROT_ERR;
+	sodp_resp_fail(ud->qp, verdict);
+}
+
+/* Return: false: parked */
+static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
+{
+	struct sodp_qp *qp = ud->qp;
+	enum sodp_verdict verdict;
+	struct sodp_stop stop;
+	struct sodp_pkt pkt;
+	u32 faults = 0;
+	int ret;
+
+	if (!sodp_rx_peek(skb, &pkt))
+		goto out_drop;
+	verdict = sodp_rq_fetch(qp);
+	if (verdict == SODP_RNR)
+		goto out_drop;
+	/* IBA 9.9.3, class D: the receive serves the next datagram */
+	if (!verdict && UD_GRH_BYTES + pkt.length > qp->recv.length)
+		goto out_drop;
+	if (!ud->begun)
+		ud_begin(ud, skb, &pkt);
+	if (!verdict && ud->fault_ret)
+		verdict = SODP_E_REM_OP;
+	while (!verdict) {
+		verdict = ud_place(ud, skb, &pkt, &stop);
+		if (verdict != SODP_AGAIN)
+			break;
+		ret = -EAGAIN;
+		if (faults++ < UD_INLINE_FAULTS)
+			ret = sodp_region_fault(stop.miss.region, stop.miss.va,
+						stop.miss.len, stop.miss.flags |
+						SODP_FAULT_NOWAIT);
+		if (ret == -EAGAIN) {
+			ud_park(ud, &stop);
+			return false;
+		}
+		sodp_region_put(stop.miss.region);
+		verdict = ret ? SODP_E_REM_OP : SODP_OK;
+		if (!ret)
+			continue;
+	}
+	if (verdict)
+		ud_fail(ud, verdict);
+	ud_consume(ud, skb);
+	return true;
+
+out_drop:
+	ud_drop(ud, skb);
+	return true;
+}
+
+static bool ud_ready(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
+	       state == IB_QPS_SQD || state == IB_QPS_SQE;
+}
+
+static void ud_work(struct work_struct *work)
+{
+	struct sodp_ud *ud = container_of(work, struct sodp_ud, work);
+	u32 packets = UD_SLICE_PACKETS;
+	struct sodp_qp *qp = ud->qp;
+	struct sk_buff *skb;
+
+	mutex_lock(&qp->resp_mutex);
+	if (qp->dead || !ud_ready(qp))
+		sodp_ud_reset(qp);
+	while (!ud->parked && packets-- && (skb = skb_peek(&ud->queue))) {
+		if (!ud_deliver(ud, skb))
+			break;
+		if (!ud_ready(qp))
+			sodp_ud_reset(qp);
+	}
+	if (!ud->parked && !skb_queue_empty(&ud->queue))
+		ud_kick(qp);
+	mutex_unlock(&qp->resp_mutex);
+	sodp_qp_put(qp);
+}
+
+/* As at the requester, see park.c: nothing is held while this waits */
+static void ud_fault_work(struct work_struct *work)
+{
+	struct sodp_ud *ud = container_of(work, struct sodp_ud, fault_work);
+	struct sodp_qp *qp = ud->qp;
+	struct sodp_miss miss;
+	u32 gen;
+	int ret;
+
+	mutex_lock(&qp->resp_mutex);
+	if (!ud->parked) {
+		mutex_unlock(&qp->resp_mutex);
+		goto out_put;
+	}
+	gen = ud->park_gen;
+	miss = ud->miss;
+	sodp_region_get(miss.region);
+	mutex_unlock(&qp->resp_mutex);
+
+	ret = sodp_region_fault(miss.region, miss.va, miss.len, miss.flags);
+	sodp_region_put(miss.region);
+
+	mutex_lock(&qp->resp_mutex);
+	if (ud->parked && ud->park_gen == gen) {
+		sodp_region_put(ud->miss.region);
+		ud->parked = false;
+		/* Transient trouble is tried again */
+		if (ret && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR)
+			ud->fault_ret = ret;
+	}
+	mutex_unlock(&qp->resp_mutex);
+	ud_kick(qp);
+out_put:
+	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_ud_init() - what a datagram QP has beside struct sodp_qp
+ * @qp: a new QP of any type
+ *
+ * Context: process.
+ * Return: 0 or -ENOMEM.
+ */
+int sodp_ud_init(struct sodp_qp *qp)
+{
+	struct sodp_ud *ud;
+
+	if (!sodp_is_ud(qp))
+		return 0;
+	ud = kzalloc(sizeof(*ud), GFP_KERNEL_ACCOUNT);
+	if (!ud)
+		return -ENOMEM;
+	ud->qp = qp;
+	skb_queue_head_init(&ud->queue);
+	INIT_WORK(&ud->work, ud_work);
+	INIT_WORK(&ud->fault_work, ud_fault_work);
+	qp->ud = ud;
+	return 0;
+}
+
+/**
+ * sodp_ud_free() - undo sodp_ud_init()
+ * @qp: a QP that nobody refers to
+ *
+ * Context: any.
+ */
+void sodp_ud_free(struct sodp_qp *qp)
+{
+	if (qp->ud)
+		skb_queue_purge(&qp->ud->queue);
+	kfree(qp->ud);
+	qp->ud = NULL;
+}
