@@ -86,7 +86,9 @@ static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
  * @skb: the train, as it was handed to the QP
  * @pkt: result
  *
- * The caller moves sodp_rx_cb(skb)->next on.
+ * The caller moves sodp_rx_cb(skb)->next on. Pages may belong to somebody who
+ * still writes to them (sendfile()), so what was checked when the skb came is
+ * checked again; a packet that is another one now is skipped.
  *
  * Context: any.
  * Return: false when there is none left.
@@ -94,16 +96,20 @@ static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
 bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt)
 {
 	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
-	u32 off = cb->next * cb->seg_len;
-	u32 len;
+	u32 off, len;
 
-	if (cb->next >= cb->nr)
-		return false;
-	len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
-	if (WARN_ON_ONCE(sodp_pkt_parse(skb, off, len, pkt)))
-		return false;
-	pkt->ecn = cb->ecn;
-	return true;
+	for (; cb->next < cb->nr; cb->next++) {
+		off = cb->next * cb->seg_len;
+		len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
+		if (unlikely(sodp_pkt_parse(skb, off, len, pkt) ||
+			     pkt->op->type != cb->type ||
+			     !(pkt->op->flags & SODP_WIRE_REQUEST) ==
+			     cb->request))
+			continue;
+		pkt->ecn = cb->ecn;
+		return true;
+	}
+	return false;
 }
 
 /**
@@ -233,6 +239,8 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	cb->seg_len = train->seg_len;
 	cb->next = first;
 	cb->nr = end;
+	cb->type = pkt->op->type;
+	cb->request = pkt->op->flags & SODP_WIRE_REQUEST;
 	cb->ipv6 = train->ipv6;
 	cb->ecn = INET_ECN_is_ce(train->ipv6 ?
 				 ipv6_get_dsfield(ipv6_hdr(skb)) :

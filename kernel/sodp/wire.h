@@ -153,6 +153,8 @@ int sodp_burst_send(struct sodp_burst *burst);
  * @next: first one not consumed yet
  * @nr: the one behind the last; from next to here all are well-formed, for
  *	one QP, all requests or all responses, ICRC good
+ * @type: enum ib_qp_type of their opcodes
+ * @request: they are requests, not responses
  * @ecn: IP header said "congestion experienced"
  * @ipv6: which IP header skb_network_header() is
  *
@@ -162,6 +164,8 @@ struct sodp_rx_cb {
 	u32 seg_len;
 	u16 nr;
 	u16 next;
+	u8 type;
+	bool request;
 	bool ecn;
 	bool ipv6;
 };

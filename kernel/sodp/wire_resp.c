@@ -203,6 +203,10 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 	req->ex = pkt->ex;
 	/* Every packet of XRC says it, and is checked on its own */
 	req->srqn = pkt->srqn;
+	/* It may not be what it was before it waited: see sodp_rx_peek() */
+	if (unlikely((sodp_op_of(req->opcode)->flags & SODP_OP_RDMA) &&
+		     req->upto > req->length))
+		return wresp_refuse(c, SODP_E_REM_INV_REQ);
 	return WRESP_NEXT;
 }
 
