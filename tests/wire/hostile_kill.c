@@ -280,7 +280,7 @@ static void storm_request(struct pair *p)
 
 static unsigned int storm_rounds(void)
 {
-	return t_quick ? 50 : t_full ? 10000 : 400;
+	return t_quick ? 50 : t_full ? 3000 : 400;
 }
 
 static void want_rts_or_err(struct leg *leg)
@@ -376,7 +376,7 @@ static const struct requester_case {
 };
 
 /* The peer is deaf: what it is asked goes unanswered */
-static void ask(struct pair *p, enum question question, uint32_t len)
+static void ask(struct pair *p, enum question what, uint32_t len)
 {
 	uint64_t remote = leg_addr(&p->b, HOST_HALF);
 	struct ibv_qp_ex *qpx;
@@ -384,13 +384,13 @@ static void ask(struct pair *p, enum question question, uint32_t len)
 	leg_reset(&p->b);
 	t_fill_background(p->a.buf, len + BEHIND);
 	qpx = leg_begin(&p->a, 9);
-	if (question == ASK_WRITE)
+	if (what == ASK_WRITE)
 		ibv_wr_rdma_write(qpx, p->b.mr->rkey, remote);
-	else if (question == ASK_READ)
+	else if (what == ASK_READ)
 		ibv_wr_rdma_read(qpx, p->b.mr->rkey, remote);
 	else
 		ibv_wr_atomic_fetch_add(qpx, p->b.mr->rkey, remote, 1);
-	leg_end(&p->a, &p->b, 0, question == ASK_ATOMIC ? 8 : len);
+	leg_end(&p->a, &p->b, 0, what == ASK_ATOMIC ? 8 : len);
 }
 
 /* The request must have gone out, or the answer comes before it */

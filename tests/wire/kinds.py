@@ -9,6 +9,7 @@ Segmentation offload is off, so that what leaves a socket as one train is
 captured as the packets that a wire would carry.
 """
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -20,7 +21,8 @@ from topology import Topology
 FOLDER = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/wire"
 )
-CAPTURE = "/tmp/kinds.pcap"
+CAPTURE, ALL = "/tmp/kinds.pcap", "/tmp/kinds-all.pcap"
+PCAP_HEADER = 24
 OFF = "gso off gro off tx off tx-udp-segmentation off".split()
 
 SEND, WRITE = [0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]
@@ -100,14 +102,14 @@ class Frame:
             return "malformed"
         if self.opcode >> 5 == XRC:
             return None  # tshark has no names for XRC
-        if "nknown" in self.info or "eserved" in self.info:
+        if "Unknown" in self.info or "Reserved" in self.info:
             return "no name"
         return None
 
 
 def dissect():
-    """The packets of the capture as tshark sees them."""
-    args = ["tshark", "-n", "-r", CAPTURE, "-Y", "udp.port == 4791"]
+    """All packets as tshark sees them."""
+    args = ["tshark", "-n", "-r", ALL, "-Y", "udp.port == 4791"]
     for guess in GUESSES:
         args += ["--disable-heuristic", guess]
     args += ["-T", "fields"]
@@ -160,18 +162,26 @@ def check(name, sodp):
     return kinds
 
 
-def look(name, kinds):
-    """The same by tshark; returns a note."""
+def keep():
+    """For tshark, which takes long to start: all captures in one file."""
+    with open(CAPTURE, "rb") as new, open(ALL, "ab") as kept:
+        new.seek(PCAP_HEADER if kept.tell() else 0)
+        kept.write(new.read())
+
+
+def look(counts):
+    """tshark finds the same packets, all of them well formed."""
     frames = dissect()
-    if sum(kinds.values()) != len(frames):
-        raise Failure(f"tshark: {len(frames)} packets, we {kinds}")
+    if sum(counts) != len(frames) or not frames:
+        raise Failure(f"tshark: {len(frames)} packets, we {sum(counts)}")
     bad = [f"{f.complaint()}: {f}" for f in frames if f.complaint()]
     if bad:
         raise some("complaints of tshark", bad)
-    return f"{len(frames)} packets, {len(kinds)} kinds"
+    opcodes = {f.opcode for f in frames}
+    return f"{len(frames)} packets, {len(opcodes)} opcodes"
 
 
-def one(name, shape, topology, sodp):
+def one(name, shape, topology, sodp, counts):
     mtu, big, six = shape
     env = {"SODP_MTU": str(mtu), "SODP_BIG": str(big)}
     for letter, end in (("A", topology.a), ("B", topology.b)):
@@ -190,22 +200,30 @@ def one(name, shape, topology, sodp):
     # A transport that is lacking is a failure here, not a skip
     if done.returncode or "# SKIP" in done.stdout:
         raise Failure(done.stdout + done.stderr)
-    return look(name, check(name, sodp))
+    kinds = check(name, sodp)
+    keep()
+    counts.append(sum(kinds.values()))
+    return f"{counts[-1]} packets, {len(kinds)} kinds"
 
 
 def main(kind="sodp", *names):
     sodp = kind == "sodp"
     names = names or [n for n in EXPECTED if sodp or n != "xrc"]
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(ALL)
     with Topology(kind, kind) as topology:
         for end in (topology.a, topology.b):
             call(*end.prefix, "ethtool", "-K", end["NETDEV"], *OFF)
-        cases = []
+        cases, counts = [], []
         for name in names:
             long = name in ("rc", "uc", "ud", "xrc")
             for shape in SHAPES if long else SHAPES[:1]:
                 title = f"{name}, MTU {shape[0]}, IPv{6 if shape[2] else 4}"
-                run = functools.partial(one, name, shape, topology, sodp)
+                run = functools.partial(
+                    one, name, shape, topology, sodp, counts
+                )
                 cases.append((title, run))
+        cases.append(("tshark", functools.partial(look, counts)))
         return Tap(cases).run()
 
 

@@ -34,8 +34,10 @@ static void crc_of_iba(void)
 /* A UC SEND as scapy's tests have it; ICRC 78 f3 53 f3 on the wire */
 static void uc_send(void)
 {
-	static const uint8_t payload[] =
-		"F0\x81\x8b\xe2\x89" "5\xd9\x0e\x9a\x95" "PT\x01\xbe\x88^P";
+	static const uint8_t payload[] = {
+		0x46, 0x30, 0x81, 0x8b, 0xe2, 0x89, 0x35, 0xd9, 0x0e,
+		0x9a, 0x95, 0x50, 0x54, 0x01, 0xbe, 0x88, 0x5e, 0x50,
+	};
 	struct roce_pkt pkt = {
 		.src = { [10] = 0xff, 0xff, 192, 168, 0, 7 },
 		.dst = { [10] = 0xff, 0xff, 192, 168, 0, 7 },
