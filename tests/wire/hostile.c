@@ -320,7 +320,7 @@ static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 
 static struct scene scene;
 
-/* An RC pair alone, then with a UC and a UD pair beside it */
+/* An RC pair alone; then with a UC and a UD pair beside it, and ODP */
 static void survive_rc(void)
 {
 	struct leg_opt opt = LEG_OPT;
@@ -341,6 +341,7 @@ static void survive_mixed(void)
 	unsigned int i;
 
 	scene_open(&scene, env_number("SODP_SEED", 2));
+	opt.odp = true;
 	for (i = 0; i < 3; i++) {
 		opt.type = types[i];
 		pair_open(&scene, &pairs[i], &opt);

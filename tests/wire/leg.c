@@ -107,6 +107,8 @@ void leg_open(struct leg *leg, struct t_dev *dev, size_t len,
 {
 	unsigned int access = opt->access & ~IBV_ACCESS_LOCAL_WRITE;
 
+	if (opt->odp && t_has_odp(dev, 0))
+		access |= IBV_ACCESS_ON_DEMAND;
 	memset(leg, 0, sizeof(*leg));
 	leg->dev = dev;
 	leg->opt = *opt;

@@ -30,6 +30,7 @@ struct leg_opt {
 	uint8_t retry_cnt;
 	uint8_t rnr_retry;
 	uint8_t min_rnr;
+	bool odp; /* where the device can */
 };
 
 #define LEG_OPT                                                           \
