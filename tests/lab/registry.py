@@ -37,6 +37,7 @@ RDMA_CORE = {
     "test_fork": 180,
     "test_srq": 180,
     "test_relaxed_ordering": 180,
+    "test_rdmacm": 240,
     "test_parent_domain": 180,
     "test_shared_pd": 120,
 }
@@ -218,6 +219,15 @@ def _wire():
     )
 
 
+def _consumers():
+    """rdma_cm and what attaches to a device by kernel verbs."""
+    cm = ["python3", "-B", "/src/tests/rdmacm/cm.py"]
+    yield Test("rdmacm.one", cm + ["one"], timeout=300)
+    yield Test("rdmacm.two", cm + ["sodp-sodp"], timeout=300)
+    nvme = ["python3", "-B", "/src/tests/kernel-ulp/nvme.py"]
+    yield Test("ulp.nvme", nvme, timeout=300)
+
+
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -228,6 +238,7 @@ def all_tests():
     tests += _python_tests()
     tests += _perftest()
     tests += _wire()
+    tests += _consumers()
     return tests
 
 

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""librdmacm's programs between two ends.
+
+cm.py TOPOLOGY
+
+TOPOLOGY: `one` is one device that talks to itself; sodp-sodp, sodp-rxe …
+are two namespaces; `peer` is the other machine.
+"""
+
+import contextlib
+import filecmp
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, "/src/tests/wire")
+
+from ends import SLOW, Failure, LocalEnd, RemoteEnd  # noqa: E402
+from ends import SetupError, Tap, environment  # noqa: E402
+from topology import Topology  # noqa: E402
+
+PORT = 7471
+UDADDY_PORT = 7174
+SECONDS = 60
+ADDR6 = "fd77::1"
+# rdma_cm joins no IPv6 group with RoCEv2
+GROUP = "239.75.1.2"
+
+
+def _one():
+    """The lab's device, with an IPv6 address too."""
+    dev = os.environ["SODP_DEV"]
+    text = subprocess.check_output(["rdma", "link", "show"], text=True)
+    line = next(x for x in text.splitlines() if f"link {dev}/1 " in x)
+    netdev = line.split("netdev ")[1].split()[0]
+    args = ["ip", "addr", "replace", f"{ADDR6}/64", "dev", netdev, "nodad"]
+    subprocess.check_call(args)
+    env = environment(dev, (os.environ["SODP_ADDR"], ADDR6))
+    env["SODP_PEER"] = env["SODP_ADDR"]
+    env["SODP_PEER6"] = ADDR6
+    return LocalEnd("one", env)
+
+
+@contextlib.contextmanager
+def two_ends(name):
+    """Yields server and client."""
+    if name == "one":
+        end = _one()
+        yield end, end
+    elif name == "peer":
+        far = RemoteEnd(os.environ["SODP_PEER"])
+        yield far, LocalEnd("here", {})
+        far.close()
+    else:
+        with Topology(*name.split("-")) as both:
+            yield both.a, both.b
+
+
+def _listens(end, port):
+    """Does somebody at this end listen by rdma_cm?"""
+    text = end.run(["rdma", "resource", "show", "cm_id"])
+    return any(
+        f":{port} " in f"{line} " and "LISTEN" in line
+        for line in text.splitlines()
+    )
+
+
+class Pair:
+    """A server at one end and a client at the other, of one program."""
+
+    def __init__(self, server, client):
+        self.server = server
+        self.client = client
+
+    def addresses(self, family):
+        """Of the server, of the client."""
+        key = "ADDR6" if family == "6" else "ADDR"
+        return self.server[key], self.client[key]
+
+    def run(self, server_args, client_args, port=PORT):
+        """What both said; each must end well."""
+        server = self.server.start(server_args)
+        client = None
+        try:
+            self._wait(server, port)
+            client = self.client.start(client_args)
+            self._end("client", client, SECONDS)
+            self._end("server", server, 20)
+            return server.output(), client.output()
+        except Failure as err:
+            raise Failure(f"{err}\nserver: {server.output()}")
+        finally:
+            for program in filter(None, (server, client)):
+                program.kill()
+
+    def _wait(self, server, port):
+        deadline = time.monotonic() + 15 * SLOW
+        while not _listens(self.server, port):
+            if server.poll() is not None:
+                raise Failure(f"the server ended: {server.poll()}")
+            if time.monotonic() > deadline:
+                raise Failure("the server does not listen")
+            time.sleep(0.05)
+
+    @staticmethod
+    def _end(who, program, seconds):
+        status = program.wait(seconds * SLOW)
+        if status is None:
+            raise Failure(f"the {who} does not end: {program.output()}")
+        if status:
+            raise Failure(f"{who}: status {status}: {program.output()}")
+
+
+def rping(pair, family, size):
+    there, here = pair.addresses(family)
+    common = ["-C", "20", "-V", "-S", size, "-p", str(PORT)]
+    pair.run(
+        ["rping", "-s", "-a", there] + common,
+        ["rping", "-c", "-a", there, "-I", here] + common,
+    )
+
+
+def ucmatose(pair, family, count):
+    there, here = pair.addresses(family)
+    common = ["-c", count, "-C", "50", "-S", "3000", "-p", str(PORT)]
+    heard, said = pair.run(
+        ["ucmatose", "-b", there] + common,
+        ["ucmatose", "-s", there, "-b", here] + common,
+    )
+    for text in (heard, said):
+        if "return status 0" not in text:
+            raise Failure(text)
+
+
+def udaddy(pair, family, count):
+    there, here = pair.addresses(family)
+    common = ["-c", count, "-C", "20", "-S", "1000"]
+    heard, said = pair.run(
+        ["udaddy", "-b", there] + common,
+        ["udaddy", "-s", there, "-b", here] + common,
+        UDADDY_PORT,
+    )
+    for text in (heard, said):
+        if "return status 0" not in text:
+            raise Failure(text)
+
+
+def riostream(pair, family, options):
+    there, here = pair.addresses(family)
+    common = ["-S", "65536", "-I", "200", "-C", "5", "-p", str(PORT)]
+    common += options.split()
+    pair.run(
+        ["riostream", "-b", there] + common,
+        ["riostream", "-s", there, "-b", here] + common,
+    )
+
+
+def rcopy(pair, family):
+    there, _ = pair.addresses(family)
+    source, target = "/tmp/rcopy.in", "/tmp/rcopy.out"
+    with open(source, "wb") as handle:
+        handle.write(os.urandom((5 << 20) + 123))
+    server = pair.server.start(["rcopy", "-p", str(PORT)])
+    try:
+        time.sleep(1)
+        pair.client.run(
+            ["rcopy", source, f"{there}:{target}", "-p", str(PORT)], SECONDS
+        )
+    finally:
+        server.kill()
+    # The ends share a file system, but for another machine's
+    if isinstance(pair.server, LocalEnd):
+        if not filecmp.cmp(source, target, shallow=False):
+            raise Failure("the copy differs")
+        os.unlink(target)
+
+
+def mckey(pair):
+    there, here = pair.addresses("4")
+    common = ["-m", GROUP, "-C", "10", "-S", "500"]
+    server = pair.server.start(
+        ["stdbuf", "-oL", "mckey", "-b", there] + common
+    )
+    client = None
+    try:
+        deadline = time.monotonic() + 20 * SLOW
+        while "joined" not in server.output():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"not joined: {server.output()}")
+            time.sleep(0.05)
+        time.sleep(0.5)
+        client = pair.client.start(["mckey", "-b", here, "-s"] + common)
+        Pair._end("sender", client, SECONDS)
+        Pair._end("receiver", server, 20)
+    finally:
+        for program in filter(None, (server, client)):
+            program.kill()
+    if "data transfers complete" not in server.output():
+        raise Failure(server.output())
+
+
+def refused(pair):
+    """Nobody listens: the client is told, and soon."""
+    there, here = pair.addresses("4")
+    client = pair.client.start(
+        ["ucmatose", "-s", there, "-b", here, "-p", "7999"]
+    )
+    status = client.wait(20 * SLOW)
+    client.kill()
+    if "RDMA_CM_EVENT_REJECTED" not in client.output():
+        raise Failure(f"status {status}: {client.output()}")
+
+
+def cases():
+    for family in "46":
+        for size in ("100", "60000"):
+            yield f"rping v{family} {size}", rping, family, size
+        for count in ("1", "8"):
+            yield f"ucmatose v{family} {count}", ucmatose, family, count
+        yield f"udaddy v{family}", udaddy, family, "4"
+        yield f"riostream v{family}", riostream, family, ""
+    yield "riostream, async", riostream, "4", "-T a"
+    yield "rcopy", rcopy, "4"
+    yield "mckey", mckey
+    yield "refused", refused
+
+
+def main(argv):
+    try:
+        with two_ends(argv[0]) as ends:
+            pair = Pair(*ends)
+            plan = [
+                (words[0], lambda w=words: w[1](pair, *w[2:]))
+                for words in cases()
+            ]
+            return Tap(plan).run()
+    except (Failure, SetupError, OSError) as err:
+        print(f"Bail out! {err}".replace("\n", " | "))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
