@@ -6,6 +6,7 @@
 #ifndef SODP_COMPAT_NET_H
 #define SODP_COMPAT_NET_H
 
+#include <linux/netfilter.h>
 #include <net/sock.h>
 #include <net/udp_tunnel.h>
 
@@ -30,5 +31,21 @@ static inline void sodp_compat_udp_tunnel_release(struct socket *sock)
 	udp_tunnel_sock_release(sock);
 #endif
 }
+
+#ifndef CONFIG_NETFILTER
+/* Without hooks trains are cut by the stack; all else works */
+static inline int nf_register_net_hooks(struct net *net,
+					const struct nf_hook_ops *ops,
+					unsigned int n)
+{
+	return 0;
+}
+
+static inline void nf_unregister_net_hooks(struct net *net,
+					   const struct nf_hook_ops *ops,
+					   unsigned int n)
+{
+}
+#endif
 
 #endif /* SODP_COMPAT_NET_H */
