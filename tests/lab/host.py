@@ -182,7 +182,9 @@ def log_folder(kind):
     path = base / f"{kind}-{stamp}-{os.getpid()}"
     path.mkdir(parents=True, exist_ok=True)
     for old in sorted(base.glob(f"{kind}-*"))[:-KEPT_LOGS]:
-        remove_tree(old)
+        # another run may still be writing to a young one
+        if time.time() - old.stat().st_mtime > 86400:
+            remove_tree(old)
     link = cache_dir() / f"last-{kind}"
     if link.is_dir() and not link.is_symlink():
         remove_tree(link)

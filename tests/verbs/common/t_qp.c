@@ -2,6 +2,7 @@
 /* RC queue pairs: making, connecting, posting, polling */
 
 #define _GNU_SOURCE
+#include <sys/utsname.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -256,6 +257,16 @@ void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge)
 	T_OK(ibv_post_srq_recv(srq, &wr, &bad));
 }
 
+/* The debug kernel does everything several times slower */
+unsigned int t_wait_ms(void)
+{
+	struct utsname name;
+
+	if (!uname(&name) && strstr(name.release, "debug"))
+		return 120000;
+	return 20000;
+}
+
 int t_poll_for(struct ibv_cq *cq, struct ibv_wc *wc, unsigned int ms)
 {
 	uint64_t end = 0;
@@ -283,7 +294,7 @@ struct ibv_wc (t_poll)(struct ibv_cq *cq)
 {
 	struct ibv_wc wc;
 
-	T_ASSERT(t_poll_for(cq, &wc, T_WAIT_MS), "no completion in %d ms",
+	T_ASSERT(t_poll_for(cq, &wc, T_WAIT_MS), "no completion in %u ms",
 		 T_WAIT_MS);
 	return wc;
 }

@@ -15,7 +15,7 @@
 #define T_PORT 1
 
 /* Time a completion or an event may take before the test fails */
-#define T_WAIT_MS 20000
+#define T_WAIT_MS t_wait_ms()
 /* Time after which something that must not come is believed not to come */
 #define T_QUIET_MS 50
 
@@ -121,6 +121,7 @@ void t_post_recv(struct t_ep *ep, uint64_t wr_id, struct ibv_sge sge);
 void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge);
 
 /* 1: one completion taken; 0: none came in time */
+unsigned int t_wait_ms(void);
 int t_poll_for(struct ibv_cq *cq, struct ibv_wc *wc, unsigned int ms);
 struct ibv_wc t_poll(struct ibv_cq *cq);
 /* The next completion must be this one */
