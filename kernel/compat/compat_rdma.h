@@ -136,4 +136,20 @@ static inline struct ib_umem *sodp_umem_get(struct ib_device *ibdev,
 #endif
 }
 
+#ifdef HAVE_COUNTER_BIND_PORT
+#define sodp_compat_counter_bind_qp	sodp_counter_bind_qp
+#define sodp_compat_counter_unbind_qp	sodp_counter_unbind_qp
+#else
+static inline int sodp_compat_counter_bind_qp(struct rdma_counter *counter,
+					      struct ib_qp *ibqp)
+{
+	return sodp_counter_bind_qp(counter, ibqp, 1);
+}
+
+static inline int sodp_compat_counter_unbind_qp(struct ib_qp *ibqp)
+{
+	return sodp_counter_unbind_qp(ibqp, 1);
+}
+#endif
+
 #endif /* SODP_COMPAT_RDMA_H */

@@ -156,6 +156,8 @@ void sodp_device_remove(struct sodp_dev *dev)
 	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
 		sodp_domain_destroy(dev->domain);
+	WARN_ON_ONCE(!xa_empty(&dev->qp_counters));
+	xa_destroy(&dev->qp_counters);
 	free_percpu(dev->counters);
 	dev_put(dev->ndev);
 }
@@ -172,6 +174,7 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	dev_hold(ndev);
 	dev->ndev = ndev;
 	sodp_device_init(dev);
+	xa_init_flags(&dev->qp_counters, XA_FLAGS_ALLOC1);
 	if (sodp_keys_init(dev))
 		goto err_dealloc;
 	dev->counters = alloc_percpu(struct sodp_counters);

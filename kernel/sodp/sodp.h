@@ -466,6 +466,9 @@ struct sodp_qp {
 	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
 	bool last_wqe_sent;
 
+	/* Of the set it is bound to, or NULL; written under both mutexes */
+	struct sodp_counters __percpu *counters;
+
 	/* Made once, before the first packet can come; see wire.h */
 	struct sodp_wire *wire;
 	struct sodp_ud *ud;	/* UD and GSI; ud.c */
@@ -525,6 +528,7 @@ struct sodp_dev {
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;
+	struct xarray qp_counters;	/* of sets of QPs, by their id */
 	atomic64_t dm_bytes;	/* allocated, at most SODP_MAX_DM_BYTES */
 };
 
@@ -546,6 +550,15 @@ static inline void sodp_count(struct sodp_dev *dev, enum sodp_counter c,
 			      u64 n)
 {
 	this_cpu_add(dev->counters->value[c], n);
+}
+
+/* Under one of the QP's mutexes */
+static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
+				 u64 n)
+{
+	sodp_count(qp->dev, c, n);
+	if (unlikely(qp->counters))
+		this_cpu_add(qp->counters->value[c], n);
 }
 
 static inline struct sodp_dev *to_sodp_dev(struct ib_device *ibdev)
@@ -810,7 +823,16 @@ int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
 int sodp_mcast_detach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
 void sodp_mcast_forget(struct sodp_qp *qp);
 
+/* counters.c */
+int sodp_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp,
+			 u32 port);
+int sodp_counter_unbind_qp(struct ib_qp *ibqp, u32 port);
+int sodp_counter_dealloc(struct rdma_counter *counter);
+int sodp_counter_update_stats(struct rdma_counter *counter);
+
 /* stats.c */
+struct rdma_hw_stats *sodp_counter_alloc_stats(struct rdma_counter *counter);
+void sodp_counters_sum(struct sodp_counters __percpu *counters, u64 *value);
 struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port);
 int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 			u32 port, int index);

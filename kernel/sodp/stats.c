@@ -109,24 +109,35 @@ struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port)
 					  0);
 }
 
+/* What a set of QPs counts is a prefix of what a link does: ib_core asks */
+struct rdma_hw_stats *sodp_counter_alloc_stats(struct rdma_counter *counter)
+{
+	return rdma_alloc_hw_stats_struct(stats_descs, SODP_NR_COUNTERS, 0);
+}
+
+void sodp_counters_sum(struct sodp_counters __percpu *counters, u64 *value)
+{
+	unsigned int i;
+	int cpu;
+
+	for (i = 0; i < SODP_NR_COUNTERS; i++) {
+		value[i] = 0;
+		for_each_possible_cpu(cpu)
+			value[i] += per_cpu_ptr(counters, cpu)->value[i];
+	}
+}
+
 int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 			u32 port, int index)
 {
 	struct sodp_dev *dev = to_sodp_dev(ibdev);
 	const struct sodp_odp_stats *odp = sodp_domain_stats(dev->domain);
-	unsigned int n = 0;
+	unsigned int n = SODP_NR_COUNTERS;
 	unsigned int i;
-	int cpu;
 
 	if (!port)
 		return -EINVAL;
-	for (i = 0; i < SODP_NR_COUNTERS; i++) {
-		u64 sum = 0;
-
-		for_each_possible_cpu(cpu)
-			sum += per_cpu_ptr(dev->counters, cpu)->value[i];
-		stats->value[n++] = sum;
-	}
+	sodp_counters_sum(dev->counters, stats->value);
 	for (i = 0; i < ARRAY_SIZE(odp_counters); i++)
 		stats->value[n++] = odp_counter(odp, i);
 	for (i = 0; i < SODP_FAULT_BUCKETS; i++)

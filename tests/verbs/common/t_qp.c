@@ -2,9 +2,9 @@
 /* RC queue pairs: making, connecting, posting, polling */
 
 #define _GNU_SOURCE
-#include <sys/utsname.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 
 #include "t_rdma.h"
 
