@@ -76,12 +76,14 @@ int sodp_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp,
 			return ret;
 	}
 	counters_switch(to_sodp_qp(ibqp), counters_of(counter)->counters);
+	ibqp->counter = counter;
 	return 0;
 }
 
 int sodp_counter_unbind_qp(struct ib_qp *ibqp, u32 port)
 {
 	counters_switch(to_sodp_qp(ibqp), NULL);
+	ibqp->counter = NULL;
 	return 0;
 }
 

@@ -87,7 +87,7 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop)
 	park_set(qp, SODP_PARK_FAULT);
 	qp->fault_miss = stop->miss;
 	qp->wqe.fault_remote = stop->remote;
-	sodp_count(qp->dev, SODP_CNT_fault_parks, 1);
+	sodp_qp_count(qp, SODP_CNT_fault_parks, 1);
 	refcount_inc(&qp->ref);
 	if (!queue_work(sodp_fault_wq, &qp->fault_work))
 		sodp_qp_put(qp);

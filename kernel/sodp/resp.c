@@ -219,8 +219,8 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	if (!req->last)
 		return SODP_OK;
 	qp->msn = sodp_psn_add(qp->msn, 1);
-	sodp_count(qp->dev, SODP_CNT_rx_requests, 1);
-	sodp_count(qp->dev, SODP_CNT_rx_bytes, req->length);
+	sodp_qp_count(qp, SODP_CNT_rx_requests, 1);
+	sodp_qp_count(qp, SODP_CNT_rx_bytes, req->length);
 	if (!(c->op->flags & SODP_OP_RECV))
 		return SODP_OK;
 	cqe.opcode = c->op->flags & SODP_OP_RDMA ?
@@ -328,7 +328,7 @@ void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	struct sodp_cqe cqe = { .opcode = SODP_WC_RECV };
 
 	lockdep_assert_held(&qp->resp_mutex);
-	sodp_count(qp->dev, nak->counter, 1);
+	sodp_qp_count(qp, nak->counter, 1);
 	if (qp->recv.valid) {
 		cqe.status = qp->recv.fail_status ? : nak->recv_status;
 		sodp_rq_complete(qp, &cqe, true);
@@ -365,6 +365,6 @@ u64 sodp_rnr_code_ns(u8 code)
  */
 u64 sodp_rnr_ns(struct sodp_qp *qp)
 {
-	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
+	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	return sodp_rnr_code_ns(qp->attr.min_rnr_timer);
 }

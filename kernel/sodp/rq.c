@@ -125,7 +125,7 @@ void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
 	cqe->qpn = qp->qpn;
 	qp->recv.valid = false;
 	if (cqe->status)
-		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
+		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	if (unlikely(qp->xrcd))
 		ret = rq_post_xrc(qp, cqe, solicited);
 	else

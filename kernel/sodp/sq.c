@@ -69,7 +69,7 @@ int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 	cqe.byte_len = entry->length;
 	cqe.qpn = qp->qpn;
 	if (unlikely(status))
-		sodp_count(qp->dev, SODP_CNT_completion_errors, 1);
+		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
 }
 
@@ -173,7 +173,7 @@ static enum sodp_verdict sq_wait_rnr(struct sodp_qp *qp)
 /* No answer: 4.096 us * 2^timeout each time, IBA 11.6.2; 0 waits for ever */
 static void sq_wait_answer(struct sodp_qp *qp)
 {
-	sodp_count(qp->dev, SODP_CNT_timeouts, 1);
+	sodp_qp_count(qp, SODP_CNT_timeouts, 1);
 	sodp_park_timer(qp, SODP_PARK_TIMEOUT, qp->attr.timeout ?
 			4096ULL << qp->attr.timeout : 0);
 }
@@ -254,8 +254,8 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 		before = qp->wqe.req.done;
 		verdict = sodp_req_execute(qp, bytes, &stop);
 		if (likely(verdict == SODP_OK)) {
-			sodp_count(qp->dev, SODP_CNT_tx_requests, 1);
-			sodp_count(qp->dev, SODP_CNT_tx_bytes,
+			sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
+			sodp_qp_count(qp, SODP_CNT_tx_bytes,
 				   qp->wqe.length);
 			if (qp->wqe.acked)
 				sq_advance_psn(qp);
@@ -383,7 +383,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			}
 			if (!slice->wqes--)
 				return SODP_SQ_MORE;
-			sodp_count(qp->dev, slice->counter, 1);
+			sodp_qp_count(qp, slice->counter, 1);
 			qp->rnr_left = qp->attr.rnr_retry;
 			qp->retry_left = qp->attr.retry_cnt;
 			verdict = sodp_req_fetch(qp, qp->sq_ci);

@@ -129,7 +129,7 @@ static void wack_act_rnr(struct wack *c, const struct wack_rule *rule)
 	/* The network may have doubled it */
 	if (qp->park == SODP_PARK_RNR)
 		return;
-	sodp_count(qp->dev, SODP_CNT_rx_rnr_naks, 1);
+	sodp_qp_count(qp, SODP_CNT_rx_rnr_naks, 1);
 	if (qp->attr.rnr_retry != 7 && !qp->rnr_left--) {
 		sodp_wreq_fail(qp, rule->verdict);
 		return;
@@ -143,7 +143,7 @@ static void wack_act_rnr(struct wack *c, const struct wack_rule *rule)
 
 static void wack_act_back(struct wack *c, const struct wack_rule *rule)
 {
-	sodp_count(c->qp->dev, SODP_CNT_rx_sequence_naks, 1);
+	sodp_qp_count(c->qp, SODP_CNT_rx_sequence_naks, 1);
 	sodp_wreq_back(c->qp);
 }
 
@@ -344,7 +344,7 @@ static bool wack_packet(struct wack *c)
 	/* Answered before, or to what was never sent */
 	if (sodp_psn_diff(c->pkt.psn, w->una) < 0 ||
 	    sodp_psn_diff(c->pkt.psn, w->max_psn) >= 0) {
-		sodp_count(c->qp->dev, SODP_CNT_rx_ghost_acks, 1);
+		sodp_qp_count(c->qp, SODP_CNT_rx_ghost_acks, 1);
 		if (c->pkt.op->ext & SODP_EXT_AETH &&
 		    c->pkt.psn == ((w->una - 1) & SODP_PSN_MASK))
 			wack_credits(c);

@@ -34,7 +34,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
 	/* The peer's timer starts anew with what is done */
 	if (!sodp_is_uc(qp))
 		sodp_wresp_flush_ack(qp);
-	sodp_count(qp->dev, SODP_CNT_fault_parks, 1);
+	sodp_qp_count(qp, SODP_CNT_fault_parks, 1);
 	refcount_inc(&qp->ref);
 	if (!queue_work(sodp_fault_wq, &resp->fault_work))
 		sodp_qp_put(qp);
@@ -122,7 +122,7 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 		sodp_wresp_flush_ack(qp);
 	if (!wanted)
 		return;
-	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
+	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | resp->rnr_code, oldest);
 	resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP, WPARK_RNR_LAST);
 	resp->nak_sent = true;

@@ -36,8 +36,8 @@ void sodp_wreq_complete(struct sodp_qp *qp)
 		/* In the application's hands, and of use to nobody else */
 		entry.wr_id = READ_ONCE(sqe->wr_id);
 	}
-	sodp_count(qp->dev, SODP_CNT_tx_requests, 1);
-	sodp_count(qp->dev, SODP_CNT_tx_bytes, out->length);
+	sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
+	sodp_qp_count(qp, SODP_CNT_tx_bytes, out->length);
 	if (unlikely(sodp_sq_complete(qp, &entry, IB_WC_SUCCESS)))
 		sodp_sq_fatal(qp);
 }
@@ -195,7 +195,7 @@ static enum sodp_wreq_step wreq_begin(struct sodp_wreq_tx *tx)
 			return sodp_wreq_refuse(tx, w->begun, verdict);
 		}
 		tx->slice->wqes--;
-		sodp_count(qp->dev, tx->slice->counter, 1);
+		sodp_qp_count(qp, tx->slice->counter, 1);
 	}
 	if (unlikely(sodp_op_of(qp->wqe.sqe.opcode)->flags & SODP_OP_LOCAL))
 		return wreq_local(tx);

@@ -66,7 +66,7 @@ static enum wresp_fate wresp_gap(struct wresp_ctx *c)
 	sodp_wresp_ack(qp, SODP_AETH_NAK | SODP_NAK_PSN_SEQUENCE,
 		       qp->resp_psn);
 	c->resp->nak_sent = true;
-	sodp_count(qp->dev, SODP_CNT_rx_out_of_sequence, 1);
+	sodp_qp_count(qp, SODP_CNT_rx_out_of_sequence, 1);
 	return WRESP_DROP;
 }
 
@@ -92,7 +92,7 @@ static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
 	}
 	if (ahead > 0)
 		return wresp_gap(c);
-	sodp_count(c->qp->dev, SODP_CNT_rx_duplicates, 1);
+	sodp_qp_count(c->qp, SODP_CNT_rx_duplicates, 1);
 	return sodp_wresp_replay(c->qp, &c->pkt) ? WRESP_DONE : WRESP_DROP;
 }
 
@@ -244,7 +244,7 @@ static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
 	if (sodp_is_uc(qp))
 		return wresp_refuse(c, SODP_E_REM_INV_REQ);
 	sodp_wresp_flush_ack(qp);
-	sodp_count(qp->dev, SODP_CNT_rnr_naks, 1);
+	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | (qp->attr.min_rnr_timer & 31),
 		       c->pkt.psn);
 	c->resp->nak_sent = true;
@@ -369,7 +369,7 @@ static bool wresp_packet(struct wresp_ctx *c)
 	if (unlikely(fate == WRESP_REFUSE))
 		wresp_fail(c->qp, c->verdict, c->pkt.psn);
 	if (fate == WRESP_DROP)
-		sodp_count(c->qp->dev, SODP_CNT_rx_drops, 1);
+		sodp_qp_count(c->qp, SODP_CNT_rx_drops, 1);
 	return fate != WRESP_STAY;
 }
 

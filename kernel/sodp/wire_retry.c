@@ -155,7 +155,7 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	/* Time spent waiting here is not the peer's */
 	if (qp->park != SODP_PARK_NONE)
 		return;
-	sodp_count(qp->dev, SODP_CNT_timeouts, 1);
+	sodp_qp_count(qp, SODP_CNT_timeouts, 1);
 	if (!wretry_count(qp))
 		return;
 	sodp_wreq_rewind(qp);

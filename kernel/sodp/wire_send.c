@@ -85,7 +85,7 @@ static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr)
 	if (likely(sodp_psn_diff(w->send_psn, w->max_psn) > 0))
 		w->max_psn = w->send_psn;
 	else
-		sodp_count(tx->qp->dev, SODP_CNT_tx_retransmits, 1);
+		sodp_qp_count(tx->qp, SODP_CNT_tx_retransmits, 1);
 }
 
 /* The part of the headers that all packets have; opcode decides on the rest */
