@@ -5,6 +5,7 @@
  * takes it away.
  */
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <rdma/ib_cache.h>
@@ -201,6 +202,11 @@ static int link_new(const char *name, struct net_device *ndev)
 
 	if (ndev->type != ARPHRD_ETHER) {
 		netdev_dbg(ndev, "sodp: not an Ethernet device\n");
+		return -EINVAL;
+	}
+	/* ib_core gives the GIDs of a VLAN to the device of the netdev below */
+	if (is_vlan_dev(ndev)) {
+		netdev_dbg(ndev, "sodp: a VLAN; its parent's device serves it\n");
 		return -EINVAL;
 	}
 	dev = link_alloc(name, ndev);
