@@ -333,11 +333,13 @@ static void __exit sodp_exit(void)
 	unregister_netdevice_notifier(&sodp_netdev_nb);
 	ib_unregister_driver(SODP_RDMA_DRIVER);
 	sodp_net_exit();
-	/* Faults under way hold references on QPs that are dead by now */
+	/*
+	 * Faults under way and packets on their way out hold references on
+	 * QPs that are dead by now, and what lets go of them queues work.
+	 */
+	sodp_qps_wait();
 	destroy_workqueue(sodp_fault_wq);
 	destroy_workqueue(sodp_wq);
-	/* Packets on their way out hold some as well */
-	sodp_qps_wait();
 	WARN_ON(!xa_empty(&sodp_qps));
 	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */

@@ -301,6 +301,9 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
 	/* IBA 9.9.3, class D: the receive serves the next datagram */
 	if (!verdict && UD_GRH_BYTES + pkt.length > qp->recv.length)
 		goto out_drop;
+	/* Whoever made the skb can write to its pages while it waits here */
+	if (ud->begun && ud->req.length != UD_GRH_BYTES + pkt.length)
+		goto out_drop;
 	if (!ud->begun)
 		ud_begin(ud, skb, &pkt);
 	if (!verdict && ud->fault_ret)

@@ -359,5 +359,6 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 					struct sodp_stop *stop);
 void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req);
 bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt);
+bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt);
 
 #endif /* SODP_WIRE_H */

@@ -297,6 +297,23 @@ static bool replay_read(struct sodp_qp *qp, const struct sodp_resource *res,
 }
 
 /**
+ * sodp_wresp_knows_read() - is it a READ that can be answered again?
+ * @qp: the responder
+ * @pkt: a packet whose PSN is older than the one expected
+ *
+ * Context: process, under resp_mutex.
+ */
+bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt)
+{
+	const struct sodp_resource *res;
+
+	if (pkt->op->wr != SODP_WR_RDMA_READ)
+		return false;
+	res = answer_find(&qp->wire->resp, pkt->psn);
+	return res && res->opcode == SODP_WR_RDMA_READ;
+}
+
+/**
  * sodp_wresp_replay() - answer a request that came before: IBA 9.7.5.1.5
  * @qp: the responder
  * @pkt: a packet whose PSN is older than the one expected

@@ -78,13 +78,16 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 		while (sodp_rx_peek(skb, &pkt)) {
 			s32 ahead = sodp_psn_diff(pkt.psn, qp->resp_psn);
 
-			if (ahead < 0 && pkt.op->wr != SODP_WR_RDMA_READ)
-				resp->ack_due = true;
-			else if (ahead <= 0)
+			if (!ahead) {
 				wanted = true;
-			if (pkt.op->wr == SODP_WR_RDMA_READ &&
-			    sodp_psn_diff(pkt.psn, *oldest) < 0)
-				*oldest = pkt.psn;
+			} else if (ahead < 0 &&
+				   sodp_wresp_knows_read(qp, &pkt)) {
+				wanted = true;
+				if (sodp_psn_diff(pkt.psn, *oldest) < 0)
+					*oldest = pkt.psn;
+			} else if (ahead < 0) {
+				resp->ack_due = true;
+			}
 			sodp_rx_cb(skb)->next++;
 		}
 		sodp_wresp_consume(qp, skb);
