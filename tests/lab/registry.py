@@ -40,6 +40,9 @@ RDMA_CORE = {
     "test_rdmacm": 240,
     "test_parent_domain": 180,
     "test_shared_pd": 120,
+    "test_flow": 120,
+    "test_rss_traffic": 120,
+    "test_tag_matching": 120,
 }
 
 # perftest programs -> seconds; each runs plain and with --odp
