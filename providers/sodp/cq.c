@@ -102,7 +102,8 @@ struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
 		return NULL;
 	}
 	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_PD) &&
-	    !to_sodp_pd(attr->parent_domain)->extends) {
+	    (!attr->parent_domain ||
+	     !to_sodp_pd(attr->parent_domain)->extends)) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -40,6 +40,7 @@ RDMA_CORE = {
     "test_rdmacm": 240,
     "test_parent_domain": 180,
     "test_shared_pd": 120,
+    "test_addr": 120,
     "test_flow": 120,
     "test_rss_traffic": 120,
     "test_tag_matching": 120,

@@ -122,6 +122,34 @@ static void same_pd(void)
 	t_want_data(d.bbuf, LEN, 3);
 }
 
+/* A CQ may be of a parent domain, and of no other */
+static void cq_of_domain(void)
+{
+	struct ibv_cq_init_attr_ex attr = {
+		.cqe = 4,
+		.wc_flags = IBV_WC_EX_WITH_BYTE_LEN,
+		.comp_mask = IBV_CQ_INIT_ATTR_MASK_PD,
+	};
+	struct ibv_td_init_attr td_attr = { 0 };
+	struct ibv_cq_ex *cq;
+	struct ibv_td *td;
+	struct t_dev dev;
+
+	t_open(&dev);
+	T_NULL_ERRNO(ibv_create_cq_ex(dev.ctx, &attr), EINVAL);
+	attr.parent_domain = dev.pd;
+	T_NULL_ERRNO(ibv_create_cq_ex(dev.ctx, &attr), EINVAL);
+	td = ibv_alloc_td(dev.ctx, &td_attr);
+	T_ASSERT(td, "ibv_alloc_td: %s", t_errname(errno));
+	attr.parent_domain = make_parent(&dev, td, false);
+	cq = ibv_create_cq_ex(dev.ctx, &attr);
+	T_ASSERT(cq, "ibv_create_cq_ex: %s", t_errname(errno));
+	T_ERR(ibv_dealloc_pd(attr.parent_domain), EBUSY);
+	T_OK(ibv_destroy_cq(ibv_cq_ex_to_cq(cq)));
+	T_OK(ibv_dealloc_pd(attr.parent_domain));
+	T_OK(ibv_dealloc_td(td));
+}
+
 static void allocators(void)
 {
 	struct t_qp_opt opt = T_QP_OPT;
@@ -333,6 +361,7 @@ static void import_outlives(void)
 static const struct t_test tests[] = {
 	{ "lifetimes", lifetimes },
 	{ "same_pd", same_pd },
+	{ "cq_of_domain", cq_of_domain },
 	{ "allocators", allocators },
 	{ "import_process", import_process },
 	{ "import_outlives", import_outlives },
