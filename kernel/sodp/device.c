@@ -120,6 +120,23 @@ static int dev_query_port(struct ib_device *ibdev, u32 port,
 				&attr->active_width);
 }
 
+#ifdef HAVE_QUERY_PORT_SPEED
+/* In units of 100 Mb/s */
+static int dev_query_port_speed(struct ib_device *ibdev, u32 port, u64 *speed)
+{
+	struct ib_port_speed_info info;
+	struct ib_port_attr attr;
+	int ret;
+
+	ret = ib_query_port(ibdev, port, &attr);
+	if (!ret)
+		ret = ib_port_attr_to_speed_info(&attr, &info);
+	if (!ret)
+		*speed = info.rate;
+	return ret;
+}
+#endif
+
 static int dev_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
 			  u16 *pkey)
 {
@@ -261,6 +278,9 @@ static const struct ib_device_ops dev_ops = {
 	.reg_user_mr_dmabuf = sodp_compat_reg_dmabuf,
 	.req_notify_cq = sodp_req_notify_cq,
 	.rereg_user_mr = sodp_mr_rereg_user,
+#ifdef HAVE_QUERY_PORT_SPEED
+	.query_port_speed = dev_query_port_speed,
+#endif
 #ifdef HAVE_FILL_RES_SRQ
 	.fill_res_srq_entry = sodp_fill_res_srq,
 #endif

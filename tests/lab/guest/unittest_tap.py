@@ -9,6 +9,7 @@ files may be gzipped and want to be a package named `tests`.
 
 import argparse
 import gzip
+import multiprocessing
 import os
 import shutil
 import sys
@@ -96,6 +97,8 @@ def unpack(folder):
     # The package's own __init__ loads every test module there is.
     open(f"{target}/__init__.py", "w").close()
     sys.path[:0] = [base, target]
+    # They hand open devices to child processes; Python 3.14 does not fork.
+    multiprocessing.set_start_method("fork")
     # Some tests want huge pages and skip without.
     with open("/proc/sys/vm/nr_hugepages", "w") as handle:
         handle.write(HUGE_PAGES)
