@@ -32,7 +32,7 @@ extern int test_failed;
 
 struct rig {
 	struct sodp_context *ctx;
-	struct ibv_pd pd;
+	struct sodp_pd pd;
 	struct ibv_cq *cq;
 	struct ibv_qp *qp;
 	struct ibv_qp_ex *qpx;

@@ -22,18 +22,18 @@ void rig_open(struct rig *rig, enum ibv_qp_type type, uint64_t ops)
 		.comp_mask = IBV_QP_INIT_ATTR_PD |
 			     IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.send_ops_flags = ops,
-		.pd = &rig->pd,
+		.pd = &rig->pd.pd,
 		.cap = { .max_send_wr = 6, .max_recv_wr = 4 },
 	};
 
 	fake_start(FIRST);
 	rig->ctx = calloc(1, sizeof(*rig->ctx));
 	rig->ctx->db_fd = 77;
-	rig->pd.context = &rig->ctx->vctx.context;
-	rig->cq = sodp_create_cq(rig->pd.context, 8, NULL, 0);
+	rig->pd.pd.context = &rig->ctx->vctx.context;
+	rig->cq = sodp_create_cq(rig->pd.pd.context, 8, NULL, 0);
 	attr.send_cq = rig->cq;
 	attr.recv_cq = rig->cq;
-	rig->qp = sodp_create_qp_ex(rig->pd.context, &attr);
+	rig->qp = sodp_create_qp_ex(rig->pd.pd.context, &attr);
 	if (!rig->cq || !rig->qp)
 		abort();
 	sodp_cq_init_ex(to_sodp_cq(rig->cq),

@@ -92,17 +92,17 @@ static void test_create_attrs(void)
 	struct rig rig;
 
 	rig_open(&rig, IBV_QPT_RC, RC_OPS);
-	CHECK(!sodp_create_qp_ex(rig.pd.context, &attr));
+	CHECK(!sodp_create_qp_ex(rig.pd.pd.context, &attr));
 	CHECK(errno == EOPNOTSUPP && fake.destroyed == 1);
 	fake.destroyed = 0;
 
 	/* Create flags: none, said explicitly, is no error */
 	attr.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS;
 	attr.create_flags = IBV_QP_CREATE_BLOCK_SELF_MCAST_LB;
-	CHECK(!sodp_create_qp_ex(rig.pd.context, &attr));
+	CHECK(!sodp_create_qp_ex(rig.pd.pd.context, &attr));
 	CHECK(errno == EOPNOTSUPP && !fake.destroyed);
 	attr.create_flags = 0;
-	qp = sodp_create_qp_ex(rig.pd.context, &attr);
+	qp = sodp_create_qp_ex(rig.pd.pd.context, &attr);
 	CHECK(qp && !sodp_destroy_qp(qp));
 	CHECK(attr.comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS);
 	fake.destroyed = 0;
