@@ -205,13 +205,15 @@ static void fire_truncate(struct chaos *c)
 
 static void *fire_loop(void *arg)
 {
+	/* A pause has to be longer than a fault, or nothing ever moves */
+	unsigned int rest = t_slow_kernel() ? 20 : 1;
 	struct chaos *c = arg;
 
 	while (!c->stop) {
 		c->event->fire(c);
 		c->fired++;
 		if (t_rand_below(&c->rand, 4) == 0)
-			t_sleep_ms(1);
+			t_sleep_ms(rest);
 	}
 	return NULL;
 }

@@ -258,13 +258,16 @@ void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge)
 }
 
 /* The debug kernel does everything several times slower */
-unsigned int t_wait_ms(void)
+bool t_slow_kernel(void)
 {
 	struct utsname name;
 
-	if (!uname(&name) && strstr(name.release, "debug"))
-		return 120000;
-	return 20000;
+	return !uname(&name) && strstr(name.release, "debug");
+}
+
+unsigned int t_wait_ms(void)
+{
+	return t_slow_kernel() ? 120000 : 20000;
 }
 
 int t_poll_for(struct ibv_cq *cq, struct ibv_wc *wc, unsigned int ms)
