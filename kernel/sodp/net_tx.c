@@ -83,11 +83,13 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 void sodp_path_release(struct sodp_path *path)
 {
 	struct dst_entry *dst;
+	unsigned long irq;
 
-	spin_lock_bh(&path->dst_lock);
+	/* ib_cm destroys address handles with interrupts off */
+	spin_lock_irqsave(&path->dst_lock, irq);
 	dst = path->dst;
 	path->dst = NULL;
-	spin_unlock_bh(&path->dst_lock);
+	spin_unlock_irqrestore(&path->dst_lock, irq);
 	dst_release(dst);
 }
 
@@ -137,16 +139,17 @@ static struct dst_entry *tx_dst_get(struct sodp_path *path)
 {
 	struct net *net = dev_net(path->dev->ndev);
 	struct dst_entry *dst, *old;
+	unsigned long irq;
 	u32 cookie = 0;
 
-	spin_lock_bh(&path->dst_lock);
+	spin_lock_irqsave(&path->dst_lock, irq);
 	dst = path->dst;
 	if (likely(dst && dst_check(dst, path->dst_cookie))) {
 		dst_hold(dst);
-		spin_unlock_bh(&path->dst_lock);
+		spin_unlock_irqrestore(&path->dst_lock, irq);
 		return dst;
 	}
-	spin_unlock_bh(&path->dst_lock);
+	spin_unlock_irqrestore(&path->dst_lock, irq);
 	if (path->family == AF_INET)
 		dst = tx_route4(net, path);
 	else
@@ -156,11 +159,11 @@ static struct dst_entry *tx_dst_get(struct sodp_path *path)
 	if (path->family == AF_INET6)
 		cookie = rt6_get_cookie(dst_rt6_info(dst));
 	dst_hold(dst);
-	spin_lock_bh(&path->dst_lock);
+	spin_lock_irqsave(&path->dst_lock, irq);
 	old = path->dst;
 	path->dst = dst;
 	path->dst_cookie = cookie;
-	spin_unlock_bh(&path->dst_lock);
+	spin_unlock_irqrestore(&path->dst_lock, irq);
 	dst_release(old);
 	return dst;
 }
