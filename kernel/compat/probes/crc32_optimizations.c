@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include <linux/bits.h>
 #include <linux/crc32.h>
 
 u32 probe(void);
