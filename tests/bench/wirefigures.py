@@ -87,7 +87,7 @@ def wire_lat():
     for program in ("ib_write_lat", "ib_send_lat"):
 
         def measure(kind, wire, program=program):
-            return wire_lat_runs(program, wire, runs=4, iterations=1000)
+            return wire_lat_runs(program, wire, runs=3, iterations=500)
 
         pair = [median(runs) for runs in both(measure)]
         ratios.append(pair[0] / pair[1])
