@@ -344,6 +344,7 @@ static void __exit sodp_exit(void)
 	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */
 	rcu_barrier();
+	sodp_txpage_exit();
 	sodp_icrc_exit();
 }
 

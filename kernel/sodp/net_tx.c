@@ -22,7 +22,6 @@
 #define TX_SMALL_BYTES		512
 /* What a small skb counts as against SODP_TX_MAX_BYTES */
 #define TX_SMALL_CHARGE		1024
-#define TX_MAX_ORDER		get_order(SZ_64K)
 
 /* In the page of a burst, behind the packets: for the skb's destructor */
 struct tx_mark {
@@ -233,6 +232,8 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 	burst->nr = 0;
 	burst->closed = false;
 	burst->full = false;
+	burst->near = false;
+	burst->near_qp = NULL;
 }
 
 static u32 tx_headroom(void)
@@ -243,12 +244,19 @@ static u32 tx_headroom(void)
 static bool tx_alloc_page(struct sodp_burst *burst, u32 want)
 {
 	u32 order = min_t(u32, get_order(want + sizeof(struct tx_mark)),
-			  TX_MAX_ORDER);
+			  SODP_TXPAGE_ORDER);
 	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN | __GFP_NORETRY | __GFP_COMP;
 
-	do {
+	if (order == SODP_TXPAGE_ORDER) {
+		burst->page = sodp_txpage_get();
+		if (!burst->page)
+			order--;
+	}
+	while (!burst->page) {
 		burst->page = alloc_pages(order ? gfp : GFP_ATOMIC, order);
-	} while (!burst->page && order--);
+		if (!burst->page && !order--)
+			break;
+	}
 	if (!burst->page)
 		return false;
 	burst->buf = page_address(burst->page);
@@ -537,7 +545,9 @@ int sodp_burst_send(struct sodp_burst *burst)
 	int ret = 0;
 
 	if (burst->nr) {
+		sodp_near_begin(burst);
 		ret = tx_send(burst);
+		sodp_near_end(burst);
 		if (ret)
 			sodp_count(burst->path->dev, SODP_CNT_tx_drops,
 				   burst->nr);

@@ -29,6 +29,8 @@
 #define SODP_RXQ_MAX_SKBS	2048
 /* Runs of memory that a packet's payload may be in */
 #define SODP_RX_MAX_BUFS	8
+/* Pages that trains of packets are made in */
+#define SODP_TXPAGE_ORDER	get_order(SZ_64K)
 /* Bytes of a QP handed to the stack and not freed by it yet */
 #define SODP_TX_MAX_BYTES	SZ_1M
 
@@ -120,6 +122,8 @@ struct sodp_av {
  * @full: some skb sent went beyond SODP_TX_MAX_BYTES
  * @ip_id: IPv4 identification of the first packet; the others count on
  * @icrc: header of these packets
+ * @near: the sender runs the responder that the packets reach on this host
+ * @near_qp: the one that they reached, referenced; for sodp_near_run()
  *
  * Several packets leave as one skb with UDP segmentation; each carries its
  * own BTH and ICRC already. The stack, the netdev, or nobody (veth, lo) cuts
@@ -139,6 +143,8 @@ struct sodp_burst {
 	bool full;
 	u16 ip_id;
 	struct sodp_icrc icrc;
+	bool near;
+	struct sodp_qp *near_qp;
 };
 
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
@@ -337,7 +343,18 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
+void sodp_wresp_run(struct sodp_qp *qp);
 void sodp_wresp_consume(struct sodp_qp *qp, struct sk_buff *skb);
+
+/* wire_near.c */
+void sodp_near_begin(struct sodp_burst *burst);
+void sodp_near_end(struct sodp_burst *burst);
+bool sodp_near_take(struct sodp_qp *qp);
+void sodp_near_run(struct sodp_burst *burst);
+
+/* txpage.c */
+struct page *sodp_txpage_get(void);
+void sodp_txpage_exit(void);
 
 /* wire_park.c */
 void sodp_wresp_park_init(struct sodp_wire_resp *resp);

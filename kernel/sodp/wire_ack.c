@@ -447,9 +447,11 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	atomic_add(skb->len, &wire->rx_bytes);
 	skb_queue_tail(&wire->ack_queue, skb);
 	/*
-	 * Whoever set the bell before makes sure that the queue is looked at
-	 * after this. Pairs with smp_mb__after_atomic() in sq_run_locked().
+	 * Whoever set the bell before sees to it that the queue is looked at
+	 * after this, and so does who has the mutex: bell, then mutex, and
+	 * there mutex, then bell. Pairs with smp_mb() in sodp_sq_unlock().
 	 */
-	if (!test_and_set_bit(SODP_BELL_SQ, &qp->bell))
+	if (!test_and_set_bit(SODP_BELL_SQ, &qp->bell) &&
+	    !mutex_is_locked(&qp->exec_mutex))
 		sodp_sq_kick(qp);
 }

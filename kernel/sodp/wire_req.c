@@ -232,6 +232,22 @@ static void wreq_complete_uc(struct sodp_qp *qp)
 		sodp_wreq_complete(qp);
 }
 
+/*
+ * Does the application wait for just this? Nothing else was on its way, and
+ * it has taken all completions. One that goes on posting gains more from
+ * others working for it meanwhile.
+ */
+static bool wreq_is_awaited(struct sodp_qp *qp, const struct sodp_slice *slice)
+{
+	const struct sodp_wire_req *w = qp->wire->req;
+	const struct sodp_cq *cq = qp->send_cq;
+
+	if (slice->counter != SODP_CNT_inline_wqes || !cq)
+		return false;
+	return w->una == w->send_psn &&
+	       READ_ONCE(cq->page->ci) == READ_ONCE(cq->pi);
+}
+
 static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 				     struct sodp_slice *slice)
 {
@@ -243,12 +259,14 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	enum sodp_wreq_step step;
 
 	sodp_burst_init(&tx.burst, &qp->wire->path, qp);
+	tx.burst.near = wreq_is_awaited(qp, slice);
 	do {
 		step = wreq_go_on(&tx);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
 	} while (step == SODP_WREQ_GO && qp->state != IB_QPS_ERR);
 	sodp_burst_send(&tx.burst);
+	sodp_near_run(&tx.burst);
 	switch (step) {
 	case SODP_WREQ_WAIT:
 		/* The end of the wait looks at sq_pi: no bell is needed */
@@ -281,6 +299,9 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 
 	lockdep_assert_held(&qp->exec_mutex);
 	do {
+		clear_bit(SODP_BELL_SQ, &qp->bell);
+		/* Bell, then queues. Pairs with those who fill and ring. */
+		smp_mb__after_atomic();
 		result = sodp_wreq_answers(qp, slice);
 		if (result != SODP_SQ_IDLE)
 			break;

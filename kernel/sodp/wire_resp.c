@@ -473,24 +473,47 @@ static bool wresp_run_locked(struct sodp_qp *qp)
 	return false;
 }
 
+/* One turn; resp_mutex is held and let go */
+static void wresp_turn(struct sodp_qp *qp)
+{
+	bool more = false;
+
+	if (qp->dead) {
+		wresp_purge(qp);
+	} else {
+		more = wresp_run_locked(qp);
+		if (qp->wire->resp.ack_due && wresp_ready(qp) &&
+		    !sodp_is_uc(qp))
+			sodp_wresp_flush_ack(qp);
+	}
+	mutex_unlock(&qp->resp_mutex);
+	if (more)
+		sodp_wresp_kick(qp);
+}
+
 static void wresp_work(struct work_struct *work)
 {
 	struct sodp_wire_resp *resp = container_of(work, struct sodp_wire_resp,
 						   work);
 	struct sodp_qp *qp = resp->qp;
-	bool more;
 
 	mutex_lock(&qp->resp_mutex);
-	if (qp->dead) {
-		wresp_purge(qp);
-		more = false;
-	} else {
-		more = wresp_run_locked(qp);
-		if (resp->ack_due && wresp_ready(qp) && !sodp_is_uc(qp))
-			sodp_wresp_flush_ack(qp);
-	}
-	mutex_unlock(&qp->resp_mutex);
-	if (more)
+	wresp_turn(qp);
+	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wresp_run() - carry requests out in the caller's context
+ * @qp: the responder; its reference is used up
+ *
+ * Context: process, may sleep; an exec_mutex may be held.
+ */
+void sodp_wresp_run(struct sodp_qp *qp)
+{
+	/* Whoever has it may have found the queue empty already */
+	if (mutex_trylock(&qp->resp_mutex))
+		wresp_turn(qp);
+	else
 		sodp_wresp_kick(qp);
 	sodp_qp_put(qp);
 }
@@ -529,7 +552,8 @@ void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 	}
 	atomic_add(skb->len, &wire->rx_bytes);
 	skb_queue_tail(&wire->resp.queue, skb);
-	sodp_wresp_kick(qp);
+	if (!sodp_near_take(qp))
+		sodp_wresp_kick(qp);
 }
 
 /**

@@ -3,6 +3,7 @@
  * The packets of a WQE that was begun, from the send position on. Payload is
  * copied from user memory straight into the skb that leaves.
  */
+#include <linux/cpumask.h>
 #include <linux/minmax.h>
 #include <rdma/ib_mad.h>
 
@@ -340,8 +341,12 @@ enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx)
 	u8 opcode = tx->qp->wqe.sqe.opcode;
 	enum sodp_verdict verdict;
 
-	if (!sodp_wreq_is_rd(opcode))
+	if (!sodp_wreq_is_rd(opcode)) {
+		/* With one CPU nobody else could work on it meanwhile */
+		if (num_online_cpus() == 1 && tx->qp->wqe.req.nr_packets > 1)
+			tx->burst.near = true;
 		return wreq_send_data(tx);
+	}
 	verdict = wreq_check_sink(tx);
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, tx->w->send, verdict);
