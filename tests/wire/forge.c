@@ -335,15 +335,41 @@ static void queue_key(struct attack *at)
 	attack_add(at, &pkt);
 }
 
-/* Any of the ones whose headers are refused, as one skb of several */
+/* Something in it that is a reason to take no notice of it */
+static void spoil(struct attack *at, const struct aim *aim,
+		  struct roce_pkt *pkt, uint32_t far)
+{
+	bool ordered = aim->transport == ROCE_RC ||
+		       aim->transport == ROCE_XRC;
+
+	switch (t_rand_below(&at->rand, ordered ? 6 : 3)) {
+	case 0:
+		pkt->tver = 1;
+		break;
+	case 1:
+		pkt->pkey = 0x1234;
+		break;
+	case 2:
+		pkt->qpn ^= 0x800000;
+		break;
+	default:
+		pkt->psn += far;
+		break;
+	}
+}
+
+/* Several of them as one skb */
 static void train(struct attack *at)
 {
 	struct roce_pkt pkts[16];
 	struct aim *aim = any_aim(at);
 	unsigned int i, nr = 2 + t_rand_below(&at->rand, 14);
 	uint8_t opcode = some_opcode(at, aim->transport);
+	uint32_t far = far_off(at);
 	uint16_t gso;
 
+	if (t_rand_below(&at->rand, 2))
+		far = -far;
 	for (i = 0; i < nr; i++) {
 		if (!t_rand_below(&at->rand, 4))
 			opcode = t_rand(&at->rand);
@@ -351,18 +377,7 @@ static void train(struct attack *at)
 		/* Of this length or not: then the cut goes through it */
 		if (t_rand_below(&at->rand, 8))
 			attack_payload(at, &pkts[i], i + 1 < nr ? 256 : 100);
-		pkts[i].psn += i;
-		switch (t_rand_below(&at->rand, 3)) {
-		case 0:
-			pkts[i].tver = 1;
-			break;
-		case 1:
-			pkts[i].pkey = 0x1234;
-			break;
-		default:
-			pkts[i].qpn ^= 0x800000;
-			break;
-		}
+		spoil(at, aim, &pkts[i], i + far);
 	}
 	gso = roce_hdr_len(pkts[0].opcode) + pkts[0].len + pkts[0].pad + 4;
 	if (!t_rand_below(&at->rand, 4))

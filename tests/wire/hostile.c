@@ -9,6 +9,7 @@
  */
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "hostile.h"
 
@@ -73,7 +74,11 @@ void pair_quiet(struct pair *p)
 
 void pair_open(struct scene *s, struct pair *p, const struct leg_opt *opt)
 {
-	leg_open(&p->a, &s->a, HOST_LEN, opt);
+	struct leg_opt victim = *opt;
+
+	if (opt->type == IBV_QPT_XRC_SEND)
+		victim.type = IBV_QPT_XRC_RECV;
+	leg_open(&p->a, &s->a, HOST_LEN, &victim);
 	leg_open(&p->b, &s->b, HOST_LEN, opt);
 	pair_quiet(p);
 	leg_join(&p->a, &p->b);
@@ -85,6 +90,7 @@ void pair_aim(struct scene *s, const struct pair *p)
 		[IBV_QPT_RC] = ROCE_RC,
 		[IBV_QPT_UC] = ROCE_UC,
 		[IBV_QPT_UD] = ROCE_UD,
+		[IBV_QPT_XRC_RECV] = ROCE_XRC,
 	};
 	struct aim *aim = &s->at.aims[s->at.nr_aims++];
 
@@ -95,6 +101,7 @@ void pair_aim(struct scene *s, const struct pair *p)
 		.next = p->b.opt.psn,
 		.sent = roce_psn_add(p->a.opt.psn, -1),
 		.qkey = LEG_QKEY,
+		.srqn = p->a.srqn,
 	};
 	if (p->a.opt.type != IBV_QPT_RC)
 		return;
@@ -213,6 +220,8 @@ void honest_post(struct pair *p, uint64_t round)
 	if (p->a.opt.type == IBV_QPT_RC) {
 		honest_rc(&p->a, &p->b, round);
 		honest_rc(&p->b, &p->a, round + 1);
+	} else if (p->a.opt.type == IBV_QPT_XRC_RECV) {
+		honest_rc(&p->b, &p->a, round);
 	} else {
 		honest_send(&p->b, &p->a, round);
 	}
@@ -224,6 +233,8 @@ void honest_wait(struct pair *p, uint64_t round)
 	if (p->a.opt.type == IBV_QPT_RC) {
 		honest_rc_done(&p->a, &p->b, round);
 		honest_rc_done(&p->b, &p->a, round + 1);
+	} else if (p->a.opt.type == IBV_QPT_XRC_RECV) {
+		honest_rc_done(&p->b, &p->a, round);
 	} else {
 		honest_send_done(&p->b, &p->a, round);
 	}
@@ -282,6 +293,17 @@ static void say_counts(struct scene *s, uint64_t began)
 	       (unsigned long long)s->at.lost);
 }
 
+/* Pages that the device has to fault in again while the packets come */
+static void make_cold(struct scene *s, struct pair *p)
+{
+	if (!p->a.opt.odp || !t_has_odp(&s->a, 0))
+		return;
+	T_OK(madvise(p->a.buf, HOST_HALF, MADV_DONTNEED));
+	T_OK(madvise(p->b.buf, HOST_HALF, MADV_DONTNEED));
+	t_fill_data(p->a.buf + READ_SRC, MAX_MSG, 77, 0);
+	t_fill_data(p->b.buf + READ_SRC, MAX_MSG, 77, 0);
+}
+
 /* Rounds of honest traffic, a batch of hostile packets in each */
 static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 		    uint64_t packets)
@@ -291,8 +313,11 @@ static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 
 	while (s->at.sent < packets) {
 		s->round += 2;
-		for (i = 0; i < nr; i++)
+		for (i = 0; i < nr; i++) {
+			if (s->round % 8 == 0)
+				make_cold(s, &pairs[i]);
 			honest_post(&pairs[i], s->round);
+		}
 		attack_listen(&s->at);
 		for (i = 0; i < ATTACK_BATCH; i++)
 			attack_harmless(&s->at);
@@ -320,7 +345,7 @@ static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 
 static struct scene scene;
 
-/* An RC pair alone; then with a UC and a UD pair beside it, and ODP */
+/* An RC pair alone; then with pairs of all kinds beside it, and ODP */
 static void survive_rc(void)
 {
 	struct leg_opt opt = LEG_OPT;
@@ -335,19 +360,22 @@ static void survive_rc(void)
 static void survive_mixed(void)
 {
 	static const enum ibv_qp_type types[] = { IBV_QPT_RC, IBV_QPT_UC,
-						  IBV_QPT_UD };
-	static struct pair pairs[3];
+						  IBV_QPT_UD,
+						  IBV_QPT_XRC_SEND };
+	static struct pair pairs[T_ARRAY_SIZE(types)];
+	unsigned int i, nr = T_ARRAY_SIZE(types);
 	struct leg_opt opt = LEG_OPT;
-	unsigned int i;
 
 	scene_open(&scene, env_number("SODP_SEED", 2));
+	if (!(scene.a.attr.orig_attr.device_cap_flags & IBV_DEVICE_XRC))
+		nr--;
 	opt.odp = true;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < nr; i++) {
 		opt.type = types[i];
 		pair_open(&scene, &pairs[i], &opt);
 		pair_aim(&scene, &pairs[i]);
 	}
-	survive(&scene, pairs, 3, how_many(20000));
+	survive(&scene, pairs, nr, how_many(20000));
 }
 
 /* A device on which there is no QP but the GSI's */
@@ -378,6 +406,7 @@ static const struct t_test tests[] = {
 	{ "no_qp", no_qp, 600 },
 	{ "responder", hostile_responder, 120 },
 	{ "responder_storm", hostile_responder_storm, 600 },
+	{ "uc_twice", hostile_uc_twice },
 	{ "requester", hostile_requester, 120 },
 	{ "requester_storm", hostile_requester_storm, 600 },
 };

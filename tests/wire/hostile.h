@@ -46,6 +46,7 @@ void honest_wait(struct pair *p, uint64_t round);
 /* hostile_kill.c */
 void hostile_responder(void);
 void hostile_responder_storm(void);
+void hostile_uc_twice(void);
 void hostile_requester(void);
 void hostile_requester_storm(void);
 
