@@ -242,6 +242,10 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	cb->type = pkt->op->type;
 	cb->request = pkt->op->flags & SODP_WIRE_REQUEST;
 	cb->ipv6 = train->ipv6;
+	cb->vlan = skb->dev && is_vlan_dev(skb->dev) ?
+		   VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev) : 0;
+	/* It may be unregistered while the skb waits in a QP's queue */
+	skb->dev = NULL;
 	cb->ecn = INET_ECN_is_ce(train->ipv6 ?
 				 ipv6_get_dsfield(ipv6_hdr(skb)) :
 				 ipv4_get_dsfield(ip_hdr(skb)));

@@ -6,7 +6,6 @@
  * page; datagrams for which there is no room or no receive are dropped, as
  * the spec has it.
  */
-#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <rdma/ib_addr.h>
 #include <rdma/ib_mad.h>
@@ -241,8 +240,7 @@ static void ud_begin(struct sodp_ud *ud, const struct sk_buff *skb,
 	req->nr_packets = 1;
 	req->src_qpn = pkt->src_qpn;
 	req->grh = true;
-	if (skb->dev && is_vlan_dev(skb->dev))
-		req->vlan = VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev);
+	req->vlan = sodp_rx_cb((struct sk_buff *)skb)->vlan;
 	ud->begun = true;
 }
 

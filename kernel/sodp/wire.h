@@ -163,6 +163,7 @@ int sodp_burst_send(struct sodp_burst *burst);
  * @request: they are requests, not responses
  * @ecn: IP header said "congestion experienced"
  * @ipv6: which IP header skb_network_header() is
+ * @vlan: VLAN_CFI_MASK | id of the VLAN that it came by, or 0
  *
  * skb->data is at the BTH of packet 0, which need not be one of ours.
  */
@@ -174,6 +175,7 @@ struct sodp_rx_cb {
 	bool request;
 	bool ecn;
 	bool ipv6;
+	u16 vlan;
 };
 
 static inline struct sodp_rx_cb *sodp_rx_cb(struct sk_buff *skb)
