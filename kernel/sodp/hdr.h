@@ -29,6 +29,8 @@
 
 /* Transport bits of the opcodes of XRC, which ib_pack.h leaves out */
 #define SODP_BTH_XRC		0xa0
+/* Not in that of every kernel */
+#define SODP_BTH_RC_FLUSH	0x1c
 
 /* Most payload of a packet */
 #define SODP_MAX_MTU		4096

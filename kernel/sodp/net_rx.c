@@ -128,6 +128,22 @@ u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 	return rx_runs(skb, pkt->payload, pkt->length, bufs, max);
 }
 
+/*
+ * rdma_rxe's ICRC of a FLUSH goes over the headers, then over them again from
+ * the BTH on. See also sodp_wreq_timeout().
+ */
+static bool rx_icrc_of_rxe(struct rx_train *train, u32 off, u32 len, u32 crc,
+			   __le32 icrc)
+{
+	u8 buf[SODP_BTH_BYTES + SODP_FETH_BYTES + SODP_RETH_BYTES];
+
+	if (len != sizeof(buf) ||
+	    skb_copy_bits(train->skb, off, buf, sizeof(buf)) ||
+	    buf[0] != SODP_BTH_RC_FLUSH)
+		return false;
+	return icrc == cpu_to_le32(~sodp_icrc_add(crc, buf, sizeof(buf)));
+}
+
 static bool rx_icrc_ok(struct rx_train *train, u32 i, u32 off, u32 len)
 {
 	struct sodp_buf bufs[SODP_RX_MAX_BUFS];
@@ -145,7 +161,8 @@ static bool rx_icrc_ok(struct rx_train *train, u32 i, u32 off, u32 len)
 		     bufs, ARRAY_SIZE(bufs));
 	for (n = 0; n < nr; n++)
 		crc = sodp_icrc_add(crc, bufs[n].addr, bufs[n].length);
-	return icrc == cpu_to_le32(~crc);
+	return likely(icrc == cpu_to_le32(~crc)) ||
+	       rx_icrc_of_rxe(train, off, len, crc, icrc);
 }
 
 /* The device that what is good for no QP is counted on */

@@ -234,6 +234,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 	burst->full = false;
 	burst->near = false;
 	burst->near_qp = NULL;
+	burst->twice = false;
 }
 
 static u32 tx_headroom(void)
@@ -341,6 +342,9 @@ void sodp_burst_commit(struct sodp_burst *burst, u32 len)
 	crc = sodp_icrc_packet(&burst->icrc, burst->ip_id + burst->nr, whole,
 			       bth);
 	crc = sodp_icrc_add(crc, bth + SODP_BTH_BYTES, whole - SODP_BTH_BYTES);
+	if (unlikely(burst->twice))
+		crc = sodp_icrc_add(crc, bth, whole);
+	burst->twice = false;
 	icrc = cpu_to_le32(~crc);
 	memcpy(bth + whole, &icrc, sizeof(icrc));
 	whole += SODP_ICRC_BYTES;

@@ -120,6 +120,7 @@ struct sodp_av {
  * @nr: packets finished
  * @closed: the last one was shorter: no packet can follow
  * @full: some skb sent went beyond SODP_TX_MAX_BYTES
+ * @twice: the next packet gets the ICRC that rdma_rxe gives a FLUSH
  * @ip_id: IPv4 identification of the first packet; the others count on
  * @icrc: header of these packets
  * @near: the sender runs the responder that the packets reach on this host
@@ -141,6 +142,7 @@ struct sodp_burst {
 	u32 nr;
 	bool closed;
 	bool full;
+	bool twice;
 	u16 ip_id;
 	struct sodp_icrc icrc;
 	bool near;

@@ -65,6 +65,7 @@ struct sodp_wire_out {
  * @lsn: last of them that has a receive at the peer, if @limited
  * @limited: the peer counts its receives
  * @backed: went back to @una already because of an answer
+ * @twice: a FLUSH goes out with the ICRC that rdma_rxe expects
  * @answer_parked: it is an answer that waits for a page
  * @timer_on: @timer runs, or its bell has not been looked at
  * @deadline: when to give up waiting for an answer, ns; 0: for none
@@ -88,6 +89,7 @@ struct sodp_wire_req {
 	bool rd_any;
 	bool limited;
 	bool backed;
+	bool twice;
 	bool answer_parked;
 	bool timer_on;
 	u64 deadline;

@@ -158,6 +158,12 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	sodp_qp_count(qp, SODP_CNT_timeouts, 1);
 	if (!wretry_count(qp))
 		return;
+	/*
+	 * The spec's ICRC for a FLUSH or rdma_rxe's: a peer that knows one
+	 * only does not answer the other.
+	 */
+	if (sodp_wreq_out(w, qp->sq_ci)->opcode == SODP_WR_FLUSH)
+		w->twice = !w->twice;
 	sodp_wreq_rewind(qp);
 	w->backed = false;
 }
@@ -186,6 +192,7 @@ void sodp_wreq_reset(struct sodp_qp *qp)
 	w->ssn = 0;
 	w->limited = false;
 	w->backed = false;
+	w->twice = false;
 	w->answer_parked = false;
 	WRITE_ONCE(w->deadline, 0);
 	qp->retry_left = qp->attr.retry_cnt;

@@ -307,6 +307,7 @@ static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
 	buf += sodp_pkt_build(buf, &pkt);
 	if (req->opcode == SODP_WR_ATOMIC_WRITE)
 		memcpy(buf, &req->operand, sizeof(u64));
+	tx->burst.twice = w->twice && pkt.opcode == SODP_BTH_RC_FLUSH;
 	wreq_sent(tx, len, 1);
 	w->rd_out++;
 	w->send++;
