@@ -232,6 +232,35 @@ def _consumers():
     yield Test("ulp.nvme", nvme, timeout=300)
 
 
+def _roce():
+    """What packets look like, and packets that nobody should send."""
+    script = ["python3", "-B"]
+    program = "/build/user/tests/wire/wire-roce"
+    yield Test("roce.codec", [program], kernels=SMALL)
+    kinds = script + [f"{WIRE}/kinds.py"]
+    yield Test("roce.kinds", kinds, timeout=600)
+    hostile = script + [f"{WIRE}/hostile.py"]
+    yield Test("roce.hostile", hostile, timeout=500)
+    yield Test(
+        "roce.hostile-quick",
+        hostile + ["--quick"],
+        kernels=("6.1", "7.2", "debug"),
+        timeout=300,
+    )
+    yield Test(
+        "roce.hostile-ipv6",
+        hostile + ["--ipv6", "--quick"],
+        timeout=300,
+        only_all=True,
+    )
+    yield Test(
+        "roce.hostile-full",
+        hostile + ["--full"],
+        timeout=3000,
+        only_all=True,
+    )
+
+
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -243,6 +272,7 @@ def all_tests():
     tests += _perftest()
     tests += _wire()
     tests += _consumers()
+    tests += _roce()
     return tests
 
 

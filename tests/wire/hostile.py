@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Hostile packets between two namespaces: sets the scene for wire-hostile.
 
-    hostile.py [--kind=KIND] [ARGUMENTS of wire-hostile]
+    hostile.py [--kind=KIND] [--ipv6] [ARGUMENTS of wire-hostile]
 """
 
 import os
@@ -23,13 +23,17 @@ def main(args):
     kind = "sodp"
     if args and args[0].startswith("--kind="):
         kind = args.pop(0)[7:]
+    gid = "GID_INDEX"
+    if args and args[0] == "--ipv6":
+        gid = "GID6_INDEX"
+        args.pop(0)
     with Topology(kind, kind) as topology:
         env = dict(os.environ)
         for letter, end in (("A", topology.a), ("B", topology.b)):
             link = *end.prefix, "ip", "link", "set", end["NETDEV"]
             call(*link, *NO_TRAINS)
             env[f"SODP_DEV_{letter}"] = end["DEV"]
-            env[f"SODP_GID_{letter}"] = end["GID_INDEX"]
+            env[f"SODP_GID_{letter}"] = end[gid]
             env[f"SODP_NETDEV_{letter}"] = end["NETDEV"]
             env[f"SODP_NETNS_{letter}"] = end.prefix[3] if end.prefix else ""
         return subprocess.run([PROGRAM] + args, env=env).returncode

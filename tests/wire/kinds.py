@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Every packet kind on the wire, judged by tshark and by our own codec.
 
-    kinds.py [KIND [NAME...]]
+    kinds.py [KIND[-KIND] [NAME...]]
 
-Two namespaces, a device of KIND (sodp or rxe; default sodp) in each.
+Two namespaces, a device of KIND (sodp or rxe; default sodp) in each, or of
+two kinds.
 Segmentation offload is off, so that what leaves a socket as one train is
 captured as the packets that a wire would carry.
 """
@@ -207,11 +208,12 @@ def one(name, shape, topology, sodp, counts):
 
 
 def main(kind="sodp", *names):
-    sodp = kind == "sodp"
+    kinds = (kind.split("-") * 2)[:2]
+    sodp = "rxe" not in kinds
     names = names or [n for n in EXPECTED if sodp or n != "xrc"]
     with contextlib.suppress(FileNotFoundError):
         os.unlink(ALL)
-    with Topology(kind, kind) as topology:
+    with Topology(*kinds) as topology:
         for end in (topology.a, topology.b):
             call(*end.prefix, "ethtool", "-K", end["NETDEV"], *OFF)
         cases, counts = [], []
