@@ -173,6 +173,8 @@ def _selftests():
     yield Test("selftest", cmd, kernels=SMALL, timeout=600)
     kverbs = cmd + ["sodp_kverbs_test"]
     yield Test("kverbs", kverbs, kernels=SMALL, timeout=240)
+    packets = cmd + ["sodp_wire_test"]
+    yield Test("packets", packets, kernels=SMALL, timeout=60)
 
 
 def _python_tests():
