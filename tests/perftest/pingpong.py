@@ -26,7 +26,9 @@ RC = [
 ]
 SRQ = ["", "-e", "-q 2 -r 40", "-o"]
 UC = ["", "-e"]
+UD = ["", "-e"]
 XSRQ = ["", "-o -e"]
+UD_SIZES = ["1", "1024"]
 SIZES = ["1", "4096", "1048576"]
 
 
@@ -83,6 +85,9 @@ def main(argv):
                 cases.append(case("ibv_uc_pingpong", options, size, count))
             for options in XSRQ:
                 cases.append(case("ibv_xsrq_pingpong", options, size, count))
+        for size in UD_SIZES:
+            for options in UD:
+                cases.append(case("ibv_ud_pingpong", options, size, "200"))
     return Tap(cases).run()
 
 
