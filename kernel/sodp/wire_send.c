@@ -58,6 +58,9 @@ static s32 wreq_room(const struct sodp_wreq_tx *tx)
 	struct sodp_wire_req *w = tx->w;
 	s32 flying = sodp_psn_diff(w->send_psn, w->una);
 
+	/* Nobody would answer, and so make room again */
+	if (sodp_is_uc(tx->qp))
+		return SODP_WREQ_WINDOW;
 	if (sodp_wreq_out_of_credits(w, tx->qp->wqe.sqe.opcode, w->ssn) &&
 	    w->send + 1 == w->begun)
 		return 1 - flying;
