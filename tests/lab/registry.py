@@ -208,21 +208,67 @@ def _perftest():
         )
 
 
-AGENT = {"cmd": ["python3", "-B", f"{WIRE}/agent.py"]}
+PYTHON = ["python3", "-B"]
+AGENT = {"cmd": PYTHON + [f"{WIRE}/agent.py"]}
+# Of wire-paging, in the short form
+PAGING = "cold_write cold_read late_source late_target slow_file_target"
+# Cases of events.py, in the short form
+EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 
 
-def _wire():
-    """Tests of the wire: two namespaces, or two machines."""
-    run = ["python3", "-B", f"{WIRE}/wire.py"]
+def _wire_here():
+    """Tests of the wire between two namespaces of one machine."""
+    run = PYTHON + [f"{WIRE}/wire.py"]
     quick = ["interop", "--quick"]
-    yield Test(
-        "wire.interop-rxe2",
-        run + ["peer"] + quick,
-        rxe=True,
-        peer=dict(AGENT, rxe=True),
-        timeout=600,
-        only_all=True,
+
+    def test(name, cmd, **options):
+        options.setdefault("timeout", 900)
+        return Test(f"wire.{name}", cmd, **options)
+
+    def long(name, cmd, **options):
+        return test(name, cmd, only_all=True, timeout=2400, **options)
+
+    yield test("load", run + ["sodp-sodp", "load", "--quick"], kernels=SMALL)
+    events = PYTHON + [f"{WIRE}/events.py"]
+    yield test("events", events + EVENTS.split())
+    yield test("paging", run + ["sodp-sodp", "paging"] + PAGING.split())
+    netem = PYTHON + [f"{WIRE}/netem.py"]
+    yield test("netem", netem + ["--quick", "sodp-sodp"])
+    yield test("interop-rxe", run + ["sodp-rxe"] + quick)
+    yield test("rxe-interop", run + ["--swap", "sodp-rxe"] + quick)
+    yield test("interop", run + ["sodp-sodp"] + quick)
+    programs = PYTHON + [f"{WIRE}/programs.py"]
+    yield test("programs", programs + ["--quick", "sodp-sodp"])
+    yield long("interop-full", run + ["sodp-sodp", "interop"])
+    yield long("paging-all", run + ["sodp-sodp", "paging"])
+    yield long("netem-all", netem + ["sodp-sodp"])
+    yield long("events-all", events)
+    yield long("programs-all", programs + ["sodp-sodp"])
+    yield long("programs-rxe", programs + ["sodp-rxe"])
+
+
+def _wire_there():
+    """The same between two machines."""
+    run = PYTHON + [f"{WIRE}/wire.py"]
+    quick = ["interop", "--quick"]
+    programs = PYTHON + [f"{WIRE}/programs.py", "--quick", "peer"]
+    rxe = dict(AGENT, rxe=True)
+
+    def test(name, cmd, peer, **options):
+        options.setdefault("only_all", True)
+        return Test(f"wire.{name}", cmd, peer=peer, timeout=1200, **options)
+
+    yield test("vm-rxe", run + ["peer"] + quick, rxe, only_all=False)
+    yield test(
+        "rxe-vm", run + ["--swap", "peer"] + quick, rxe, only_all=False
     )
+    yield test("vm-programs-rxe", programs, rxe)
+    yield test("vm", run + ["peer"] + quick, AGENT)
+    yield test("vm-load", run + ["peer", "load"], AGENT)
+    yield test("vm-paging", run + ["peer", "paging"], AGENT)
+    yield test("vm-programs", programs, AGENT)
+    # The machinery itself, with nothing of ours in it
+    yield test("rxe-vm-rxe", run + ["peer"] + quick, rxe, rxe=True)
 
 
 def _consumers():
@@ -272,7 +318,8 @@ def all_tests():
     tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
     tests += _python_tests()
     tests += _perftest()
-    tests += _wire()
+    tests += _wire_here()
+    tests += _wire_there()
     tests += _consumers()
     tests += _roce()
     return tests

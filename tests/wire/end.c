@@ -91,6 +91,9 @@ void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 	case W_DELAY:
 		end_delay(end, req);
 		break;
+	case W_DELAY_FILE:
+		end_delay_file(end, req);
+		break;
 	case W_SUNK:
 		end_sunk(end, req->qp, rep);
 		break;

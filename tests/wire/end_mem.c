@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Memory of an end: buffers, what is in them, pages that come late */
+/* Memory of an end: buffers and what is in them */
 
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "wire.h"
 
@@ -174,71 +168,4 @@ void end_word_check(struct w_end *end, const struct w_req *req,
 		snprintf(rep->text, sizeof(rep->text), "stray byte at %lld",
 			 (long long)t_check_background(page, T_PAGE));
 	rep->bad = rep->text[0];
-}
-
-/* --- pages that come late --- */
-
-struct delay {
-	int fd;
-	unsigned int ms;
-	uint64_t seed;
-	char *start;
-	size_t len;
-};
-
-/* The first fault waits; then all pages come at once. */
-static void *delay_run(void *arg)
-{
-	struct delay *d = arg;
-	struct uffdio_copy copy = { 0 };
-	struct uffd_msg msg;
-	char *data;
-
-	data = mmap(NULL, d->len, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (data == MAP_FAILED)
-		t_fail("no memory for late pages");
-	t_fill_data(data, d->len, d->seed, 0);
-	if (read(d->fd, &msg, sizeof(msg)) != sizeof(msg))
-		t_fail("userfaultfd: %s", t_errname(errno));
-	t_sleep_ms(d->ms);
-	copy.dst = (uintptr_t)d->start;
-	copy.src = (uintptr_t)data;
-	copy.len = d->len;
-	if (ioctl(d->fd, UFFDIO_COPY, &copy))
-		t_fail("UFFDIO_COPY: %s", t_errname(errno));
-	munmap(data, d->len);
-	return NULL;
-}
-
-/*
- * The pages of a place come when they are first touched and place->ms have
- * passed, with the data of place->seed in them.
- */
-void end_delay(struct w_end *end, const struct w_req *req)
-{
-	const struct w_buf *buf = &end->buf[req->place.buf];
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { 0 };
-	struct delay *d = calloc(1, sizeof(*d));
-	pthread_t thread;
-
-	T_ASSERT(d, "no memory");
-	d->ms = req->ms;
-	d->seed = req->place.seed;
-	d->start = buf->base + req->place.off;
-	d->len = req->place.len;
-	d->fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	T_ASSERT(d->fd >= 0, "userfaultfd: %s", t_errname(errno));
-	T_ASSERT(!ioctl(d->fd, UFFDIO_API, &api), "UFFDIO_API: %s",
-		 t_errname(errno));
-	T_ASSERT(!madvise(d->start, d->len, MADV_DONTNEED), "madvise: %s",
-		 t_errname(errno));
-	reg.range.start = (uintptr_t)d->start;
-	reg.range.len = d->len;
-	reg.mode = UFFDIO_REGISTER_MODE_MISSING;
-	T_ASSERT(!ioctl(d->fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-		 t_errname(errno));
-	T_ASSERT(!pthread_create(&thread, NULL, delay_run, d), "no thread");
-	pthread_detach(thread);
 }

@@ -183,7 +183,7 @@ void end_want_recv(struct w_end *end, unsigned int number,
 			   !(wc.wc_flags & IBV_WC_GRH)));
 	if (rep->bad) {
 		snprintf(rep->text, sizeof(rep->text),
-			 "receive: '%s' opcode %#x length %u flags %#x imm %#x source %#x",
+			 "'%s' opcode %#x length %u flags %#x imm %#x from %#x",
 			 t_wc_name(wc.status), wc.opcode, wc.byte_len,
 			 wc.wc_flags, be32toh(wc.imm_data), wc.src_qp);
 		return;

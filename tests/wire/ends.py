@@ -209,12 +209,15 @@ class RemoteEnd:
         self.socket.close()
 
 
-def environment(device, addresses, in_end=None):
+def environment(device, addresses):
     """What programs at an end are told."""
     env = {"SODP_DEV": device}
     for suffix, address in zip(("", "6"), addresses):
         env[f"SODP_ADDR{suffix}"] = address
-        index = str(devices.gid_index(device, address))
+        try:
+            index = str(devices.gid_index(device, address))
+        except devices.SetupError as err:
+            raise Failure(str(err))
         env["SODP_GID6_INDEX" if suffix else "SODP_GID_INDEX"] = index
     return env
 

@@ -96,13 +96,13 @@ static void need(const struct group *g, const char *device, enum t_kind kind,
 	if (kind == T_PINNED)
 		return;
 	if (!(caps->general_caps & IBV_ODP_SUPPORT))
-		t_skip("%.3s has no on-demand paging", device);
+		t_skip("%s has no on-demand paging", w_kind_of(device));
 	if ((odp_of(caps, g->type) & bits) != bits)
-		t_skip("%.3s has no on-demand paging for %s of this transport",
-		       device, g->op->name);
+		t_skip("%s has no on-demand paging for %s of this transport",
+		       w_kind_of(device), g->op->name);
 	if (kind == T_IMPLICIT &&
 	    !(caps->general_caps & IBV_ODP_SUPPORT_IMPLICIT))
-		t_skip("%.3s has no implicit regions", device);
+		t_skip("%s has no implicit regions", w_kind_of(device));
 }
 
 static void check_caps(const struct group *g, const struct w_wire *wire)
@@ -305,7 +305,7 @@ static void one_atomic(struct w_wire *wire, const struct group *g,
 	}
 	t_case("case %u: to %#llx", i, (unsigned long long)result);
 	req.place.off = T_HUGE - 2 * T_PAGE + 8 * (i * 37 % WORDS);
-	req.place.cold = any_cold(r, g->there);
+	req.place.cold = any_cold(r, g->there) ? W_COLD : W_WARM;
 	req.value = before;
 	peer_do(&wire->peer, &req, &rep);
 	p = wire->here.buf[0].base + result;

@@ -7,7 +7,7 @@
  *
  * WIRE_SECONDS, WIRE_QPS, WIRE_MOST: bytes of a transfer
  * WIRE_GAP: seconds without a completion that are too many
- * WIRE_MAY_FAIL=1: an error ends the traffic and is no failure
+ * WIRE_MAY_FAIL=1: an error, or the device's going, ends it and is no failure
  */
 
 #include <stdlib.h>
@@ -48,6 +48,7 @@ static struct t_rand rand_state = { .state = 4711 };
 static unsigned int nr_qps;
 static uint32_t most;
 static bool may_fail;
+static bool gone;
 static enum ibv_wc_status failed_with;
 static uint64_t total_bytes;
 static uint64_t total_slots;
@@ -64,10 +65,17 @@ static uint64_t copy_of(unsigned int q, unsigned int s)
 
 static void post(unsigned int q, struct ibv_send_wr *wr, struct ibv_sge *sge)
 {
+	int ret;
+
 	wr->wr_id = flows[q].next_id++;
 	wr->sg_list = sge;
 	wr->num_sge = 1;
-	T_OK(end_post(&wire.here, q, wr));
+	ret = end_post(&wire.here, q, wr);
+	/* A device that goes refuses, later or at once */
+	if (ret && may_fail)
+		flows[q].dead = true;
+	else
+		T_ASSERT(!ret, "ibv_post_send: %s", t_errname(ret));
 }
 
 static void post_rdma(unsigned int q, enum ibv_wr_opcode opcode,
@@ -212,14 +220,25 @@ static unsigned int nr_alive(void)
 	return nr;
 }
 
+/* Then nothing completes any more. */
+static bool device_gone(void)
+{
+	struct ibv_async_event event;
+
+	while (t_event_for(&wire.here.dev, &event, 0))
+		if (event.event_type == IBV_EVENT_DEVICE_FATAL)
+			gone = true;
+	return gone;
+}
+
 /* Until the time is over and all is complete; returns the longest gap. */
 static uint64_t run_flows(uint64_t until, uint64_t gap_limit)
 {
 	uint64_t last = t_now_ns();
 	uint64_t gap = 0;
+	uint64_t now = last;
 	unsigned int left;
 	unsigned int q;
-	uint64_t now;
 
 	do {
 		left = 0;
@@ -236,7 +255,9 @@ static uint64_t run_flows(uint64_t until, uint64_t gap_limit)
 			}
 			left += f->dead ? 0 : f->used;
 		}
-		T_ASSERT(now - last < gap_limit, "no progress for %llu s",
+		if (now - last > gap_limit && may_fail && device_gone())
+			return gap;
+		T_ASSERT(now - last <= gap_limit, "no progress for %llu s",
 			 (unsigned long long)(now - last) / 1000000000);
 	} while (left || (now < until && nr_alive()));
 	return gap;
@@ -312,16 +333,17 @@ static void load(void)
 	open_all(*(const enum t_kind *)t_this->arg);
 	t_diag("load is on");
 	gap = run_flows(t_now_ns() + seconds * 1000000000ULL, gap_limit);
-	if (nr_alive())
+	if (nr_alive() == nr_qps && !gone)
 		check_peer();
-	t_note("%llu transfers, %llu KiB, longest gap %llu ms%s%s",
+	t_note("%llu transfers, %llu KiB, longest gap %llu ms%s%s%s",
 	       (unsigned long long)total_slots,
 	       (unsigned long long)total_bytes >> 10,
 	       (unsigned long long)gap / 1000000,
 	       failed_with ? ", ended by " : "",
-	       failed_with ? t_wc_name(failed_with) : "");
+	       failed_with ? t_wc_name(failed_with) : "",
+	       gone ? ", the device is gone" : "");
 	/* After an error the peer may be gone */
-	if (!failed_with)
+	if (nr_alive() == nr_qps && !gone)
 		wire_close(&wire);
 }
 

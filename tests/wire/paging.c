@@ -15,7 +15,8 @@
 #define OTHERS 3
 #define OTHER_LEN (64U << 10)
 #define OTHER_DEPTH 4
-#define BUF_SIZE (LATE_SIZE + OTHERS * OTHER_DEPTH * OTHER_LEN)
+#define OTHER_BEGIN (LATE_SIZE + T_HUGE)
+#define BUF_SIZE (OTHER_BEGIN + OTHERS * OTHER_DEPTH * OTHER_LEN)
 
 static struct w_wire wire;
 
@@ -25,10 +26,10 @@ static void need_odp(const struct ibv_odp_caps *caps, const char *device,
 	if (kind == T_PINNED)
 		return;
 	if (!(caps->general_caps & IBV_ODP_SUPPORT))
-		t_skip("%.3s has no on-demand paging", device);
+		t_skip("%s has no on-demand paging", w_kind_of(device));
 	if (kind == T_IMPLICIT &&
 	    !(caps->general_caps & IBV_ODP_SUPPORT_IMPLICIT))
-		t_skip("%.3s has no implicit regions", device);
+		t_skip("%s has no implicit regions", w_kind_of(device));
 }
 
 static void open_all(uint64_t size, enum t_kind here, enum t_kind there,
@@ -112,7 +113,8 @@ static void cold(void)
 		 "/sys/class/infiniband/%s/ports/1/hw_counters/timeouts",
 		 wire.here.dev.name);
 	if (!t_read_file(path, (char[16]){ 0 }, 16))
-		t_skip("%.3s does not count timeouts", wire.here.dev.name);
+		t_skip("%s does not count timeouts",
+		       w_kind_of(wire.here.dev.name));
 	dst.cold = c->gone ? W_GONE : W_COLD;
 	place_do(read, W_SOURCE, &src);
 	place_do(!read, W_TARGET, &dst);
@@ -144,6 +146,7 @@ struct late {
 	bool there;
 	enum ibv_wr_opcode opcode;
 	unsigned int ms;
+	bool file;
 };
 
 /* Bytes that the other QPs move in some time, bytes per second */
@@ -163,7 +166,7 @@ static uint64_t others_rate(unsigned int ms)
 			while (flying[q] < OTHER_DEPTH && t_now_ns() < end) {
 				uint64_t n = q * OTHER_DEPTH +
 					     slot[q]++ % OTHER_DEPTH;
-				uint64_t off = LATE_SIZE + n * OTHER_LEN;
+				uint64_t off = OTHER_BEGIN + n * OTHER_LEN;
 
 				T_OK(wire_post(&wire, q + 1,
 					       IBV_WR_RDMA_WRITE, n, off, off,
@@ -179,15 +182,16 @@ static uint64_t others_rate(unsigned int ms)
 			}
 			left += flying[q];
 		}
-	} while (left);
+	} while (left || t_now_ns() < end);
 	return bytes * 1000 / ms;
 }
 
 static void late_delay(const struct late *l, uint64_t seed)
 {
-	struct w_req req = { .cmd = W_DELAY, .ms = l->ms };
+	struct w_req req = { .cmd = l->file ? W_DELAY_FILE : W_DELAY };
 	struct w_rep rep = { 0 };
 
+	req.ms = l->ms;
 	req.place.len = LATE_SIZE;
 	req.place.seed = seed;
 	if (l->there)
@@ -235,12 +239,15 @@ static void late(void)
 }
 
 static const struct late lates[] = {
-	{ false, IBV_WR_RDMA_WRITE, 3000 },
-	{ false, IBV_WR_RDMA_READ, 3000 },
-	{ true, IBV_WR_RDMA_WRITE, 3000 },
-	{ true, IBV_WR_RDMA_READ, 3000 },
-	{ true, IBV_WR_SEND, 3000 },
-	{ true, IBV_WR_RDMA_WRITE, 5000 },
+	{ false, IBV_WR_RDMA_WRITE, 3000, false },
+	{ false, IBV_WR_RDMA_READ, 3000, false },
+	{ true, IBV_WR_RDMA_WRITE, 3000, false },
+	{ true, IBV_WR_RDMA_READ, 3000, false },
+	{ true, IBV_WR_SEND, 3000, false },
+	{ true, IBV_WR_RDMA_WRITE, 5000, false },
+	{ false, IBV_WR_SEND, 2000, true },
+	{ true, IBV_WR_RDMA_READ, 2000, true },
+	{ true, IBV_WR_RDMA_WRITE, 4000, true },
 };
 
 static const struct t_test tests[] = {
@@ -254,6 +261,9 @@ static const struct t_test tests[] = {
 	{ "late_source_of_read", late, 120, &lates[3] },
 	{ "late_receive", late, 120, &lates[4] },
 	{ "late_target_5s", late, 120, &lates[5] },
+	{ "slow_file_source", late, 120, &lates[6] },
+	{ "slow_file_source_of_read", late, 120, &lates[7] },
+	{ "slow_file_target", late, 120, &lates[8] },
 };
 
 int main(int argc, char **argv)

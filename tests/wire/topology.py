@@ -29,6 +29,18 @@ def rxe_has_netns():
     return release >= (7, 0)
 
 
+def load_rxe():
+    """It wants its port when it is loaded, which sodp0 may hold."""
+    name, netdev, _, kind = devices.SODP
+    there = os.path.exists(f"/sys/class/infiniband/{name}")
+    if there:
+        call("rdma", "link", "delete", name)
+    call("modprobe", "rdma_rxe")
+    if there:
+        words = f"rdma link add {name} type {kind} netdev {netdev}"
+        call(*words.split())
+
+
 def _ip(*args):
     return call("ip", *args)
 
@@ -43,6 +55,7 @@ class Topology:
         self.spaces = [None, None]
         self.links = []
         self.a = self.b = None
+        self.loaded_rxe = False
 
     def __enter__(self):
         try:
@@ -58,7 +71,8 @@ class Topology:
     def _make(self):
         kinds = self.kinds
         if "rxe" in kinds and not module_loaded("rdma_rxe"):
-            devices.call("modprobe", "rdma_rxe")
+            load_rxe()
+            self.loaded_rxe = True
         if kinds == ("rxe", "rxe") and not rxe_has_netns():
             raise Failure("two rxe ends need a kernel of 7.0 or later")
         if self.exclusive:
@@ -125,6 +139,10 @@ class Topology:
             *("rdma", "link", "add", device, "type", kind, "netdev", netdev),
         )
         self.links.append((index, device))
+        if self.exclusive and device not in self._in(index, "rdma", "dev"):
+            # A kernel that makes all devices in the first namespace
+            space = self.spaces[index]
+            call("rdma", "dev", "set", device, "netns", space)
 
     def delete_link(self, device):
         for index, name in self.links:
@@ -146,5 +164,8 @@ class Topology:
             with contextlib.suppress(Failure):
                 _ip("netns", "del", space)
         self.spaces = [None, None]
+        if self.loaded_rxe:
+            call("rmmod", "rdma_rxe")
+            self.loaded_rxe = False
         if self.exclusive:
             call("rdma", "system", "set", "netns", "shared")

@@ -43,7 +43,8 @@ enum w_cmd {
 	W_CHECK, /* data there, the rest unchanged */
 	W_WORD_SET,
 	W_WORD_CHECK,
-	W_DELAY, /* pages that come late */
+	W_DELAY, /* pages that come late, by userfaultfd */
+	W_DELAY_FILE, /* or from a slow file system */
 	W_SINK, /* take messages until the next request */
 	W_SUNK, /* how many were taken */
 	W_COUNTER,
@@ -157,7 +158,10 @@ void end_check(struct w_end *end, unsigned int qp, const struct w_place *place,
 void end_word_set(struct w_end *end, const struct w_req *req);
 void end_word_check(struct w_end *end, const struct w_req *req,
 		    struct w_rep *rep);
+
+/* end_late.c */
 void end_delay(struct w_end *end, const struct w_req *req);
+void end_delay_file(struct w_end *end, const struct w_req *req);
 
 /* end_qp.c */
 void end_qp(struct w_end *end, const struct w_req *req, struct w_rep *rep);
@@ -208,6 +212,12 @@ int wire_post(struct w_wire *wire, unsigned int qp, enum ibv_wr_opcode opcode,
 	      uint64_t wr_id, uint64_t local, uint64_t remote, uint32_t len,
 	      uint32_t imm);
 void wire_close(struct w_wire *wire);
+
+/* For the reasons of skips */
+static inline const char *w_kind_of(const char *device)
+{
+	return strncmp(device, "rxe", 3) ? "sodp" : "rxe";
+}
 
 uint64_t w_counter(const char *device, const char *name);
 unsigned int w_env(const char *name, unsigned int otherwise);

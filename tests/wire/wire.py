@@ -4,13 +4,14 @@
 wire.py [--swap] TOPOLOGY PROGRAM [ARGUMENT…]
 
 TOPOLOGY: sodp-sodp, sodp-rxe … make two namespaces here; `peer` is the other
-machine.  The program runs at the first end and wire-peer at the second one,
+machine; `local` is no wire at all, one device for both ends.  The program runs at the first end and wire-peer at the second one,
 or, with --swap, the other way round.  Its TAP goes through as it is.
 """
 
 import contextlib
 import os
 import sys
+import time
 
 from ends import Failure, LocalEnd, RemoteEnd, SetupError, wait_listening
 from topology import Topology
@@ -18,11 +19,15 @@ from topology import Topology
 PORT = 7710
 BUILT = "/build/user/tests/wire"
 MARGIN = 3600
+FEW_PACKETS = 10
 
 
 @contextlib.contextmanager
 def two_ends(name):
     """Yields the ends of a topology by name."""
+    if name == "local":
+        yield LocalEnd("near", {}), LocalEnd("far", {})
+        return
     if name == "peer":
         far = RemoteEnd(os.environ["SODP_PEER"])
         yield LocalEnd("here", {}), far
@@ -46,22 +51,54 @@ def wire_peer(end, port=PORT):
         server.kill()
 
 
+def is_rxe(end):
+    return end["DEV"].startswith("rxe")
+
+
 def _pinned(near, far):
     """Which end has no on-demand paging that works: see interop.c."""
-    ends = [e["DEV"].startswith("rxe") for e in (near, far)]
-    words = {(True, True): "both", (True, False): "here"}
-    return words.get(tuple(ends), "there") if any(ends) else ""
+    if is_rxe(near):
+        return "both" if is_rxe(far) else "here"
+    return "there" if is_rxe(far) else ""
 
 
-def run(near, far, program, arguments, **env):
+def sent_packets(end):
+    """What left by the interface of the end's device."""
+    name = end.env.get("SODP_NETDEV", "eth0")
+    text = end.run(["cat", f"/sys/class/net/{name}/statistics/tx_packets"])
+    return int(text)
+
+
+def follow(task, seconds, show):
+    """Wait for a program; show(text) gets what it prints as it comes."""
+    shown, deadline = 0, time.monotonic() + seconds
+    while True:
+        status = task.wait(1)
+        text = task.output()
+        show(text[shown:])
+        shown = len(text)
+        if status is not None or time.monotonic() > deadline:
+            return status, text
+
+
+def run(near, far, program, arguments, show=len, **env):
     """Status and output of a program at `near` with its peer at `far`."""
     if _pinned(near, far):
         env["WIRE_PINNED"] = _pinned(near, far)
+    wired = near["DEV"] != far["DEV"] or isinstance(far, RemoteEnd)
+    before = sent_packets(near) if wired else 0
     with wire_peer(far) as told:
         args = [f"{BUILT}/wire-{program}"] + arguments
         task = near.start(args, **told, **env)
-        status = task.wait(MARGIN)
-        return status, task.output()
+        status, text = follow(task, MARGIN, show)
+    sent = sent_packets(near) - before if wired else FEW_PACKETS
+    if status == 0 and sent < FEW_PACKETS:
+        raise Failure(f"nothing went over the wire:\n{text}")
+    return status, text
+
+
+def show(text):
+    print(text, end="", flush=True)
 
 
 def main(argv):
@@ -70,11 +107,10 @@ def main(argv):
     try:
         with two_ends(words[0]) as ends:
             near, far = reversed(ends) if swap else ends
-            status, text = run(near, far, words[1], words[2:])
+            status, _ = run(near, far, words[1], words[2:], show)
     except (Failure, SetupError, OSError) as err:
         print(f"Bail out! {err}".replace("\n", " | "))
         return 1
-    print(text, end="", flush=True)
     return status
 
 
