@@ -228,17 +228,17 @@ def _wire_here():
     def long(name, cmd, **options):
         return test(name, cmd, only_all=True, timeout=2400, **options)
 
-    yield test("load", run + ["sodp-sodp", "load", "--quick"], kernels=SMALL)
-    events = PYTHON + [f"{WIRE}/events.py"]
-    yield test("events", events + EVENTS.split())
-    yield test("paging", run + ["sodp-sodp", "paging"] + PAGING.split())
-    netem = PYTHON + [f"{WIRE}/netem.py"]
-    yield test("netem", netem + ["--quick", "sodp-sodp"])
-    yield test("interop-rxe", run + ["sodp-rxe"] + quick)
-    yield test("rxe-interop", run + ["--swap", "sodp-rxe"] + quick)
+    yield test("load", run + ["sodp-sodp", "load", "--quick"])
     yield test("interop", run + ["sodp-sodp"] + quick)
+    events = PYTHON + [f"{WIRE}/events.py"]
+    yield long("events", events + EVENTS.split())
+    yield long("paging", run + ["sodp-sodp", "paging"] + PAGING.split())
+    netem = PYTHON + [f"{WIRE}/netem.py"]
+    yield long("netem", netem + ["--quick", "sodp-sodp"])
+    yield long("interop-rxe", run + ["sodp-rxe"] + quick)
+    yield long("rxe-interop", run + ["--swap", "sodp-rxe"] + quick)
     programs = PYTHON + [f"{WIRE}/programs.py"]
-    yield test("programs", programs + ["--quick", "sodp-sodp"])
+    yield long("programs", programs + ["--quick", "sodp-sodp"])
     yield long("interop-full", run + ["sodp-sodp", "interop"])
     yield long("paging-all", run + ["sodp-sodp", "paging"])
     yield long("netem-all", netem + ["sodp-sodp"])
@@ -258,10 +258,8 @@ def _wire_there():
         options.setdefault("only_all", True)
         return Test(f"wire.{name}", cmd, peer=peer, timeout=1200, **options)
 
-    yield test("vm-rxe", run + ["peer"] + quick, rxe, only_all=False)
-    yield test(
-        "rxe-vm", run + ["--swap", "peer"] + quick, rxe, only_all=False
-    )
+    yield test("vm-rxe", run + ["peer"] + quick, rxe)
+    yield test("rxe-vm", run + ["--swap", "peer"] + quick, rxe)
     yield test("vm-programs-rxe", programs, rxe)
     yield test("vm", run + ["peer"] + quick, AGENT)
     yield test("vm-load", run + ["peer", "load"], AGENT)
