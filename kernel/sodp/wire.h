@@ -27,6 +27,8 @@
 /* Packets that wait for one side of one QP; more are dropped (counted) */
 #define SODP_RXQ_MAX_BYTES	SZ_4M
 #define SODP_RXQ_MAX_SKBS	2048
+/* UC has no window: what comes while a page is waited for has to fit */
+#define SODP_RXQ_MAX_UC_BYTES	SZ_16M
 /* Runs of memory that a packet's payload may be in */
 #define SODP_RX_MAX_BUFS	8
 /* Pages that trains of packets are made in */

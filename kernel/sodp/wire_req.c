@@ -298,6 +298,8 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 	bool parked;
 
 	lockdep_assert_held(&qp->exec_mutex);
+	if (sodp_is_uc(qp))
+		slice->bytes = min_t(u64, slice->bytes, SODP_WREQ_UC_BYTES);
 	do {
 		clear_bit(SODP_BELL_SQ, &qp->bell);
 		/* Bell, then queues. Pairs with those who fill and ring. */

@@ -24,6 +24,8 @@
 #define SODP_WREQ_ACK_EVERY	64
 /* Packets of a READ asked for with one request */
 #define SODP_WREQ_READ_CHUNK	128
+/* Bytes of UC in one turn: nothing but turns lets a receiver keep up */
+#define SODP_WREQ_UC_BYTES	SZ_1M
 /* WQEs begun and not completed */
 #define SODP_WREQ_RECORDS	256
 

@@ -542,9 +542,9 @@ void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 {
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+	u32 most = sodp_is_uc(qp) ? SODP_RXQ_MAX_UC_BYTES : SODP_RXQ_MAX_BYTES;
 
-	if (!wire ||
-	    atomic_read(&wire->rx_bytes) + skb->len > SODP_RXQ_MAX_BYTES ||
+	if (!wire || atomic_read(&wire->rx_bytes) + skb->len > most ||
 	    skb_queue_len_lockless(&wire->resp.queue) >= SODP_RXQ_MAX_SKBS) {
 		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
 		kfree_skb(skb);
