@@ -50,7 +50,7 @@ void sodp_qp_put(struct sodp_qp *qp)
 void sodp_qps_wait(void)
 {
 	while (atomic_read(&qp_alive))
-		msleep(10);
+		msleep(20);
 	/* The last one may be freed by a destructor on its way out */
 	synchronize_rcu();
 }

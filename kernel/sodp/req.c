@@ -117,7 +117,7 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 		break;
 	}
 	req->length = wqe->length;
-	req->upto = wqe->length;
+	req->ready = wqe->length;
 	req->last = true;
 	return SODP_OK;
 }

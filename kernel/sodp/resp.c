@@ -138,7 +138,7 @@ static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 		dst.nr_segs++;
 		left -= n;
 	}
-	verdict = sodp_move(&dst, c->payload, c->req->upto, c->req->length,
+	verdict = sodp_move(&dst, c->payload, c->req->ready, c->req->length,
 			    &c->req->done, c->budget, c->stop, true);
 out_put:
 	for (i = 0; i < dst.nr_segs; i++)
@@ -185,11 +185,11 @@ static enum sodp_verdict resp_execute(struct resp_ctx *c)
 		return SODP_OK;
 	}
 	if (c->op->flags & SODP_OP_OUT)
-		return sodp_move(&remote, c->payload, req->upto, req->length,
+		return sodp_move(&remote, c->payload, req->ready, req->length,
 				 &req->done, c->budget, c->stop, true);
 	if (!c->payload)
 		return SODP_OK;
-	return sodp_move(c->payload, &remote, req->upto, req->length,
+	return sodp_move(c->payload, &remote, req->ready, req->length,
 			 &req->done, c->budget, c->stop, false);
 }
 

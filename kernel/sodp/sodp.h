@@ -321,9 +321,9 @@ struct sodp_recv {
 /*
  * A request as the responder sees it, however it came: built from a WQE by
  * the requester of a QP on this host, or from packet headers. It may come in
- * parts, each given to the responder when it is there: @upto says how many
+ * parts, each given to the responder when it is there: @ready says how many
  * bytes are, @last that no part follows. A SEND off the wire has its length
- * known only then; before, @length is @upto.
+ * known only then; before, @length is @ready.
  */
 struct sodp_request {
 	u8 opcode;		/* enum sodp_wr_opcode */
@@ -332,7 +332,7 @@ struct sodp_request {
 	u32 rkey;
 	u64 remote_addr;
 	u64 length;
-	u64 upto;
+	u64 ready;
 	bool last;
 	u64 operand;
 	u64 compare;

@@ -255,8 +255,7 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 		verdict = sodp_req_execute(qp, bytes, &stop);
 		if (likely(verdict == SODP_OK)) {
 			sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
-			sodp_qp_count(qp, SODP_CNT_tx_bytes,
-				   qp->wqe.length);
+			sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
 			if (qp->wqe.acked)
 				sq_advance_psn(qp);
 			if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))

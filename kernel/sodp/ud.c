@@ -235,7 +235,7 @@ static void ud_begin(struct sodp_ud *ud, const struct sk_buff *skb,
 	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
 	req->ex = pkt->ex;
 	req->length = UD_GRH_BYTES + pkt->length;
-	req->upto = req->length;
+	req->ready = req->length;
 	req->last = true;
 	req->nr_packets = 1;
 	req->src_qpn = pkt->src_qpn;

@@ -126,7 +126,7 @@ static enum wresp_fate wresp_check_length(struct wresp_ctx *c)
 	bool first = pkt->op->flags & SODP_WIRE_FIRST;
 	bool last = pkt->op->flags & SODP_WIRE_LAST;
 	u64 announced = first ? pkt->dma_len : c->resp->cur.length;
-	u64 upto = pkt->length + (first ? 0 : c->resp->msg_off);
+	u64 ready = pkt->length + (first ? 0 : c->resp->msg_off);
 	bool ok;
 
 	if (pkt->op->wr == SODP_WR_RDMA_READ || pkt->op->wr == SODP_WR_FLUSH) {
@@ -137,9 +137,9 @@ static enum wresp_fate wresp_check_length(struct wresp_ctx *c)
 		ok = last ? pkt->length <= mtu : pkt->length == mtu;
 		ok = ok && (first || pkt->length);
 		if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_RDMA))
-			announced = last ? upto : SODP_MAX_MSG;
+			announced = last ? ready : SODP_MAX_MSG;
 		ok = ok && announced <= SODP_MAX_MSG &&
-		     (last ? upto == announced : upto < announced);
+		     (last ? ready == announced : ready < announced);
 	}
 	return likely(ok) ? WRESP_NEXT : wresp_refuse(c, SODP_E_REM_INV_REQ);
 }
@@ -196,16 +196,16 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 	req->opcode = pkt->op->wr;
 	req->psn = pkt->psn;
 	req->last = pkt->op->flags & SODP_WIRE_LAST;
-	req->upto = resp->msg_off + pkt->length;
+	req->ready = resp->msg_off + pkt->length;
 	if (!(sodp_op_of(req->opcode)->flags & SODP_OP_RDMA))
-		req->length = req->upto;
+		req->length = req->ready;
 	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
 	req->ex = pkt->ex;
 	/* Every packet of XRC says it, and is checked on its own */
 	req->srqn = pkt->srqn;
 	/* It may not be what it was before it waited: see sodp_rx_peek() */
 	if (unlikely((sodp_op_of(req->opcode)->flags & SODP_OP_RDMA) &&
-		     req->upto > req->length))
+		     req->ready > req->length))
 		return wresp_refuse(c, SODP_E_REM_INV_REQ);
 	return WRESP_NEXT;
 }
@@ -295,7 +295,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 	struct sodp_qp *qp = c->qp;
 
 	resp->in_message = !req->last;
-	resp->msg_off = req->last ? 0 : req->upto;
+	resp->msg_off = req->last ? 0 : req->ready;
 	if (req->last)
 		req->done = 0;
 	if (sodp_is_uc(qp))

@@ -246,9 +246,7 @@ class Batch:
         cases = [Case("", PASS if good else FAIL, " ".join(log))]
         self._troubles(step, cases, "")
         name = f"{config.suite}/{config.kernel} unload"
-        self.report.add(
-            name, cases, step.seconds, "", step.splat or step.tail
-        )
+        self.report.add(name, cases, step.seconds, "", step.splat or step.tail)
 
     def _conclude(self, item):
         """All machines have done their part of a test, or never will."""

@@ -61,10 +61,13 @@ static void chill(const struct w_buf *buf, uint64_t lo, uint64_t hi,
 
 	if (cold == W_WARM || buf->kind == T_PINNED)
 		return;
-	if (cold == W_GONE)
+	if (cold == W_GONE) {
 		ret = madvise(p, hi - lo, MADV_DONTNEED);
-	else if (!(ret = mprotect(p, hi - lo, PROT_NONE)))
-		ret = mprotect(p, hi - lo, PROT_READ | PROT_WRITE);
+	} else {
+		ret = mprotect(p, hi - lo, PROT_NONE);
+		if (!ret)
+			ret = mprotect(p, hi - lo, PROT_READ | PROT_WRITE);
+	}
 	T_ASSERT(!ret, "cannot chill: %s", t_errname(errno));
 }
 

@@ -238,7 +238,7 @@ static void late(void)
 	wire_close(&wire);
 }
 
-static const struct late lates[] = {
+static const struct late late_cases[] = {
 	{ false, IBV_WR_RDMA_WRITE, 3000, false },
 	{ false, IBV_WR_RDMA_READ, 3000, false },
 	{ true, IBV_WR_RDMA_WRITE, 3000, false },
@@ -255,15 +255,15 @@ static const struct t_test tests[] = {
 	{ "cold_write_implicit", cold, 240, &colds[1] },
 	{ "cold_read", cold, 240, &colds[2] },
 	{ "cold_read_into", cold, 240, &colds[3] },
-	{ "late_source", late, 120, &lates[0] },
-	{ "late_sink_of_read", late, 120, &lates[1] },
-	{ "late_target", late, 120, &lates[2] },
-	{ "late_source_of_read", late, 120, &lates[3] },
-	{ "late_receive", late, 120, &lates[4] },
-	{ "late_target_5s", late, 120, &lates[5] },
-	{ "slow_file_source", late, 120, &lates[6] },
-	{ "slow_file_source_of_read", late, 120, &lates[7] },
-	{ "slow_file_target", late, 120, &lates[8] },
+	{ "late_source", late, 120, &late_cases[0] },
+	{ "late_sink_of_read", late, 120, &late_cases[1] },
+	{ "late_target", late, 120, &late_cases[2] },
+	{ "late_source_of_read", late, 120, &late_cases[3] },
+	{ "late_receive", late, 120, &late_cases[4] },
+	{ "late_target_5s", late, 120, &late_cases[5] },
+	{ "slow_file_source", late, 120, &late_cases[6] },
+	{ "slow_file_source_of_read", late, 120, &late_cases[7] },
+	{ "slow_file_target", late, 120, &late_cases[8] },
 };
 
 int main(int argc, char **argv)

@@ -4,8 +4,9 @@
 wire.py [--swap] TOPOLOGY PROGRAM [ARGUMENT…]
 
 TOPOLOGY: sodp-sodp, sodp-rxe … make two namespaces here; `peer` is the other
-machine; `local` is no wire at all, one device for both ends.  The program runs at the first end and wire-peer at the second one,
-or, with --swap, the other way round.  Its TAP goes through as it is.
+machine; `local` is no wire at all, one device for both ends.  The program
+runs at the first end and wire-peer at the second one, or, with --swap, the
+other way round.  Its TAP goes through as it is.
 """
 
 import contextlib
