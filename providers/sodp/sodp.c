@@ -135,7 +135,7 @@ static const struct verbs_context_ops context_ops = {
 	.post_srq_recv = sodp_post_srq_recv,
 	.query_device_ex = sodp_query_device_ex,
 	.query_port = sodp_query_port,
-#ifdef SODP_HAS_QUERY_PORT_SPEED
+#ifdef SODP_SRC_HAS_PORT_SPEED
 	.query_port_speed = ibv_cmd_query_port_speed,
 #endif
 	.query_qp = sodp_query_qp,
