@@ -17,13 +17,10 @@ static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
  */
 static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 {
-	enum ib_qp_state state = READ_ONCE(peer->state);
-
 	lockdep_assert_held(&peer->resp_mutex);
 	return !peer->dead && peer->type == local_peer_type(qp) &&
 	       peer->dev->id == qp->peer_dev_id &&
-	       (state == IB_QPS_RTR || state == IB_QPS_RTS ||
-		state == IB_QPS_SQD) &&
+	       sodp_qp_receives(peer) &&
 	       peer->attr.dest_qp_num == qp->qpn &&
 	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC);
 }

@@ -204,12 +204,8 @@ static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
 static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
 		     const struct sodp_pkt *pkt)
 {
-	enum ib_qp_state state = READ_ONCE(qp->state);
-
-	if (qp->dev->sn != train->sn || !rx_type_ok(qp, pkt->op))
-		return false;
-	if (state != IB_QPS_RTR && state != IB_QPS_RTS &&
-	    state != IB_QPS_SQD && state != IB_QPS_SQE)
+	if (qp->dev->sn != train->sn || !rx_type_ok(qp, pkt->op) ||
+	    !sodp_qp_receives(qp))
 		return false;
 	/* The table has one key, and that is a full member's */
 	if ((pkt->pkey ^ IB_DEFAULT_PKEY_FULL) & 0x7fff)

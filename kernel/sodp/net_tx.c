@@ -212,6 +212,17 @@ static void tx_begin_headers(struct sodp_burst *burst)
 			path->sport);
 }
 
+/* Nothing is in it, of the next skb */
+static void tx_empty(struct sodp_burst *burst)
+{
+	burst->page = NULL;
+	burst->skb = NULL;
+	burst->buf = NULL;
+	burst->used = 0;
+	burst->nr = 0;
+	burst->closed = false;
+}
+
 /**
  * sodp_burst_init() - an empty burst
  * @burst: result
@@ -225,12 +236,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 {
 	burst->path = path;
 	burst->qp = qp;
-	burst->page = NULL;
-	burst->skb = NULL;
-	burst->buf = NULL;
-	burst->used = 0;
-	burst->nr = 0;
-	burst->closed = false;
+	tx_empty(burst);
 	burst->full = false;
 	burst->near = false;
 	burst->near_qp = NULL;
@@ -559,12 +565,7 @@ int sodp_burst_send(struct sodp_burst *burst)
 	if (burst->page)
 		put_page(burst->page);
 	kfree_skb(burst->skb);
-	burst->page = NULL;
-	burst->skb = NULL;
-	burst->buf = NULL;
-	burst->used = 0;
-	burst->nr = 0;
-	burst->closed = false;
+	tx_empty(burst);
 	if (!ret && burst->full) {
 		burst->full = false;
 		ret = -EAGAIN;

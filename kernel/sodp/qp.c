@@ -41,6 +41,22 @@ void sodp_qp_put(struct sodp_qp *qp)
 }
 
 /**
+ * sodp_qp_queue_work() - queue work that holds a reference on its QP
+ * @qp: the QP; the caller has a reference or one of its mutexes
+ * @wq: where to
+ * @work: ends with sodp_qp_put()
+ *
+ * Context: any.
+ */
+void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
+			struct work_struct *work)
+{
+	refcount_inc(&qp->ref);
+	if (!queue_work(wq, work))
+		sodp_qp_put(qp);
+}
+
+/**
  * sodp_qps_wait() - wait until every QP is freed
  *
  * Packets that the stack has not sent yet keep theirs.

@@ -356,6 +356,25 @@ struct sodp_stop {
 	bool remote;
 };
 
+/**
+ * struct sodp_resp_wait - a responder's wait for a page
+ * @qp: whose it is; the rest but @work is under its resp_mutex
+ * @work: waits, holding nothing
+ * @on: it is on its way
+ * @gen: tells a wait from the ones before
+ * @miss: what is waited for; holds a reference on the region
+ * @ended: told, under resp_mutex, that it is over: 0, or why there will be no
+ *	page
+ */
+struct sodp_resp_wait {
+	struct sodp_qp *qp;
+	struct work_struct work;
+	bool on;
+	u32 gen;
+	struct sodp_miss miss;
+	void (*ended)(struct sodp_qp *qp, int ret);
+};
+
 enum sodp_park {
 	SODP_PARK_NONE,
 	SODP_PARK_FAULT,
@@ -552,6 +571,15 @@ static inline void sodp_count(struct sodp_dev *dev, enum sodp_counter c,
 	this_cpu_add(dev->counters->value[c], n);
 }
 
+/* Does it take requests? READ_ONCE: states change under state_lock only */
+static inline bool sodp_qp_receives(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
+	       state == IB_QPS_SQD || state == IB_QPS_SQE;
+}
+
 /* Under one of the QP's mutexes */
 static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 				 u64 n)
@@ -746,6 +774,8 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		  struct ib_qp_init_attr *init);
 struct sodp_qp *sodp_qp_get(u32 qpn);
 void sodp_qp_put(struct sodp_qp *qp);
+void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
+			struct work_struct *work);
 void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
 bool sodp_qp_set_error(struct sodp_qp *qp);
@@ -764,6 +794,12 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries);
+void sodp_resp_wait_init(struct sodp_resp_wait *wait, struct sodp_qp *qp,
+			 void (*ended)(struct sodp_qp *qp, int ret));
+void sodp_resp_wait_begin(struct sodp_resp_wait *wait,
+			  const struct sodp_miss *miss);
+bool sodp_resp_wait_end(struct sodp_resp_wait *wait);
 
 /* req.c */
 enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,

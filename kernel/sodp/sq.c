@@ -202,9 +202,6 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 	return true;
 }
 
-/* Faults tried here in a row, with no byte moved in between */
-#define SQ_INLINE_FAULTS	4
-
 /**
  * sodp_sq_fault_inline() - try for a missing page here, without waiting
  * @qp: the QP
@@ -219,17 +216,12 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
 			  u32 *tries)
 {
-	int ret = -EAGAIN;
+	int ret = sodp_fault_try(stop, tries);
 
-	if ((*tries)++ < SQ_INLINE_FAULTS)
-		ret = sodp_region_fault(stop->miss.region, stop->miss.va,
-					stop->miss.len, stop->miss.flags |
-					SODP_FAULT_NOWAIT);
 	if (ret == -EAGAIN) {
 		sodp_park_fault(qp, stop);
 		return false;
 	}
-	sodp_region_put(stop->miss.region);
 	if (ret) {
 		qp->wqe.fault_ret = ret;
 		qp->wqe.fault_remote = stop->remote;
@@ -405,9 +397,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
  */
 void sodp_sq_kick(struct sodp_qp *qp)
 {
-	refcount_inc(&qp->ref);
-	if (!queue_work(sodp_wq, &qp->sq_work))
-		sodp_qp_put(qp);
+	sodp_qp_queue_work(qp, sodp_wq, &qp->sq_work);
 }
 
 /**

@@ -15,8 +15,6 @@
 
 /* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
 #define UD_GRH_BYTES		40
-/* Faults tried in a row by the worker itself */
-#define UD_INLINE_FAULTS	4
 #define UD_SLICE_PACKETS	1024
 
 /**
@@ -25,15 +23,12 @@
  * @queue: datagrams from softirq
  * @bytes: in @queue
  * @work: takes them from @queue
- * @fault_work: waits for a page, holding nothing
+ * @wait: for a page
  *
  * The rest is under resp_mutex:
  *
  * @req: the first datagram of @queue, being put into a receive
  * @begun: it is
- * @parked: @fault_work is on its way
- * @park_gen: tells a wait from the ones before
- * @miss: what is waited for; holds a reference on the region
  * @fault_ret: what the fault for the first datagram ended with
  */
 struct sodp_ud {
@@ -41,12 +36,9 @@ struct sodp_ud {
 	struct sk_buff_head queue;
 	atomic_t bytes;
 	struct work_struct work;
-	struct work_struct fault_work;
+	struct sodp_resp_wait wait;
 	struct sodp_request req;
 	bool begun;
-	bool parked;
-	u32 park_gen;
-	struct sodp_miss miss;
 	int fault_ret;
 };
 
@@ -146,9 +138,7 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 
 static void ud_kick(struct sodp_qp *qp)
 {
-	refcount_inc(&qp->ref);
-	if (!queue_work(sodp_wq, &qp->ud->work))
-		sodp_qp_put(qp);
+	sodp_qp_queue_work(qp, sodp_wq, &qp->ud->work);
 }
 
 /**
@@ -163,25 +153,20 @@ void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
 	struct sodp_ud *ud = qp->ud;
 	struct sodp_pkt pkt;
 
-	if (!sodp_rx_peek(skb, &pkt) || pkt.qkey != READ_ONCE(qp->attr.qkey) ||
-	    atomic_read(&ud->bytes) > SODP_RXQ_MAX_BYTES ||
-	    skb_queue_len_lockless(&ud->queue) >= SODP_RXQ_MAX_SKBS) {
+	if (!sodp_rx_peek(skb, &pkt) || pkt.qkey != READ_ONCE(qp->attr.qkey)) {
 		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
 		kfree_skb(skb);
 		return;
 	}
-	atomic_add(skb->len, &ud->bytes);
-	skb_queue_tail(&ud->queue, skb);
-	ud_kick(qp);
+	if (sodp_rxq_add(qp, &ud->queue, &ud->bytes, SODP_RXQ_MAX_BYTES, skb))
+		ud_kick(qp);
 }
 
 static void ud_consume(struct sodp_ud *ud, struct sk_buff *skb)
 {
-	skb_unlink(skb, &ud->queue);
-	atomic_sub(skb->len, &ud->bytes);
+	sodp_rxq_consume(&ud->queue, &ud->bytes, skb);
 	ud->begun = false;
 	ud->fault_ret = 0;
-	consume_skb(skb);
 }
 
 static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
@@ -194,7 +179,7 @@ static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
  * sodp_ud_reset() - forget all that came
  * @qp: any QP
  *
- * Does not wait for a fault under way, which will find another park_gen.
+ * Does not wait for a fault under way, which will find another gen.
  *
  * Context: process, under resp_mutex.
  */
@@ -208,10 +193,7 @@ void sodp_ud_reset(struct sodp_qp *qp)
 	lockdep_assert_held(&qp->resp_mutex);
 	while ((skb = skb_peek(&ud->queue)))
 		ud_consume(ud, skb);
-	if (ud->parked)
-		sodp_region_put(ud->miss.region);
-	ud->parked = false;
-	ud->park_gen++;
+	sodp_resp_wait_end(&ud->wait);
 }
 
 /* IPv4 stands in the second half, the first is not defined: zero it is */
@@ -262,17 +244,6 @@ static enum sodp_verdict ud_place(struct sodp_ud *ud, struct sk_buff *skb,
 	return sodp_resp_request(ud->qp, &ud->req, &payload, &budget, stop);
 }
 
-static void ud_park(struct sodp_ud *ud, const struct sodp_stop *stop)
-{
-	ud->parked = true;
-	ud->park_gen++;
-	ud->miss = stop->miss;
-	sodp_count(ud->qp->dev, SODP_CNT_fault_parks, 1);
-	refcount_inc(&ud->qp->ref);
-	if (!queue_work(sodp_fault_wq, &ud->fault_work))
-		sodp_qp_put(ud->qp);
-}
-
 static void ud_fail(struct sodp_ud *ud, enum sodp_verdict verdict)
 {
 	/* Told by the completion; no one is sent a NAK */
@@ -310,19 +281,12 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
 		verdict = ud_place(ud, skb, &pkt, &stop);
 		if (verdict != SODP_AGAIN)
 			break;
-		ret = -EAGAIN;
-		if (faults++ < UD_INLINE_FAULTS)
-			ret = sodp_region_fault(stop.miss.region, stop.miss.va,
-						stop.miss.len, stop.miss.flags |
-						SODP_FAULT_NOWAIT);
+		ret = sodp_fault_try(&stop, &faults);
 		if (ret == -EAGAIN) {
-			ud_park(ud, &stop);
+			sodp_resp_wait_begin(&ud->wait, &stop.miss);
 			return false;
 		}
-		sodp_region_put(stop.miss.region);
 		verdict = ret ? SODP_E_REM_OP : SODP_OK;
-		if (!ret)
-			continue;
 	}
 	if (verdict)
 		ud_fail(ud, verdict);
@@ -334,14 +298,6 @@ out_drop:
 	return true;
 }
 
-static bool ud_ready(const struct sodp_qp *qp)
-{
-	enum ib_qp_state state = READ_ONCE(qp->state);
-
-	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
-	       state == IB_QPS_SQD || state == IB_QPS_SQE;
-}
-
 static void ud_work(struct work_struct *work)
 {
 	struct sodp_ud *ud = container_of(work, struct sodp_ud, work);
@@ -350,54 +306,25 @@ static void ud_work(struct work_struct *work)
 	struct sk_buff *skb;
 
 	mutex_lock(&qp->resp_mutex);
-	if (qp->dead || !ud_ready(qp))
+	if (qp->dead || !sodp_qp_receives(qp))
 		sodp_ud_reset(qp);
-	while (!ud->parked && packets-- && (skb = skb_peek(&ud->queue))) {
+	while (!ud->wait.on && packets-- && (skb = skb_peek(&ud->queue))) {
 		if (!ud_deliver(ud, skb))
 			break;
-		if (!ud_ready(qp))
+		if (!sodp_qp_receives(qp))
 			sodp_ud_reset(qp);
 	}
-	if (!ud->parked && !skb_queue_empty(&ud->queue))
+	if (!ud->wait.on && !skb_queue_empty(&ud->queue))
 		ud_kick(qp);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_qp_put(qp);
 }
 
-/* As at the requester, see park.c: nothing is held while this waits */
-static void ud_fault_work(struct work_struct *work)
+static void ud_wait_ended(struct sodp_qp *qp, int ret)
 {
-	struct sodp_ud *ud = container_of(work, struct sodp_ud, fault_work);
-	struct sodp_qp *qp = ud->qp;
-	struct sodp_miss miss;
-	u32 gen;
-	int ret;
-
-	mutex_lock(&qp->resp_mutex);
-	if (!ud->parked) {
-		mutex_unlock(&qp->resp_mutex);
-		goto out_put;
-	}
-	gen = ud->park_gen;
-	miss = ud->miss;
-	sodp_region_get(miss.region);
-	mutex_unlock(&qp->resp_mutex);
-
-	ret = sodp_region_fault(miss.region, miss.va, miss.len, miss.flags);
-	sodp_region_put(miss.region);
-
-	mutex_lock(&qp->resp_mutex);
-	if (ud->parked && ud->park_gen == gen) {
-		sodp_region_put(ud->miss.region);
-		ud->parked = false;
-		/* Transient trouble is tried again */
-		if (ret && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR)
-			ud->fault_ret = ret;
-	}
-	mutex_unlock(&qp->resp_mutex);
+	if (ret)
+		qp->ud->fault_ret = ret;
 	ud_kick(qp);
-out_put:
-	sodp_qp_put(qp);
 }
 
 /**
@@ -419,7 +346,7 @@ int sodp_ud_init(struct sodp_qp *qp)
 	ud->qp = qp;
 	skb_queue_head_init(&ud->queue);
 	INIT_WORK(&ud->work, ud_work);
-	INIT_WORK(&ud->fault_work, ud_fault_work);
+	sodp_resp_wait_init(&ud->wait, qp, ud_wait_ended);
 	qp->ud = ud;
 	return 0;
 }

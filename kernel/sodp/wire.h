@@ -274,7 +274,7 @@ struct sodp_read {
  * @qp: the QP that it is part of
  * @queue: trains of request packets, from softirq; has its own lock
  * @work: takes them from @queue
- * @fault_work: waits for a page that a request needs, holding nothing
+ * @wait: for a page that a request needs
  * @patience: runs when that wait has become too long for the peer
  *
  * The rest is under resp_mutex:
@@ -282,16 +282,12 @@ struct sodp_read {
  * @cur: the message under way
  * @msg_off: bytes of it in packets that are done
  * @in_message: between FIRST and LAST
- * @dropping: UC: the rest of a message that is given up
  * @nak_sent: nothing but the expected PSN is listened to
  * @ack_owed: packets were carried out that no answer covers
  * @ack_due: the peer asked for an answer, or repeated a request
- * @parked: @fault_work is on its way
  * @told_rnr: the peer was sent away while parked
  * @rnr_code: AETH timer it is given next time
  * @fault_ret: what the fault for the first packet of @queue ended with
- * @park_gen: tells a wait from the ones before
- * @miss: what is waited for; holds a reference on the region
  * @read: the READ being answered
  * @res: ring of the last READs and atomics
  * @res_size: its entries
@@ -301,21 +297,17 @@ struct sodp_wire_resp {
 	struct sodp_qp *qp;
 	struct sk_buff_head queue;
 	struct work_struct work;
-	struct work_struct fault_work;
+	struct sodp_resp_wait wait;
 	struct delayed_work patience;
 	struct sodp_request cur;
 	u64 msg_off;
 	bool in_message;
-	bool dropping;
 	bool nak_sent;
 	bool ack_owed;
 	bool ack_due;
-	bool parked;
 	bool told_rnr;
 	u8 rnr_code;
 	int fault_ret;
-	u32 park_gen;
-	struct sodp_miss miss;
 	struct sodp_read read;
 	struct sodp_resource *res;
 	u32 res_size;
@@ -343,6 +335,13 @@ struct sodp_wire {
 	struct sodp_wire_resp resp;
 };
 
+/* wire.c: packets that wait for one side of a QP */
+bool sodp_rxq_add(struct sodp_qp *qp, struct sk_buff_head *queue,
+		  atomic_t *bytes, u32 most, struct sk_buff *skb);
+void sodp_rxq_consume(struct sk_buff_head *queue, atomic_t *bytes,
+		      struct sk_buff *skb);
+void sodp_rxq_purge(struct sk_buff_head *queue, atomic_t *bytes);
+
 /* wire_resp.c: the responder's part of making, resetting and freeing */
 void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
 int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
@@ -350,7 +349,6 @@ void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
 void sodp_wresp_run(struct sodp_qp *qp);
-void sodp_wresp_consume(struct sodp_qp *qp, struct sk_buff *skb);
 
 /* wire_near.c */
 void sodp_near_begin(struct sodp_burst *burst);
@@ -363,7 +361,7 @@ struct page *sodp_txpage_get(void);
 void sodp_txpage_exit(void);
 
 /* wire_park.c */
-void sodp_wresp_park_init(struct sodp_wire_resp *resp);
+void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
 void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss);
 void sodp_wresp_unpark(struct sodp_qp *qp);
 void sodp_wresp_send_away(struct sodp_qp *qp);

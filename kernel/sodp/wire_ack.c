@@ -358,15 +358,6 @@ static bool wack_packet(struct wack *c)
 	return true;
 }
 
-static void wack_consume(struct sodp_qp *qp, struct sk_buff *skb)
-{
-	struct sodp_wire *wire = qp->wire;
-
-	skb_unlink(skb, &wire->ack_queue);
-	atomic_sub(skb->len, &wire->rx_bytes);
-	kfree_skb(skb);
-}
-
 /**
  * sodp_wreq_purge() - drop all answers
  * @qp: the requester
@@ -375,10 +366,7 @@ static void wack_consume(struct sodp_qp *qp, struct sk_buff *skb)
  */
 void sodp_wreq_purge(struct sodp_qp *qp)
 {
-	struct sk_buff *skb;
-
-	while ((skb = skb_peek(&qp->wire->ack_queue)))
-		wack_consume(qp, skb);
+	sodp_rxq_purge(&qp->wire->ack_queue, &qp->wire->rx_bytes);
 }
 
 /**
@@ -406,7 +394,8 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 	c.w->answer_parked = false;
 	while ((c.skb = skb_peek(&qp->wire->ack_queue))) {
 		if (!sodp_rx_peek(c.skb, &c.pkt)) {
-			wack_consume(qp, c.skb);
+			sodp_rxq_consume(&qp->wire->ack_queue,
+					 &qp->wire->rx_bytes, c.skb);
 			continue;
 		}
 		if (!slice->bytes) {
@@ -437,15 +426,9 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 
-	if (!wire ||
-	    atomic_read(&wire->rx_bytes) + skb->len > SODP_RXQ_MAX_BYTES ||
-	    skb_queue_len_lockless(&wire->ack_queue) >= SODP_RXQ_MAX_SKBS) {
-		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
-		kfree_skb(skb);
+	if (!sodp_rxq_add(qp, &wire->ack_queue, &wire->rx_bytes,
+			  SODP_RXQ_MAX_BYTES, skb))
 		return;
-	}
-	atomic_add(skb->len, &wire->rx_bytes);
-	skb_queue_tail(&wire->ack_queue, skb);
 	/*
 	 * Whoever set the bell before sees to it that the queue is looked at
 	 * after this, and so does who has the mutex: bell, then mutex, and

@@ -27,19 +27,20 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
 	lockdep_assert_held(&qp->resp_mutex);
-	resp->parked = true;
 	resp->told_rnr = false;
 	resp->rnr_code = WPARK_RNR_FIRST;
-	resp->miss = *miss;
 	/* The peer's timer starts anew with what is done */
 	if (!sodp_is_uc(qp))
 		sodp_wresp_flush_ack(qp);
-	sodp_qp_count(qp, SODP_CNT_fault_parks, 1);
-	refcount_inc(&qp->ref);
-	if (!queue_work(sodp_fault_wq, &resp->fault_work))
-		sodp_qp_put(qp);
+	sodp_resp_wait_begin(&resp->wait, miss);
 	refcount_inc(&qp->ref);
 	if (!queue_delayed_work(sodp_wq, &resp->patience, WPARK_PATIENCE))
+		sodp_qp_put(qp);
+}
+
+static void wpark_calm(struct sodp_qp *qp)
+{
+	if (cancel_delayed_work(&qp->wire->resp.patience))
 		sodp_qp_put(qp);
 }
 
@@ -47,7 +48,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
  * sodp_wresp_unpark() - end the wait, if there is one
  * @qp: the responder; the caller holds a reference
  *
- * Does not wait for the fault under way: it finds another park_gen.
+ * Does not wait for the fault under way: it finds another gen.
  *
  * Context: process, under resp_mutex.
  */
@@ -55,14 +56,8 @@ void sodp_wresp_unpark(struct sodp_qp *qp)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	lockdep_assert_held(&qp->resp_mutex);
-	if (!resp->parked)
-		return;
-	resp->parked = false;
-	resp->park_gen++;
-	sodp_region_put(resp->miss.region);
-	if (cancel_delayed_work(&resp->patience))
-		sodp_qp_put(qp);
+	if (sodp_resp_wait_end(&resp->wait))
+		wpark_calm(qp);
 }
 
 /* What the packets of the queue want; the queue is empty afterwards */
@@ -90,7 +85,7 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 			}
 			sodp_rx_cb(skb)->next++;
 		}
-		sodp_wresp_consume(qp, skb);
+		sodp_rxq_consume(&resp->queue, &qp->wire->rx_bytes, skb);
 	}
 	return wanted;
 }
@@ -133,48 +128,15 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 	resp->cur.done = resp->msg_off;
 }
 
-/*
- * As with a parked requester: park_gen tells whether this is still the wait
- * that it was queued for.
- */
-static void wpark_fault_work(struct work_struct *work)
+/* A packet that was sent away finds out anew when it comes */
+static void wpark_ended(struct sodp_qp *qp, int ret)
 {
-	struct sodp_wire_resp *resp = container_of(work, struct sodp_wire_resp,
-						   fault_work);
-	struct sodp_qp *qp = resp->qp;
-	struct sodp_miss miss;
-	u32 gen;
-	int ret;
+	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	mutex_lock(&qp->resp_mutex);
-	if (!resp->parked) {
-		mutex_unlock(&qp->resp_mutex);
-		goto out_put;
-	}
-	gen = resp->park_gen;
-	miss = resp->miss;
-	sodp_region_get(miss.region);
-	mutex_unlock(&qp->resp_mutex);
-
-	ret = sodp_region_fault(miss.region, miss.va, miss.len, miss.flags);
-	sodp_region_put(miss.region);
-
-	mutex_lock(&qp->resp_mutex);
-	if (resp->parked && resp->park_gen == gen) {
-		sodp_wresp_unpark(qp);
-		/* A packet that was sent away finds out anew when it comes */
-		if (ret && ret != -EAGAIN && ret != -EBUSY && ret != -EINTR &&
-		    !resp->told_rnr) {
-			ibdev_dbg(&qp->dev->base_dev,
-				  "QP %#x: fault at %#llx+%llu: %d\n",
-				  qp->qpn, miss.va, miss.len, ret);
-			resp->fault_ret = ret;
-		}
-	}
-	mutex_unlock(&qp->resp_mutex);
+	wpark_calm(qp);
+	if (ret && !resp->told_rnr)
+		resp->fault_ret = ret;
 	sodp_wresp_kick(qp);
-out_put:
-	sodp_qp_put(qp);
 }
 
 static void wpark_patience_work(struct work_struct *work)
@@ -185,7 +147,7 @@ static void wpark_patience_work(struct work_struct *work)
 	struct sodp_qp *qp = resp->qp;
 
 	mutex_lock(&qp->resp_mutex);
-	if (!qp->dead && resp->parked && !resp->told_rnr && !sodp_is_uc(qp)) {
+	if (!qp->dead && resp->wait.on && !resp->told_rnr && !sodp_is_uc(qp)) {
 		resp->told_rnr = true;
 		sodp_wresp_send_away(qp);
 	}
@@ -193,8 +155,8 @@ static void wpark_patience_work(struct work_struct *work)
 	sodp_qp_put(qp);
 }
 
-void sodp_wresp_park_init(struct sodp_wire_resp *resp)
+void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 {
-	INIT_WORK(&resp->fault_work, wpark_fault_work);
+	sodp_resp_wait_init(&resp->wait, qp, wpark_ended);
 	INIT_DELAYED_WORK(&resp->patience, wpark_patience_work);
 }

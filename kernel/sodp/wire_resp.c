@@ -19,8 +19,6 @@
 
 /* Packets of one turn of the worker, before others get theirs */
 #define WRESP_SLICE_PACKETS	1024
-/* Faults tried in a row by the worker itself */
-#define WRESP_INLINE_FAULTS	4
 
 /* What becomes of a packet */
 enum wresp_fate {
@@ -48,7 +46,6 @@ static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
 {
 	if (sodp_is_uc(c->qp) && verdict != SODP_E_REM_OP) {
 		c->resp->in_message = false;
-		c->resp->dropping = true;
 		return WRESP_DROP;
 	}
 	c->verdict = verdict;
@@ -103,11 +100,6 @@ static enum wresp_fate wresp_check_sequence(struct wresp_ctx *c)
 	struct sodp_wire_resp *resp = c->resp;
 	bool first = op->flags & SODP_WIRE_FIRST;
 
-	if (unlikely(resp->dropping)) {
-		if (!first)
-			return WRESP_DROP;
-		resp->dropping = false;
-	}
 	if (sodp_is_uc(c->qp) && first)
 		resp->in_message = false;
 	if (first == resp->in_message)
@@ -214,17 +206,12 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 static enum wresp_fate wresp_miss(struct wresp_ctx *c,
 				  const struct sodp_stop *stop)
 {
-	int ret = -EAGAIN;
+	int ret = sodp_fault_try(stop, &c->faults);
 
-	if (c->faults++ < WRESP_INLINE_FAULTS)
-		ret = sodp_region_fault(stop->miss.region, stop->miss.va,
-					stop->miss.len, stop->miss.flags |
-					SODP_FAULT_NOWAIT);
 	if (ret == -EAGAIN) {
 		sodp_wresp_park(c->qp, &stop->miss);
 		return WRESP_STAY;
 	}
-	sodp_region_put(stop->miss.region);
 	c->resp->fault_ret = ret;
 	return WRESP_NEXT;
 }
@@ -403,36 +390,9 @@ static bool wresp_continue_read(struct wresp_ctx *c)
 	return true;
 }
 
-/**
- * sodp_wresp_consume() - done with a train of request packets
- * @qp: the responder
- * @skb: in its queue
- *
- * Context: under resp_mutex, or nobody else knows the QP.
- */
-void sodp_wresp_consume(struct sodp_qp *qp, struct sk_buff *skb)
-{
-	struct sodp_wire *wire = qp->wire;
-
-	skb_unlink(skb, &wire->resp.queue);
-	atomic_sub(skb->len, &wire->rx_bytes);
-	kfree_skb(skb);
-}
-
 static void wresp_purge(struct sodp_qp *qp)
 {
-	struct sk_buff *skb;
-
-	while ((skb = skb_peek(&qp->wire->resp.queue)))
-		sodp_wresp_consume(qp, skb);
-}
-
-static bool wresp_ready(const struct sodp_qp *qp)
-{
-	enum ib_qp_state state = READ_ONCE(qp->state);
-
-	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
-	       state == IB_QPS_SQD || state == IB_QPS_SQE;
+	sodp_rxq_purge(&qp->wire->resp.queue, &qp->wire->rx_bytes);
 }
 
 /* Return: true: the slice is used up, there is more */
@@ -446,21 +406,22 @@ static bool wresp_run_locked(struct sodp_qp *qp)
 	u64 packets = 0;
 
 	lockdep_assert_held(&qp->resp_mutex);
-	if (c.resp->parked) {
+	if (c.resp->wait.on) {
 		if (c.resp->told_rnr)
 			sodp_wresp_send_away(qp);
 		return false;
 	}
-	while (wresp_ready(qp)) {
+	while (sodp_qp_receives(qp)) {
 		if (c.resp->read.active && !wresp_continue_read(&c))
-			return !c.resp->parked &&
+			return !c.resp->wait.on &&
 			       atomic_read(&qp->wire->tx_bytes) <=
 			       SODP_TX_MAX_BYTES;
 		c.skb = skb_peek(&c.resp->queue);
 		if (!c.skb)
 			return false;
 		if (!sodp_rx_peek(c.skb, &c.pkt)) {
-			sodp_wresp_consume(qp, c.skb);
+			sodp_rxq_consume(&c.resp->queue, &qp->wire->rx_bytes,
+					 c.skb);
 			continue;
 		}
 		if (++packets > WRESP_SLICE_PACKETS || !c.budget)
@@ -482,7 +443,7 @@ static void wresp_turn(struct sodp_qp *qp)
 		wresp_purge(qp);
 	} else {
 		more = wresp_run_locked(qp);
-		if (qp->wire->resp.ack_due && wresp_ready(qp) &&
+		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
 		    !sodp_is_uc(qp))
 			sodp_wresp_flush_ack(qp);
 	}
@@ -526,9 +487,7 @@ void sodp_wresp_run(struct sodp_qp *qp)
  */
 void sodp_wresp_kick(struct sodp_qp *qp)
 {
-	refcount_inc(&qp->ref);
-	if (!queue_work(sodp_wq, &qp->wire->resp.work))
-		sodp_qp_put(qp);
+	sodp_qp_queue_work(qp, sodp_wq, &qp->wire->resp.work);
 }
 
 /**
@@ -544,15 +503,8 @@ void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 	u32 most = sodp_is_uc(qp) ? SODP_RXQ_MAX_UC_BYTES : SODP_RXQ_MAX_BYTES;
 
-	if (!wire || atomic_read(&wire->rx_bytes) + skb->len > most ||
-	    skb_queue_len_lockless(&wire->resp.queue) >= SODP_RXQ_MAX_SKBS) {
-		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
-		kfree_skb(skb);
-		return;
-	}
-	atomic_add(skb->len, &wire->rx_bytes);
-	skb_queue_tail(&wire->resp.queue, skb);
-	if (!sodp_near_take(qp))
+	if (sodp_rxq_add(qp, &wire->resp.queue, &wire->rx_bytes, most, skb) &&
+	    !sodp_near_take(qp))
 		sodp_wresp_kick(qp);
 }
 
@@ -568,7 +520,7 @@ void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 	resp->qp = qp;
 	skb_queue_head_init(&resp->queue);
 	INIT_WORK(&resp->work, wresp_work);
-	sodp_wresp_park_init(resp);
+	sodp_wresp_park_init(qp, resp);
 }
 
 /**
@@ -602,7 +554,7 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic)
  * sodp_wresp_reset() - forget packets, waits and unfinished messages
  * @qp: a QP on its way to RESET or ERR, or being destroyed
  *
- * Does not wait for a fault under way; that finds another park_gen.
+ * Does not wait for a fault under way; that finds another gen.
  *
  * Context: process, under resp_mutex.
  */
@@ -616,7 +568,6 @@ void sodp_wresp_reset(struct sodp_qp *qp)
 	resp->fault_ret = 0;
 	resp->read.active = false;
 	resp->in_message = false;
-	resp->dropping = false;
 	resp->nak_sent = false;
 	resp->ack_owed = false;
 	resp->ack_due = false;

@@ -99,6 +99,7 @@ struct end {
 	uint8_t gid_index;
 };
 
+void end_make_qp(struct end *end);
 void end_open(struct end *end);
 void end_open_target(struct end *end);
 void end_share(struct end *end, const struct end *device);

@@ -57,31 +57,10 @@ static uint64_t ring_bytes(void)
 
 static void qp_make(struct end *end, const struct end *device)
 {
-	struct ibv_qp_init_attr init = {
-		.qp_type = IBV_QPT_RC,
-		.send_cq = device->cq,
-		.recv_cq = device->cq,
-		.cap = {
-			.max_send_wr = DEPTH,
-			.max_recv_wr = DEPTH,
-			.max_send_sge = 1,
-			.max_recv_sge = 1,
-		},
-	};
-	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_INIT,
-		.port_num = 1,
-		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE,
-	};
-
 	*end = *device;
-	end->qp = ibv_create_qp(end->pd, &init);
-	if (!end->qp)
-		die("ibv_create_qp: %s", strerror(errno));
-	if (ibv_modify_qp(end->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-			  IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
-		die("cannot move the QP to INIT: %s", strerror(errno));
-	end->address.qpn = end->qp->qp_num;
+	end->depth = DEPTH;
+	end->receives = DEPTH;
+	end_make_qp(end);
 }
 
 /* Two of them, connected with each other or with somebody far away */

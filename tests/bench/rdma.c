@@ -36,10 +36,13 @@ static enum wait_kind opt_wait(void)
 	die("wait: not spin, yield or event: %s", text);
 }
 
-static void end_make_qp(struct end *end)
+/* A QP in state INIT on end->cq, for end->depth and end->receives requests */
+void end_make_qp(struct end *end)
 {
 	struct ibv_qp_init_attr init = {
 		.qp_type = IBV_QPT_RC,
+		.send_cq = end->cq,
+		.recv_cq = end->cq,
 		.cap = {
 			.max_send_wr = end->depth,
 			.max_recv_wr = end->receives,
@@ -53,6 +56,17 @@ static void end_make_qp(struct end *end)
 		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE,
 	};
 
+	end->qp = ibv_create_qp(end->pd, &init);
+	if (!end->qp)
+		die("ibv_create_qp: %s", strerror(errno));
+	if (ibv_modify_qp(end->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
+			  IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
+		die("cannot move the QP to INIT: %s", strerror(errno));
+	end->address.qpn = end->qp->qp_num;
+}
+
+static void end_make_cq(struct end *end)
+{
 	if (end->wait == WAIT_EVENT) {
 		end->channel = ibv_create_comp_channel(end->context);
 		if (!end->channel)
@@ -62,15 +76,6 @@ static void end_make_qp(struct end *end)
 				end->channel, 0);
 	if (!end->cq)
 		die("ibv_create_cq: %s", strerror(errno));
-	init.send_cq = end->cq;
-	init.recv_cq = end->cq;
-	end->qp = ibv_create_qp(end->pd, &init);
-	if (!end->qp)
-		die("ibv_create_qp: %s", strerror(errno));
-	if (ibv_modify_qp(end->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-			  IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
-		die("cannot move the QP to INIT: %s", strerror(errno));
-	end->address.qpn = end->qp->qp_num;
 }
 
 /* Both ends are on dev=, unless target_dev= says where the target is */
@@ -97,6 +102,7 @@ static void end_open_as(struct end *end, bool target)
 	if (ibv_query_gid(end->context, 1, end->gid_index,
 			  &end->address.gid))
 		die("ibv_query_gid: %s", strerror(errno));
+	end_make_cq(end);
 	end_make_qp(end);
 }
 

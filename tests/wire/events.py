@@ -94,19 +94,25 @@ def pair():
     return Topology("sodp", "sodp")
 
 
+def interrupt(both, space, netdev):
+    """Out and back under load, shorter than the retries last."""
+    with Load(both) as load:
+        call("ip", "-n", space, "link", "set", netdev, "down")
+        want_state(both.a, "DOWN")
+        time.sleep(0.3)
+        call("ip", "-n", space, "link", "set", netdev, "up")
+        want_state(both.a, "ACTIVE")
+    return load.note
+
+
 def down_up():
     """Shorter than the retries last: nobody notices."""
     with pair() as both:
-        with Load(both) as load:
-            call("ip", "-n", "a", "link", "set", "wa", "down")
-            want_state(both.a, "DOWN")
-            time.sleep(0.3)
-            call("ip", "-n", "a", "link", "set", "wa", "up")
-            want_state(both.a, "ACTIVE")
+        note = interrupt(both, "a", "wa")
         # An interface that goes down loses its IPv6 addresses
         refresh_six(both)
         transfers(both)
-        return load.note
+        return note
 
 
 def refresh(both):
@@ -118,13 +124,7 @@ def refresh(both):
 def carrier():
     """The other side goes down: the cable is out."""
     with pair() as both:
-        with Load(both) as load:
-            call("ip", "-n", "b", "link", "set", "wb", "down")
-            want_state(both.a, "DOWN")
-            time.sleep(0.3)
-            call("ip", "-n", "b", "link", "set", "wb", "up")
-            want_state(both.a, "ACTIVE")
-        return load.note
+        return interrupt(both, "b", "wb")
 
 
 def active_mtu(end):

@@ -5,23 +5,11 @@
 #ifndef SODP_KVERBS_TEST_H
 #define SODP_KVERBS_TEST_H
 
-#undef pr_fmt
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include "expect.h"
 
 #include <linux/completion.h>
-#include <linux/printk.h>
 #include <linux/sizes.h>
 #include <rdma/ib_verbs.h>
-
-/* A failed expectation ends the case */
-#define KT_EXPECT(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			pr_info("# %s:%d: %s\n", __func__, __LINE__,	\
-				#cond);					\
-			return -EBADMSG;				\
-		}							\
-	} while (0)
 
 #define KT_BUF_SIZE	SZ_256K
 

@@ -5,8 +5,7 @@
  *
  * Loading fails with EBADMSG if a test failed.
  */
-#undef pr_fmt
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include "expect.h"
 
 #include <linux/crc32.h>
 #include <linux/ip.h>
@@ -16,16 +15,6 @@
 #include <linux/slab.h>
 
 #include "wire.h"
-
-/* A failed expectation ends the case */
-#define WT_EXPECT(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			pr_info("# %s:%d: %s\n", __func__, __LINE__,	\
-				#cond);					\
-			return -EBADMSG;				\
-		}							\
-	} while (0)
 
 /* RC SEND_ONLY_IMM etc. as they are on the wire: IBA table 35, A14, A19 */
 static const struct {
@@ -86,8 +75,8 @@ static int wt_icrc_published(void)
 	u8 copy[sizeof(wt_uc_send)];
 	u32 i;
 
-	WT_EXPECT(wt_icrc_matches(wt_uc_send, sizeof(wt_uc_send)));
-	WT_EXPECT(wt_icrc_matches(wt_cnp, sizeof(wt_cnp)));
+	KT_EXPECT(wt_icrc_matches(wt_uc_send, sizeof(wt_uc_send)));
+	KT_EXPECT(wt_icrc_matches(wt_cnp, sizeof(wt_cnp)));
 	for (i = 0; i < sizeof(copy); i++) {
 		/* TOS, TTL, checksums, ports to us and the byte before DestQP */
 		bool variant = i == 1 || i == 8 || i == 10 || i == 11 ||
@@ -99,7 +88,7 @@ static int wt_icrc_published(void)
 		memcpy(copy, wt_uc_send, sizeof(copy));
 		copy[i] ^= 0x10;
 		if (!told)
-			WT_EXPECT(wt_icrc_matches(copy, sizeof(copy)) ==
+			KT_EXPECT(wt_icrc_matches(copy, sizeof(copy)) ==
 				  variant);
 	}
 	return 0;
@@ -142,13 +131,13 @@ static int wt_psn(void)
 	u32 i, a, n;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		WT_EXPECT(sodp_psn_diff(cases[i].a, cases[i].b) ==
+		KT_EXPECT(sodp_psn_diff(cases[i].a, cases[i].b) ==
 			  cases[i].diff);
 	for (i = 0; i < 10000; i++) {
 		a = get_random_u32() & SODP_PSN_MASK;
 		n = get_random_u32() & 0x7fffff;
-		WT_EXPECT(sodp_psn_diff(sodp_psn_add(a, n), a) == (s32)n);
-		WT_EXPECT(sodp_psn_diff(a, sodp_psn_add(a, n)) == -(s32)n);
+		KT_EXPECT(sodp_psn_diff(sodp_psn_add(a, n), a) == (s32)n);
+		KT_EXPECT(sodp_psn_diff(a, sodp_psn_add(a, n)) == -(s32)n);
 	}
 	return 0;
 }
@@ -160,9 +149,9 @@ static int wt_table(void)
 	for (i = 0; i < 256; i++)
 		valid += !!(sodp_wire_ops[i].flags & SODP_WIRE_VALID);
 	/* RC and XRC 25 each, UC 12, UD 2 */
-	WT_EXPECT(valid == 64);
+	KT_EXPECT(valid == 64);
 	for (i = 0; i < ARRAY_SIZE(wt_lengths); i++)
-		WT_EXPECT(sodp_wire_ops[wt_lengths[i].opcode].len ==
+		KT_EXPECT(sodp_wire_ops[wt_lengths[i].opcode].len ==
 			  wt_lengths[i].len);
 	return 0;
 }
@@ -192,13 +181,13 @@ static int wt_parse_published(void)
 {
 	struct sodp_pkt pkt;
 
-	WT_EXPECT(!wt_parse(wt_uc_send + 28, sizeof(wt_uc_send) - 32, &pkt));
-	WT_EXPECT(pkt.opcode == 0x24 && pkt.op->type == IB_QPT_UC);
-	WT_EXPECT(pkt.migrated && !pkt.solicited && !pkt.ack_req);
-	WT_EXPECT(pkt.pad == 2 && pkt.pkey == 0xffff && pkt.qpn == 211);
-	WT_EXPECT(pkt.psn == 13571856 && pkt.length == 18);
+	KT_EXPECT(!wt_parse(wt_uc_send + 28, sizeof(wt_uc_send) - 32, &pkt));
+	KT_EXPECT(pkt.opcode == 0x24 && pkt.op->type == IB_QPT_UC);
+	KT_EXPECT(pkt.migrated && !pkt.solicited && !pkt.ack_req);
+	KT_EXPECT(pkt.pad == 2 && pkt.pkey == 0xffff && pkt.qpn == 211);
+	KT_EXPECT(pkt.psn == 13571856 && pkt.length == 18);
 	/* Congestion notifications are not for a QP's state machine */
-	WT_EXPECT(wt_parse(wt_cnp + 28, sizeof(wt_cnp) - 32, &pkt) == -EINVAL);
+	KT_EXPECT(wt_parse(wt_cnp + 28, sizeof(wt_cnp) - 32, &pkt) == -EINVAL);
 	return 0;
 }
 
@@ -267,19 +256,19 @@ static int wt_round_trip(void)
 		if (!(sodp_wire_ops[i & 0xff].flags & SODP_WIRE_VALID)) {
 			memset(buf, 0, sizeof(buf));
 			buf[0] = i;
-			WT_EXPECT(wt_parse(buf, 64, &out) == -EINVAL);
+			KT_EXPECT(wt_parse(buf, 64, &out) == -EINVAL);
 			continue;
 		}
 		wt_random_pkt(&in, i);
 		memset(buf, 0, sizeof(buf));
 		len = sodp_pkt_build(buf, &in);
-		WT_EXPECT(len == sodp_wire_ops[i & 0xff].len);
+		KT_EXPECT(len == sodp_wire_ops[i & 0xff].len);
 		for (n = 0; n < len; n++)
-			WT_EXPECT(wt_parse(buf, n, &out) == -EINVAL);
+			KT_EXPECT(wt_parse(buf, n, &out) == -EINVAL);
 		len += ALIGN(in.length, 4);
-		WT_EXPECT(!wt_parse(buf, len, &out));
-		WT_EXPECT(wt_same(&in, &out));
-		WT_EXPECT(out.payload == sodp_wire_ops[i & 0xff].len);
+		KT_EXPECT(!wt_parse(buf, len, &out));
+		KT_EXPECT(wt_same(&in, &out));
+		KT_EXPECT(out.payload == sodp_wire_ops[i & 0xff].len);
 	}
 	return 0;
 }
