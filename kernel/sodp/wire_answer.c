@@ -8,6 +8,28 @@
 #include "ops.h"
 #include "wire.h"
 
+/*
+ * Receives left, for the peer to count down: IBA 9.7.7.2 and table 45, which
+ * has 0, 1, 2, 3, 4, 6, 8, 12, 16 ... up to 32768. A receive in hand belongs
+ * to a message that MSN does not count yet. Those of an SRQ are promised to
+ * nobody.
+ */
+static u8 answer_credits(const struct sodp_qp *qp)
+{
+	u32 n, code;
+
+	if (qp->srq || qp->xrcd)
+		return SODP_AETH_NO_CREDITS;
+	/* What the application wrote there is checked when it is taken */
+	n = min(READ_ONCE(qp->page->rq_pi) - qp->rq_ci, qp->rq_depth);
+	n = min(n + qp->recv.valid, 32768U);
+	if (n < 4)
+		return n;
+	code = 2 * ilog2(n);
+	/* The half step between two powers of two */
+	return n >= 3U << (ilog2(n) - 1) ? code + 1 : code;
+}
+
 /* Packets go to the QP's peer under its number and P_Key */
 static void answer_header(struct sodp_qp *qp, struct sodp_pkt *pkt, u8 opcode,
 			  u32 psn)
@@ -20,7 +42,7 @@ static void answer_header(struct sodp_qp *qp, struct sodp_pkt *pkt, u8 opcode,
 	pkt->qpn = qp->attr.dest_qp_num;
 	pkt->psn = psn & SODP_PSN_MASK;
 	pkt->msn = qp->msn;
-	pkt->syndrome = SODP_AETH_ACK | SODP_AETH_NO_CREDITS;
+	pkt->syndrome = SODP_AETH_ACK | answer_credits(qp);
 }
 
 /* A packet of headers only; one that finds no memory is as if lost */
@@ -79,7 +101,7 @@ void sodp_wresp_flush_ack(struct sodp_qp *qp)
 
 	lockdep_assert_held(&qp->resp_mutex);
 	if (resp->ack_owed || resp->ack_due)
-		sodp_wresp_ack(qp, SODP_AETH_ACK | SODP_AETH_NO_CREDITS,
+		sodp_wresp_ack(qp, SODP_AETH_ACK | answer_credits(qp),
 			       sodp_psn_add(qp->resp_psn, SODP_PSN_MASK));
 }
 

@@ -311,6 +311,22 @@ static void rnr(void)
 	t_want_wc(a.scq, 2, IBV_WC_SUCCESS);
 }
 
+/* Of eight receives one is used up; code 5, six receives, is below seven */
+static void credits(void)
+{
+	struct ibv_qp_ex *qpx;
+	int i;
+
+	make(IBV_QPT_RC);
+	for (i = 0; i < 8; i++)
+		leg_recv(&b, 1, 0, 100);
+	qpx = leg_begin(&a, 2);
+	ibv_wr_send(qpx);
+	leg_end(&a, &b, 0, 100);
+	want_recv(100, false);
+	t_want_wc(a.scq, 2, IBV_WC_SUCCESS);
+}
+
 static void nak_access(void)
 {
 	struct ibv_qp_ex *qpx;
@@ -341,6 +357,7 @@ static const struct t_test tests[] = {
 	{ "ud", ud },
 	{ "xrc", xrc },
 	{ "rnr", rnr },
+	{ "credits", credits },
 	{ "nak_access", nak_access },
 	{ "nak_request", nak_request },
 };

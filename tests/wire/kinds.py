@@ -37,16 +37,20 @@ EXPECTED = {
     "ud": (3, [4, 5]),
     "xrc": (XRC, SEND + WRITE + READ + ATOMIC),
     "rnr": (0, [4, 17]),
+    "credits": (0, [4, 17]),
     "nak_access": (0, [10, 17]),
     "nak_request": (0, [4, 17]),
 }
 # kinds that sodp has and others may lack
 OURS = {"rc": [FLUSH, ATOMIC_WRITE], "xrc": [FLUSH, ATOMIC_WRITE]}
+# and cases
+OURS_ONLY = ("xrc", "credits")
 # An AETH that must be seen: bits of the syndrome that count, their value
 SYNDROMES = {
     "rc": (0xE0, 0x00),
     "xrc": (0xE0, 0x00),
     "rnr": (0xE0, 0x20),
+    "credits": (0xFF, 0x05),
     "nak_access": (0xFF, 0x62),
     "nak_request": (0xFF, 0x61),
 }
@@ -210,7 +214,7 @@ def one(name, shape, topology, sodp, counts):
 def main(kind="sodp", *names):
     kinds = (kind.split("-") * 2)[:2]
     sodp = "rxe" not in kinds
-    names = names or [n for n in EXPECTED if sodp or n != "xrc"]
+    names = names or [n for n in EXPECTED if sodp or n not in OURS_ONLY]
     with contextlib.suppress(FileNotFoundError):
         os.unlink(ALL)
     with Topology(*kinds) as topology:
