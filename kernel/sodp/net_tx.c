@@ -23,7 +23,11 @@
 /* What a small skb counts as against SODP_TX_MAX_BYTES */
 #define TX_SMALL_CHARGE		1024
 
-/* In the page of a burst, behind the packets: for the skb's destructor */
+/*
+ * In the page of a burst, behind the packets: for the skb's destructor. It
+ * has a reference of its own on the page, as the skb may lose its pages
+ * before: it is made linear for a netdev without scatter-gather.
+ */
 struct tx_mark {
 	struct sodp_qp *qp;
 	u32 charge;
@@ -385,6 +389,7 @@ static void tx_free_page(struct sk_buff *skb)
 	struct tx_mark *mark = skb_shinfo(skb)->destructor_arg;
 
 	tx_uncharge(mark->qp, mark->charge);
+	put_page(virt_to_head_page(mark));
 }
 
 static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
@@ -402,6 +407,7 @@ static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
 		       sizeof(*mark);
 		mark->qp = qp;
 		mark->charge = charge;
+		get_page(burst->page);
 		skb_shinfo(skb)->destructor_arg = mark;
 		skb->destructor = tx_free_page;
 	} else {
