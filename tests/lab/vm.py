@@ -12,7 +12,7 @@ import selectors
 import socket
 import subprocess
 
-from . import host, initramfs
+from . import host, initramfs, tsc
 from .host import LabError
 
 INIT = """#!/bin/busybox sh
@@ -120,6 +120,8 @@ def _append(config, use_kvm):
         words += " kmemleak=on sysctl.kernel.hung_task_timeout_secs=400"
     if not config.icount and not use_kvm:
         words += " tsc=reliable clocksource=tsc"
+        rate = tsc.khz()
+        words += f" tsc_early_khz={rate}" if rate else ""
     return words
 
 
