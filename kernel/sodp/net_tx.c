@@ -231,7 +231,7 @@ static void tx_empty(struct sodp_burst *burst)
  * sodp_burst_init() - an empty burst
  * @burst: result
  * @path: where to
- * @qp: has a wire whose tx_bytes are to count, or NULL
+ * @qp: on which the bytes count that the stack has
  *
  * Context: any.
  */
@@ -366,15 +366,22 @@ void sodp_burst_commit(struct sodp_burst *burst, u32 len)
 	burst->nr++;
 }
 
+/* What the stack has of a QP's; neither comes or goes while it has any */
+static atomic_t *tx_bytes(struct sodp_qp *qp)
+{
+	return likely(qp->wire) ? &qp->wire->tx_bytes : sodp_ud_tx_bytes(qp);
+}
+
 /* The stack is done with an skb: whoever stopped for it may go on */
 static void tx_uncharge(struct sodp_qp *qp, u32 charge)
 {
-	u32 left = atomic_sub_return(charge, &qp->wire->tx_bytes);
+	u32 left = atomic_sub_return(charge, tx_bytes(qp));
 
 	if (left < SODP_TX_MAX_BYTES / 2 &&
 	    left + charge >= SODP_TX_MAX_BYTES / 2) {
 		sodp_sq_kick(qp);
-		sodp_wresp_kick(qp);
+		if (qp->wire)
+			sodp_wresp_kick(qp);
 	}
 	sodp_qp_put(qp);
 }
@@ -414,8 +421,7 @@ static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
 		skb_shinfo(skb)->destructor_arg = qp;
 		skb->destructor = tx_free_small;
 	}
-	if (atomic_add_return(charge, &qp->wire->tx_bytes) >
-	    SODP_TX_MAX_BYTES)
+	if (atomic_add_return(charge, tx_bytes(qp)) > SODP_TX_MAX_BYTES)
 		burst->full = true;
 }
 

@@ -851,6 +851,8 @@ void sodp_av_put(struct sodp_av *av);
 int sodp_ud_init(struct sodp_qp *qp);
 void sodp_ud_free(struct sodp_qp *qp);
 void sodp_ud_reset(struct sodp_qp *qp);
+bool sodp_ud_tx_full(const struct sodp_qp *qp);
+atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp);
 enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 			       struct sodp_stop *stop);
 

@@ -372,6 +372,8 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 					continue;
 				return SODP_SQ_IDLE;
 			}
+			if (qp->ud && unlikely(sodp_ud_tx_full(qp)))
+				return SODP_SQ_PARKED;
 			if (!slice->wqes--)
 				return SODP_SQ_MORE;
 			sodp_qp_count(qp, slice->counter, 1);

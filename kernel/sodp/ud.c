@@ -24,6 +24,7 @@
  * @bytes: in @queue
  * @work: takes them from @queue
  * @wait: for a page
+ * @tx_bytes: sent, and in the hands of the stack
  *
  * The rest is under resp_mutex:
  *
@@ -37,6 +38,7 @@ struct sodp_ud {
 	atomic_t bytes;
 	struct work_struct work;
 	struct sodp_resp_wait wait;
+	atomic_t tx_bytes;
 	struct sodp_request req;
 	bool begun;
 	int fault_ret;
@@ -79,7 +81,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 	u32 hdr;
 
 	ud_fill_pkt(qp, &pkt);
-	sodp_burst_init(&burst, &av->path, NULL);
+	sodp_burst_init(&burst, &av->path, qp);
 	data.addr = sodp_burst_reserve(&burst, pkt.op->len + pkt.length, 0);
 	/* No memory: lost, as far as the peer can tell */
 	if (unlikely(!data.addr))
@@ -134,6 +136,25 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 	}
 	sodp_av_put(av);
 	return verdict;
+}
+
+atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp)
+{
+	return &qp->ud->tx_bytes;
+}
+
+/**
+ * sodp_ud_tx_full() - has the stack enough of this QP's packets?
+ * @qp: a QP that sends datagrams
+ *
+ * A queue below that overflows would lose what a card only delays.
+ *
+ * Context: any.
+ * Return: true: yes; sodp_sq_kick() follows when half of them are gone.
+ */
+bool sodp_ud_tx_full(const struct sodp_qp *qp)
+{
+	return atomic_read(&qp->ud->tx_bytes) > SODP_TX_MAX_BYTES;
 }
 
 static void ud_kick(struct sodp_qp *qp)
