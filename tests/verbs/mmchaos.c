@@ -304,7 +304,7 @@ static void run(const struct event *event, bool implicit)
 	c.fd = -1;
 	c.rand.state = 42;
 	if (event->swap)
-		mm_swap_on();
+		t_swap_on();
 	mm_open(&c.s, LEN, event->pages, implicit);
 	if (event->fire == fire_punch || event->fire == fire_truncate)
 		file_below(&c);
@@ -323,7 +323,7 @@ static void run(const struct event *event, bool implicit)
 	T_ASSERT(!c.spoiled, "memory of somebody else was written");
 	mm_agree(&c.s, 1000001);
 	if (event->swap)
-		mm_swap_off();
+		t_swap_off();
 	t_note("%u events, %u rounds, %u refused", c.fired, rounds, refused);
 }
 

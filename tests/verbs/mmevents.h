@@ -34,13 +34,6 @@ void mm_agree(struct mm_scene *s, uint64_t seed);
 /* A region that reads as zeros, for both */
 void mm_want_zero(struct mm_scene *s);
 
-/* zram as swap; skips when it cannot be had */
-void mm_swap_on(void);
-void mm_swap_off(void);
-/* madvise(MADV_PAGEOUT) until most of it is out; skips when it stays */
-void mm_page_out(void *addr, size_t len);
-size_t mm_resident(void *addr, size_t len);
-
 #define mm_write(...) (t_at(__func__, __LINE__), mm_write(__VA_ARGS__))
 #define mm_read(...) (t_at(__func__, __LINE__), mm_read(__VA_ARGS__))
 #define mm_refused(...) (t_at(__func__, __LINE__), mm_refused(__VA_ARGS__))

@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* What the tests of changing memory share */
 
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "mmevents.h"
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
-
-#define SWAP_DEV "/dev/zram0"
 
 void mm_open_at(struct mm_scene *s, void *addr, size_t len, bool implicit)
 {
@@ -93,55 +83,4 @@ void mm_want_zero(struct mm_scene *s)
 		 "the device reads old bytes");
 	T_ASSERT(t_check_byte(s->d.bbuf, s->d.len, 0) < 0,
 		 "the process reads old bytes");
-}
-
-void mm_swap_on(void)
-{
-	char line[64];
-
-	if (t_system("modprobe zram num_devices=2 2>/dev/null"))
-		t_skip("no zram module for a swap device");
-	mm_swap_off();
-	if (t_write_file("/sys/block/zram0/disksize", "268435456"))
-		t_skip("zram0 cannot be set up");
-	if (t_system("mkswap " SWAP_DEV " >/dev/null 2>&1 && swapon " SWAP_DEV))
-		t_skip("swapon fails");
-	t_write_file("/sys/module/zswap/parameters/enabled", "N");
-	T_ASSERT(t_read_file("/proc/swaps", line, sizeof(line)), "no swaps");
-}
-
-void mm_swap_off(void)
-{
-	t_system("swapoff " SWAP_DEV " 2>/dev/null");
-	t_write_file("/sys/block/zram0/reset", "1");
-}
-
-size_t mm_resident(void *addr, size_t len)
-{
-	size_t pages = len / T_PAGE;
-	unsigned char *vec = malloc(pages);
-	size_t n = 0;
-	size_t i;
-
-	T_ASSERT(vec && !mincore(addr, len, vec), "mincore: %s",
-		 t_errname(errno));
-	for (i = 0; i < pages; i++)
-		n += vec[i] & 1;
-	free(vec);
-	return n;
-}
-
-void mm_page_out(void *addr, size_t len)
-{
-	unsigned int i;
-
-	for (i = 0; i < 20; i++) {
-		if (madvise(addr, len, MADV_PAGEOUT))
-			t_skip("no MADV_PAGEOUT");
-		if (mm_resident(addr, len) < len / T_PAGE / 4)
-			return;
-		t_sleep_ms(10);
-	}
-	t_skip("%zu of %zu pages stay in memory", mm_resident(addr, len),
-	       len / T_PAGE);
 }

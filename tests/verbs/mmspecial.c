@@ -25,22 +25,22 @@ static void swap_pages(enum t_pages pages)
 	struct mm_scene s;
 	unsigned int i;
 
-	mm_swap_on();
+	t_swap_on();
 	mm_open(&s, LEN, pages, false);
 	for (i = 0; i < 4; i++) {
 		t_case("round %u", i);
 		mm_write(&s, 10 * i + 1);
-		mm_page_out(s.d.bbuf, LEN);
+		t_page_out(s.d.bbuf, LEN);
 		mm_read(&s);
 		t_want_data(s.d.abuf, LEN, 10 * i + 1);
 		/* Written again through entries made by the read */
 		mm_write(&s, 10 * i + 2);
-		mm_page_out(s.d.bbuf, LEN);
+		t_page_out(s.d.bbuf, LEN);
 		t_want_data(s.d.bbuf, LEN, 10 * i + 2);
-		mm_page_out(s.d.bbuf, LEN);
+		t_page_out(s.d.bbuf, LEN);
 		mm_agree(&s, 10 * i + 3);
 	}
-	mm_swap_off();
+	t_swap_off();
 }
 
 static void swap_small(void)
@@ -67,7 +67,7 @@ static void lazy_free_written(void)
 	struct mm_scene s;
 	unsigned int i;
 
-	mm_swap_on();
+	t_swap_on();
 	mm_open(&s, LEN, T_SMALL, false);
 	for (i = 0; i < 4; i++) {
 		t_case("round %u", i);
@@ -75,10 +75,10 @@ static void lazy_free_written(void)
 		T_ASSERT(!madvise(s.d.bbuf, LEN, MADV_FREE), "MADV_FREE: %s",
 			 t_errname(errno));
 		mm_write(&s, 10 * i + 2);
-		mm_page_out(s.d.bbuf, LEN);
+		t_page_out(s.d.bbuf, LEN);
 		t_want_data(s.d.bbuf, LEN, 10 * i + 2);
 	}
-	mm_swap_off();
+	t_swap_off();
 }
 
 /* What the process only read, and the device wrote, is dirty all the same. */
@@ -88,16 +88,16 @@ static void shmem_dirty(void)
 	volatile char sum = 0;
 	size_t i;
 
-	mm_swap_on();
+	t_swap_on();
 	mm_open(&s, LEN, T_SHMEM, false);
 	t_fill(s.d.bbuf, LEN, 1);
-	mm_page_out(s.d.bbuf, LEN);
+	t_page_out(s.d.bbuf, LEN);
 	for (i = 0; i < LEN; i += T_PAGE)
 		sum += s.d.bbuf[i];
 	mm_write(&s, 2);
-	mm_page_out(s.d.bbuf, LEN);
+	t_page_out(s.d.bbuf, LEN);
 	t_want_data(s.d.bbuf, LEN, 2);
-	mm_swap_off();
+	t_swap_off();
 }
 
 /* --- a file on a disk --- */

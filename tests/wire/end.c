@@ -18,24 +18,27 @@ static void end_open(struct w_end *end, struct w_rep *rep)
 	rep->addr.mtu = end->dev.port.active_mtu;
 }
 
-static uint64_t file_number(const char *path)
+/*
+ * What the kernel shows of a device in another namespace than its own has no
+ * hw_counters: there, those that init sees are read.
+ */
+bool w_counter(const char *device, const char *name, uint64_t *value)
 {
-	char text[64];
-
-	if (!t_read_file(path, text, sizeof(text)))
-		return 0;
-	return strtoull(text, NULL, 10);
-}
-
-/* A port counter; 0 when there is none of this name */
-uint64_t w_counter(const char *device, const char *name)
-{
+	static const char *const roots[] = { "", "/proc/1/root" };
 	char path[256];
+	char text[64];
+	unsigned int i;
 
-	snprintf(path, sizeof(path),
-		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", device,
-		 name);
-	return file_number(path);
+	for (i = 0; i < T_ARRAY_SIZE(roots); i++) {
+		snprintf(path, sizeof(path),
+			 "%s/sys/class/infiniband/%s/ports/1/hw_counters/%s",
+			 roots[i], device, name);
+		if (t_read_file(path, text, sizeof(text))) {
+			*value = strtoull(text, NULL, 10);
+			return true;
+		}
+	}
+	return false;
 }
 
 unsigned int w_env(const char *name, unsigned int otherwise)
@@ -94,11 +97,17 @@ void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 	case W_DELAY_FILE:
 		end_delay_file(end, req);
 		break;
+	case W_SWAP:
+		if (req->value)
+			t_swap_on();
+		else
+			t_swap_off();
+		break;
 	case W_SUNK:
 		end_sunk(end, req->qp, rep);
 		break;
 	case W_COUNTER:
-		rep->value = w_counter(end->dev.name, req->name);
+		rep->bad = !w_counter(end->dev.name, req->name, &rep->value);
 		break;
 	case W_SINK:
 	case W_QUIT:

@@ -49,6 +49,9 @@ static void *delay_run(void *arg)
 	if (ioctl(d->fd, UFFDIO_COPY, &copy))
 		t_fail("UFFDIO_COPY: %s", t_errname(errno));
 	munmap(data, d->len);
+	/* The place can be given to another one then */
+	close(d->fd);
+	free(d);
 	return NULL;
 }
 
@@ -189,6 +192,9 @@ static void *fuse_run(void *arg)
 		if (writev(fs->fd, iov, 2) < 0 && errno != ENOENT)
 			break;
 	}
+	/* Nothing is mapped of it any more */
+	close(fs->fd);
+	free(fs);
 	return NULL;
 }
 

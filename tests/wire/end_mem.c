@@ -61,7 +61,9 @@ static void chill(const struct w_buf *buf, uint64_t lo, uint64_t hi,
 
 	if (cold == W_WARM || buf->kind == T_PINNED)
 		return;
-	if (cold == W_GONE) {
+	if (cold == W_SWAPPED) {
+		t_page_out(p, hi - lo);
+	} else if (cold == W_GONE) {
 		ret = madvise(p, hi - lo, MADV_DONTNEED);
 	} else {
 		ret = mprotect(p, hi - lo, PROT_NONE);

@@ -25,7 +25,7 @@ HARM = {
 }
 COUNTERS = (
     "timeouts",
-    "retransmits",
+    "tx_retransmits",
     "rx_duplicates",
     "rx_out_of_sequence",
     "rx_icrc_errors",

@@ -71,6 +71,8 @@ int main(int argc, char **argv)
 	while ((fd = accept(listener, NULL, NULL)) >= 0) {
 		if (!fork()) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			/* system() wants to wait for its child */
+			signal(SIGCHLD, SIG_DFL);
 			close(listener);
 			/* What a failure says goes to the test */
 			dup2(fd, STDERR_FILENO);

@@ -24,6 +24,7 @@ enum w_cold {
 	W_WARM,
 	W_COLD, /* away from the device */
 	W_GONE, /* and from the process: what was there is lost */
+	W_SWAPPED, /* and from the process, into the swap device of W_SWAP */
 };
 
 enum w_recv {
@@ -45,6 +46,7 @@ enum w_cmd {
 	W_WORD_CHECK,
 	W_DELAY, /* pages that come late, by userfaultfd */
 	W_DELAY_FILE, /* or from a slow file system */
+	W_SWAP, /* have a swap device, or none */
 	W_SINK, /* take messages until the next request */
 	W_SUNK, /* how many were taken */
 	W_COUNTER,
@@ -219,7 +221,8 @@ static inline const char *w_kind_of(const char *device)
 	return strncmp(device, "rxe", 3) ? "sodp" : "rxe";
 }
 
-uint64_t w_counter(const char *device, const char *name);
+/* A port counter of a device; false: it has none of this name */
+bool w_counter(const char *device, const char *name, uint64_t *value);
 unsigned int w_env(const char *name, unsigned int otherwise);
 
 #endif /* WIRE_H */

@@ -44,6 +44,14 @@ struct ibv_mr *t_reg_kind(struct t_dev *dev, enum t_kind kind, void *addr,
 			  size_t length, unsigned int access);
 bool t_can_kind(const struct t_dev *dev, enum t_kind kind);
 
+/* t_swap.c */
+/* zram as swap; skips when it cannot be had */
+void t_swap_on(void);
+void t_swap_off(void);
+/* madvise(MADV_PAGEOUT) until most of it is out; skips when it stays */
+void t_page_out(void *addr, size_t len);
+size_t t_resident(void *addr, size_t len);
+
 /* Patterns: data of a seed at a position of a stream; background by address */
 void t_patterns_init(void);
 void t_fill_data(void *addr, size_t len, uint64_t seed, uint64_t pos);
