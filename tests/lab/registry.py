@@ -235,8 +235,10 @@ def _wire_here():
     yield long("paging", run + ["sodp-sodp", "paging"] + PAGING.split())
     netem = PYTHON + [f"{WIRE}/netem.py"]
     yield long("netem", netem + ["--quick", "sodp-sodp"])
-    yield long("interop-rxe", run + ["sodp-rxe"] + quick)
-    yield long("rxe-interop", run + ["--swap", "sodp-rxe"] + quick)
+    # In a kernel whose rxe can be in any namespace, and in one where not
+    rxe = {"kernels": ("7.2", MAIN)}
+    yield long("interop-rxe", run + ["sodp-rxe"] + quick, **rxe)
+    yield long("rxe-interop", run + ["--swap", "sodp-rxe"] + quick, **rxe)
     programs = PYTHON + [f"{WIRE}/programs.py"]
     yield long("programs", programs + ["--quick", "sodp-sodp"])
     yield long("interop-full", run + ["sodp-sodp", "interop"])
@@ -244,7 +246,7 @@ def _wire_here():
     yield long("netem-all", netem + ["sodp-sodp"])
     yield long("events-all", events)
     yield long("programs-all", programs + ["sodp-sodp"])
-    yield long("programs-rxe", programs + ["sodp-rxe"])
+    yield long("programs-rxe", programs + ["sodp-rxe"], kernels=("7.2",))
 
 
 def _wire_there():
@@ -274,6 +276,14 @@ def _consumers():
     cm = ["python3", "-B", "/src/tests/rdmacm/cm.py"]
     yield Test("rdmacm.one", cm + ["one"], timeout=300)
     yield Test("rdmacm.two", cm + ["sodp-sodp"], timeout=300)
+    for ends in ("sodp-rxe", "rxe-sodp"):
+        yield Test(
+            f"rdmacm.{ends}",
+            cm + [ends],
+            kernels=("7.2",),
+            timeout=600,
+            only_all=True,
+        )
     nvme = ["python3", "-B", "/src/tests/kernel-ulp/nvme.py"]
     yield Test("ulp.nvme", nvme, timeout=300)
 
@@ -285,6 +295,14 @@ def _roce():
     yield Test("roce.codec", [program], kernels=SMALL)
     kinds = script + [f"{WIRE}/kinds.py"]
     yield Test("roce.kinds", kinds, timeout=600)
+    for ends in ("sodp-rxe", "rxe-sodp"):
+        yield Test(
+            f"roce.kinds-{ends}",
+            kinds + [ends],
+            kernels=("7.2",),
+            timeout=600,
+            only_all=True,
+        )
     hostile = script + [f"{WIRE}/hostile.py"]
     yield Test("roce.hostile", hostile, timeout=500)
     yield Test(

@@ -20,7 +20,7 @@ sys.path.insert(0, "/src/tests/perftest")
 
 import devices  # noqa: E402
 from devices import SetupError  # noqa: E402,F401
-from pair import Failure, Tap  # noqa: E402,F401
+from pair import Failure, Skip, Tap  # noqa: E402,F401
 
 SLOW = int(os.environ.get("SODP_SLOW", "1"))
 AGENT_PORT = 7701

@@ -14,7 +14,7 @@ from topology import Topology
 
 # name -> netem's words; in the short form or not
 HARM = {
-    "loss1": ("loss 1%", True),
+    "loss1": ("loss 1%", False),
     "loss5": ("loss 5%", True),
     "duplicate": ("duplicate 5%", True),
     "reorder": ("delay 4ms reorder 75% 50%", True),
@@ -32,6 +32,10 @@ COUNTERS = (
     "rx_drops",
 )
 SEED = "4711"
+# What netem harms is a packet then, and not a train of them
+OFF = "gso off gro off tx off tx-udp-segmentation off".split()
+# Of wire-fail, in the short form
+DEAD = ["timeout14_retry7", "timeout12_retry7", "short_cut"]
 
 
 def harm(end, words):
@@ -132,7 +136,7 @@ def cases(both, quick, names):
         yield f"{name}: {words}", work
     if not names or "dead" in names:
         yield "a peer that does not answer", functools.partial(
-            dead_peer, both, []
+            dead_peer, both, DEAD if quick else []
         )
 
 
@@ -141,6 +145,8 @@ def main(argv):
     words = [w for w in argv if w != "--quick"]
     call("modprobe", "sch_netem")
     with Topology(*words[0].split("-")) as both:
+        for end in (both.a, both.b):
+            end.run(["ethtool", "-K", end["NETDEV"]] + OFF)
         return Tap(list(cases(both, quick, words[1:]))).run()
 
 
