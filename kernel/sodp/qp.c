@@ -112,6 +112,30 @@ bool sodp_qp_set_error(struct sodp_qp *qp)
 	return changed;
 }
 
+/**
+ * sodp_qp_set_send_error() - an error of a send: which state does it lead to?
+ * @qp: the QP
+ *
+ * Unreliable ones go on receiving, and may be brought back to RTS: IBA
+ * 10.3.1.5. ib_mad counts on that for QP 1. As to flushing, see
+ * sodp_qp_set_error().
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_qp_set_send_error(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	if (!qp->ud && qp->type != IB_QPT_UC) {
+		sodp_qp_set_error(qp);
+		return;
+	}
+	spin_lock(&qp->state_lock);
+	if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
+		/* Pairs with the READ_ONCE() of state on the data path */
+		WRITE_ONCE(qp->state, IB_QPS_SQE);
+	spin_unlock(&qp->state_lock);
+}
+
 /* A target QP comes without udata: its ring would have no one to map it */
 static int qp_check_type(const struct ib_qp_init_attr *init,
 			 const struct ib_udata *udata)

@@ -580,6 +580,14 @@ static inline bool sodp_qp_receives(const struct sodp_qp *qp)
 	       state == IB_QPS_SQD || state == IB_QPS_SQE;
 }
 
+/* Are sends to be flushed? The same applies */
+static inline bool sodp_qp_flushes_sends(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_ERR || state == IB_QPS_SQE;
+}
+
 /* Under one of the QP's mutexes */
 static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 				 u64 n)
@@ -779,6 +787,7 @@ void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
 void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
 bool sodp_qp_set_error(struct sodp_qp *qp);
+void sodp_qp_set_send_error(struct sodp_qp *qp);
 
 /* sq.c */
 void sodp_sq_doorbell(struct sodp_qp *qp);

@@ -110,6 +110,17 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	}
 }
 
+/* What was posted to the SQ ends here; receives are another matter */
+static void sq_flush_sends(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	sodp_park_cancel_locked(qp);
+	if (qp->page)
+		sq_flush_entries(qp);
+	if (qp->wire)
+		sodp_wreq_reset(qp);
+}
+
 /**
  * sodp_sq_flush_locked() - complete all that was posted with flush errors
  * @qp: a QP in the error state
@@ -121,11 +132,7 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 	lockdep_assert_held(&qp->exec_mutex);
 	if (qp->dead)
 		return;
-	sodp_park_cancel_locked(qp);
-	if (qp->page)
-		sq_flush_entries(qp);
-	if (qp->wire)
-		sodp_wreq_reset(qp);
+	sq_flush_sends(qp);
 	mutex_lock(&qp->resp_mutex);
 	sodp_rq_flush_locked(qp);
 	mutex_unlock(&qp->resp_mutex);
@@ -136,13 +143,13 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
  * @qp: the QP; qp->wqe is its oldest
  * @verdict: the error
  *
- * The QP is in the error state then, and the rest is to be flushed.
+ * The QP is in an error state then, and the rest is to be flushed.
  *
  * Context: process, under exec_mutex.
  */
 void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 {
-	sodp_qp_set_error(qp);
+	sodp_qp_set_send_error(qp);
 	sq_complete(qp, sq_wc_status[verdict]);
 }
 
@@ -352,9 +359,13 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			sodp_sq_flush_locked(qp);
 			return SODP_SQ_IDLE;
 		}
+		if (unlikely(READ_ONCE(qp->state) == IB_QPS_SQE)) {
+			sq_flush_sends(qp);
+			return SODP_SQ_IDLE;
+		}
 		if (sodp_on_wire(qp)) {
 			result = sodp_wreq_run(qp, slice);
-			if (likely(qp->state != IB_QPS_ERR))
+			if (likely(!sodp_qp_flushes_sends(qp)))
 				return result;
 			continue;
 		}

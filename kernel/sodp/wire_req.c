@@ -47,7 +47,7 @@ void sodp_wreq_complete(struct sodp_qp *qp)
  * @qp: the requester
  * @verdict: the error
  *
- * The QP is in the error state then.
+ * The QP is in an error state then.
  *
  * Context: process, under exec_mutex.
  */
@@ -264,7 +264,7 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 		step = wreq_go_on(&tx);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
-	} while (step == SODP_WREQ_GO && qp->state != IB_QPS_ERR);
+	} while (step == SODP_WREQ_GO && !sodp_qp_flushes_sends(qp));
 	sodp_burst_send(&tx.burst);
 	sodp_near_run(&tx.burst);
 	switch (step) {
@@ -284,7 +284,7 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 
 /**
  * sodp_wreq_run() - take answers in, send what may be sent
- * @qp: the requester, on the wire, not in the error state
+ * @qp: the requester, on the wire, not in an error state
  * @slice: work that this turn may do
  *
  * Context: process, under exec_mutex.
@@ -309,7 +309,7 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 			break;
 		if (test_bit(SODP_BELL_RETRY, &qp->bell))
 			sodp_wreq_timeout(qp);
-		if (qp->state == IB_QPS_ERR)
+		if (sodp_qp_flushes_sends(qp))
 			break;
 		parked = qp->park != SODP_PARK_NONE;
 		if (!sodp_sq_unpark(qp, &verdict)) {
@@ -320,9 +320,9 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 		if (unlikely(parked))
 			WRITE_ONCE(qp->wire->req->deadline, 0);
 		result = wreq_send(qp, slice);
-	} while (result == SODP_SQ_IDLE && qp->state != IB_QPS_ERR &&
+	} while (result == SODP_SQ_IDLE && !sodp_qp_flushes_sends(qp) &&
 		 !skb_queue_empty_lockless(&qp->wire->ack_queue));
-	if (likely(qp->state != IB_QPS_ERR))
+	if (likely(!sodp_qp_flushes_sends(qp)))
 		sodp_wreq_arm(qp);
 	return result;
 }

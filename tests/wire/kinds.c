@@ -351,6 +351,50 @@ static void nak_request(void)
 	t_want_wc(b.rcq, 1, IBV_WC_LOC_LEN_ERR);
 }
 
+static void post_send(struct leg *from, const struct leg *to, uint64_t wr_id,
+		      size_t off)
+{
+	struct ibv_qp_ex *qpx = leg_begin(from, wr_id);
+
+	ibv_wr_send(qpx);
+	leg_end(from, to, off, 100);
+}
+
+/* A bad send ends the sends of an unreliable QP, until it is told to go on */
+static void send_error(enum ibv_qp_type type)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RTS };
+
+	make(type);
+	leg_recv(&a, 7, 0, 140);
+	post_send(&a, &b, 3, LEN - 4);
+	post_send(&a, &b, 4, 0);
+	t_want_wc(a.scq, 3, IBV_WC_LOC_PROT_ERR);
+	t_want_wc(a.scq, 4, IBV_WC_WR_FLUSH_ERR);
+	T_ASSERT(leg_state(&a) == IBV_QPS_SQE, "state %d", leg_state(&a));
+	post_send(&a, &b, 5, 0);
+	t_want_wc(a.scq, 5, IBV_WC_WR_FLUSH_ERR);
+	t_want_none(a.rcq);
+	post_send(&b, &a, 6, 0);
+	t_want_wc(a.rcq, 7, IBV_WC_SUCCESS);
+	t_want_wc(b.scq, 6, IBV_WC_SUCCESS);
+	T_OK(ibv_modify_qp(a.qp, &attr, IBV_QP_STATE));
+	leg_recv(&b, 1, 0, 140);
+	post_send(&a, &b, 2, 0);
+	want_recv(100, false);
+	t_want_wc(a.scq, 2, IBV_WC_SUCCESS);
+}
+
+static void uc_error(void)
+{
+	send_error(IBV_QPT_UC);
+}
+
+static void ud_error(void)
+{
+	send_error(IBV_QPT_UD);
+}
+
 static const struct t_test tests[] = {
 	{ "rc", rc },
 	{ "uc", uc },
@@ -360,6 +404,8 @@ static const struct t_test tests[] = {
 	{ "credits", credits },
 	{ "nak_access", nak_access },
 	{ "nak_request", nak_request },
+	{ "uc_error", uc_error },
+	{ "ud_error", ud_error },
 };
 
 int main(int argc, char **argv)
