@@ -125,7 +125,7 @@ bool sodp_qp_set_error(struct sodp_qp *qp)
 void sodp_qp_set_send_error(struct sodp_qp *qp)
 {
 	lockdep_assert_held(&qp->exec_mutex);
-	if (!qp->ud && qp->type != IB_QPT_UC) {
+	if (!sodp_is_ud(qp) && qp->type != IB_QPT_UC) {
 		sodp_qp_set_error(qp);
 		return;
 	}

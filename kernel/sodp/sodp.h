@@ -24,6 +24,8 @@
 #include <rdma/odp_umem.h>
 #include <rdma/sodp-abi.h>
 
+#include "stats.h"
+
 /**
  * DOC: Locking
  *
@@ -499,38 +501,6 @@ struct sodp_ibqp {
 	struct sodp_qp *qp;
 };
 
-/* Port counters; stats.c has their names, in this order */
-enum sodp_counter {
-	SODP_CNT_tx_requests,
-	SODP_CNT_tx_bytes,
-	SODP_CNT_rx_requests,
-	SODP_CNT_rx_bytes,
-	SODP_CNT_inline_wqes,
-	SODP_CNT_worker_wqes,
-	SODP_CNT_doorbells,
-	SODP_CNT_fault_parks,
-	SODP_CNT_rnr_naks,
-	SODP_CNT_timeouts,
-	SODP_CNT_access_naks,
-	SODP_CNT_invalid_request_naks,
-	SODP_CNT_operation_naks,
-	SODP_CNT_completion_errors,
-	SODP_CNT_cq_overflows,
-	SODP_CNT_rx_drops,
-	SODP_CNT_rx_duplicates,
-	SODP_CNT_rx_out_of_sequence,
-	SODP_CNT_tx_packets,
-	SODP_CNT_tx_drops,
-	SODP_CNT_rx_packets,
-	SODP_CNT_rx_malformed,
-	SODP_CNT_rx_icrc_errors,
-	SODP_CNT_tx_retransmits,
-	SODP_CNT_rx_sequence_naks,
-	SODP_CNT_rx_rnr_naks,
-	SODP_CNT_rx_ghost_acks,
-	SODP_NR_COUNTERS,
-};
-
 struct sodp_dev {
 	struct ib_device base_dev;
 	struct list_head list;	/* sodp_devs_mutex */
@@ -557,10 +527,6 @@ struct sodp_ah {
 	struct sodp_av *av;
 };
 
-struct sodp_counters {
-	u64 value[SODP_NR_COUNTERS];
-};
-
 extern struct workqueue_struct *sodp_wq;
 extern struct workqueue_struct *sodp_fault_wq;
 extern struct xarray sodp_qps;
@@ -580,7 +546,7 @@ static inline bool sodp_qp_receives(const struct sodp_qp *qp)
 	       state == IB_QPS_SQD || state == IB_QPS_SQE;
 }
 
-/* Are sends to be flushed? The same applies */
+/* Are sends to be flushed? READ_ONCE: as above */
 static inline bool sodp_qp_flushes_sends(const struct sodp_qp *qp)
 {
 	enum ib_qp_state state = READ_ONCE(qp->state);
@@ -869,25 +835,6 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
 int sodp_mcast_detach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
 void sodp_mcast_forget(struct sodp_qp *qp);
-
-/* counters.c */
-int sodp_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp,
-			 u32 port);
-int sodp_counter_unbind_qp(struct ib_qp *ibqp, u32 port);
-int sodp_counter_dealloc(struct rdma_counter *counter);
-int sodp_counter_update_stats(struct rdma_counter *counter);
-
-/* stats.c */
-struct rdma_hw_stats *sodp_counter_alloc_stats(struct rdma_counter *counter);
-void sodp_counters_sum(struct sodp_counters __percpu *counters, u64 *value);
-struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port);
-int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
-			u32 port, int index);
-int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
-int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
-int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp);
-int sodp_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
-int sodp_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq);
 
 /* The context a command came from; @udata is not NULL */
 static inline struct ib_ucontext *sodp_udata_context(struct ib_udata *udata)

@@ -211,7 +211,8 @@ def _perftest():
 PYTHON = ["python3", "-B"]
 AGENT = {"cmd": PYTHON + [f"{WIRE}/agent.py"]}
 # Of wire-paging, in the short form
-PAGING = "cold_write cold_read swapped_target late_source late_target slow_file_target"
+PAGING = "cold_write cold_read swapped_target late_source late_target"
+PAGING += " slow_file_target"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 
