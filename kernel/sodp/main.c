@@ -81,7 +81,6 @@ struct sodp_dev *sodp_devs_next(struct net *net, u64 id)
 }
 
 struct sodp_dev *sodp_devs_lock_next(struct net *net, u64 id)
-	__acquires(&sodp_devs_mutex)
 {
 	mutex_lock(&sodp_devs_mutex);
 	return sodp_devs_next(net, id);
@@ -97,7 +96,6 @@ struct sodp_dev *sodp_devs_lock_next(struct net *net, u64 id)
  * Return: the device or NULL.
  */
 struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name)
-	__acquires(&sodp_devs_mutex)
 {
 	struct sodp_dev *dev = sodp_devs_lock_next(net, 0);
 
@@ -107,7 +105,6 @@ struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name)
 }
 
 void sodp_devs_unlock(void)
-	__releases(&sodp_devs_mutex)
 {
 	mutex_unlock(&sodp_devs_mutex);
 }

@@ -175,6 +175,8 @@ def _selftests():
     yield Test("kverbs", kverbs, kernels=SMALL, timeout=240)
     packets = cmd + ["sodp_wire_test"]
     yield Test("packets", packets, kernels=SMALL, timeout=60)
+    rings = ["/build/user/providers/sodp/sodp-ring-test"]
+    yield Test("provider.rings", rings, kernels=SMALL, timeout=60)
 
 
 def _python_tests():

@@ -10,8 +10,11 @@ static size_t from_hex(const char *hex, uint8_t *out)
 {
 	size_t len = 0;
 
-	for (; hex[0] && hex[1]; hex += 2)
+	while (hex[0] && hex[1]) {
 		out[len++] = strtoul((char[]){ hex[0], hex[1], 0 }, NULL, 16);
+		hex += 2;
+		hex += hex[0] == ' ';
+	}
 	return len;
 }
 
@@ -19,7 +22,7 @@ static size_t from_hex(const char *hex, uint8_t *out)
 static void crc_of_iba(void)
 {
 	static const char sample[] =
-		"f012375c000e17d20a202487ff87b1b3000dec2a01710a1c015d4002"
+		"f012375c000e17d20a202487ff87b1b3000dec2a01710a1c015d4002 "
 		"38f27a050000000ebb884d85fd5cfba4728bc0690ed40000";
 	uint8_t data[64];
 	size_t len = from_hex(sample, data);
@@ -71,8 +74,8 @@ static void cnp_of_connectx(void)
 	uint8_t frame[128];
 	struct roce_pkt pkt;
 	enum roce_verdict verdict;
-	size_t len = from_hex("45c2003c718c4000401191610a0011010a001201000012"
-			      "b7002800008100ffff4000011800000000000000000000"
+	size_t len = from_hex("45c2003c718c4000401191610a0011010a001201000012 "
+			      "b7002800008100ffff4000011800000000000000000000 "
 			      "0000000000000000000082fd002a",
 			      frame);
 
