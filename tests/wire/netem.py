@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 
+import programs
 import wire
 from ends import SLOW, Failure, Tap, call
 from topology import Topology
@@ -127,6 +128,24 @@ def dead_peer(both, arguments):
     return "\n# ".join(x for x in lines if "ok" in x)
 
 
+def slow_link(both):
+    """Datagrams wait for the queue below, and none is lost."""
+    name = both.a["NETDEV"]
+    args = "root tbf rate 80mbit burst 32k limit 1300000".split()
+    both.a.run(["tc", "qdisc", "replace", "dev", name] + args)
+    try:
+        ends = both.b, both.a
+        said = programs.perftest(
+            "ib_send_bw", "-c UD -r 512", 4096, False, ends, count=1000
+        )
+        shown = both.a.run(["tc", "-s", "qdisc", "show", "dev", name])
+    finally:
+        heal(both.a)
+    if "(dropped 0," not in shown:
+        raise Failure(shown)
+    return said
+
+
 def cases(both, quick, names):
     seconds = 4 if quick else 15
     for name, (words, short) in HARM.items():
@@ -134,6 +153,9 @@ def cases(both, quick, names):
             continue
         work = functools.partial(bad_network, both, words, seconds)
         yield f"{name}: {words}", work
+    if not wire.is_rxe(both.a) and (not names or "slow" in names):
+        work = functools.partial(slow_link, both)
+        yield "slow: more datagrams than the link takes", work
     if not names or "dead" in names:
         yield "a peer that does not answer", functools.partial(
             dead_peer, both, DEAD if quick else []

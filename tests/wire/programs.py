@@ -94,9 +94,9 @@ def pingpong(program, options, count, six, ends):
             raise Failure(f"no result:\n{text}")
 
 
-def perftest(program, options, size, six, ends):
+def perftest(program, options, size, six, ends, count=20):
     far, near = ends
-    both = ["-p", str(PORT), "-F", "-n", "20"] + options.split()
+    both = ["-p", str(PORT), "-F", "-n", str(count)] + options.split()
     if "atomic" not in program:
         both += ["-s", str(size)]
     args = [
