@@ -29,6 +29,7 @@ static void qp_free(struct sodp_qp *qp)
 {
 	sodp_wire_free(qp);
 	sodp_ud_free(qp);
+	kfree(qp->segs);
 	kfree_rcu(qp, rcu);
 	atomic_dec(&qp_alive);
 }
@@ -224,6 +225,26 @@ static int qp_make_ring(struct sodp_qp *qp)
 	return 0;
 }
 
+/* One allocation; as long as SGE lists of this QP can be */
+static int qp_make_lists(struct sodp_qp *qp)
+{
+	u32 send = qp->cap.max_send_sge;
+	u32 recv = qp->cap.max_recv_sge;
+
+	if (qp->srq)
+		recv = qp->srq->max_sge;
+	else if (qp->xrcd)
+		recv = SODP_MAX_SGE;	/* it serves any SRQ */
+	qp->segs = kcalloc(send + recv, sizeof(struct sodp_seg) +
+			   sizeof(struct sodp_sge), GFP_KERNEL_ACCOUNT);
+	if (!qp->segs)
+		return -ENOMEM;
+	qp->recv_segs = qp->segs + send;
+	qp->wqe.sge = (struct sodp_sge *)(qp->recv_segs + recv);
+	qp->recv.sge = qp->wqe.sge + send;
+	return 0;
+}
+
 static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 {
 	struct sodp_create_qp_resp resp = {
@@ -306,6 +327,9 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		qp->kernel = qp->type != IB_QPT_XRC_TGT;
 	qp_size_rings(qp, &init->cap);
 	qp->cap = init->cap;
+	ret = qp_make_lists(qp);
+	if (ret)
+		goto err_free_qp;
 	ret = sodp_ud_init(qp);
 	if (ret)
 		goto err_free_qp;

@@ -317,7 +317,7 @@ struct sodp_recv {
 	u64 wr_id;
 	u32 num_sge;
 	u64 length;
-	struct sodp_sge sge[SODP_MAX_SGE];
+	struct sodp_sge *sge;
 };
 
 /*
@@ -399,7 +399,7 @@ enum sodp_bell {
 struct sodp_wqe {
 	bool valid;
 	struct sodp_sqe sqe;
-	struct sodp_sge sge[SODP_MAX_SGE];
+	struct sodp_sge *sge;
 	void *inline_data;	/* in the ring: contents only, no decisions */
 	u64 length;
 	struct sodp_request req;
@@ -457,7 +457,7 @@ struct sodp_qp {
 	u32 sq_psn;
 	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
 	struct sodp_wqe wqe;
-	struct sodp_seg segs[SODP_MAX_SGE];	/* of the slice in progress */
+	struct sodp_seg *segs;	/* of the slice in progress */
 	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
 	enum sodp_park park;
 	u32 park_gen;
@@ -484,7 +484,7 @@ struct sodp_qp {
 	struct sodp_recv recv;
 	/* XRC target: SRQ of the request under way, as are srq and pd */
 	struct sodp_xsrq *xsrq;
-	struct sodp_seg recv_segs[SODP_MAX_SGE]; /* of the request under way */
+	struct sodp_seg *recv_segs;	/* of the request under way */
 	bool last_wqe_sent;
 
 	/* Of the set it is bound to, or NULL; written under both mutexes */
