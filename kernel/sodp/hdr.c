@@ -303,6 +303,29 @@ static bool hdr_payload_ok(const struct sodp_wire_op *op,
 	return bytes <= SODP_MAX_MTU;
 }
 
+/*
+ * At most @len bytes, and no more than any packet's headers. Pages may belong
+ * to somebody who still writes to them, so what is in a page is copied.
+ */
+static const u8 *hdr_bytes(const struct sk_buff *skb, u32 off, u32 len, u8 *buf)
+{
+	const skb_frag_t *frag = &skb_shinfo(skb)->frags[0];
+	u32 head = skb_headlen(skb);
+
+	if (off + len <= head)
+		return skb->data + off;
+	/* A train: all of it in one page */
+	if (likely(off >= head && skb_shinfo(skb)->nr_frags == 1 &&
+		   len >= SODP_MAX_HDR_BYTES &&
+		   off - head + len <= skb_frag_size(frag))) {
+		memcpy(buf, skb_frag_address(frag) + (off - head),
+		       SODP_MAX_HDR_BYTES);
+		return buf;
+	}
+	len = min_t(u32, len, SODP_MAX_HDR_BYTES);
+	return skb_copy_bits(skb, off, buf, len) ? NULL : buf;
+}
+
 /**
  * sodp_pkt_parse() - decode and check a packet
  * @skb: holds it
@@ -323,7 +346,7 @@ int sodp_pkt_parse(struct sk_buff *skb, u32 off, u32 len,
 	memset(pkt, 0, sizeof(*pkt));
 	if (len < SODP_BTH_BYTES)
 		return -EINVAL;
-	bth = skb_header_pointer(skb, off, min_t(u32, len, sizeof(buf)), buf);
+	bth = hdr_bytes(skb, off, len, buf);
 	if (!bth)
 		return -EINVAL;
 	pkt->opcode = bth[0];
