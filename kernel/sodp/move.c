@@ -24,19 +24,21 @@ static struct sodp_seg *cursor_seg(struct sodp_cursor *cursor, u64 pos,
 	return NULL;
 }
 
-/* Kernel memory that byte @pos of a message is in, and how much follows */
-static u8 *cursor_buf(const struct sodp_cursor *cursor, u64 pos, u64 *run)
+/*
+ * Kernel memory that byte @pos of a message is in, and how much follows. What
+ * is before it is left behind: nobody goes back.
+ */
+static u8 *cursor_buf(struct sodp_cursor *cursor, u64 pos, u64 *run)
 {
-	const struct sodp_buf *buf = cursor->bufs;
-	u32 i;
+	for (; cursor->nr_bufs; cursor->nr_bufs--, cursor->bufs++) {
+		u64 length = cursor->bufs->length;
+		u64 off = pos - cursor->base;
 
-	pos -= cursor->base;
-	for (i = 0; i < cursor->nr_bufs; i++, buf++) {
-		if (pos < buf->length) {
-			*run = min(*run, buf->length - pos);
-			return buf->addr + pos;
+		if (off < length) {
+			*run = min(*run, length - off);
+			return cursor->bufs->addr + off;
 		}
-		pos -= buf->length;
+		cursor->base += length;
 	}
 	return NULL;
 }

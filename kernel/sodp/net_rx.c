@@ -57,6 +57,8 @@ static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
 	u32 i, n;
 
 	if (off < end && len) {
+		if (!max)
+			return 0;
 		n = min(len, end - off);
 		bufs[nr].addr = skb->data + off;
 		bufs[nr++].length = n;
@@ -82,13 +84,37 @@ static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
 }
 
 /**
+ * sodp_rx_parse() - decode some packet of a train
+ * @skb: the train, as it was handed to the QP
+ * @index: which, less than sodp_rx_cb(skb)->nr
+ * @pkt: result
+ *
+ * Pages may belong to somebody who still writes to them (sendfile()), so what
+ * was checked when the skb came is checked again.
+ *
+ * Context: any.
+ * Return: false: it is another packet now, to be skipped.
+ */
+bool sodp_rx_parse(struct sk_buff *skb, u32 index, struct sodp_pkt *pkt)
+{
+	const struct sodp_rx_cb *cb = sodp_rx_cb(skb);
+	u32 off = index * cb->seg_len;
+	u32 len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
+
+	if (unlikely(sodp_pkt_parse(skb, off, len, pkt) ||
+		     pkt->op->type != cb->type ||
+		     !(pkt->op->flags & SODP_WIRE_REQUEST) == cb->request))
+		return false;
+	pkt->ecn = cb->ecn;
+	return true;
+}
+
+/**
  * sodp_rx_peek() - decode the next packet of a train
  * @skb: the train, as it was handed to the QP
  * @pkt: result
  *
- * The caller moves sodp_rx_cb(skb)->next on. Pages may belong to somebody who
- * still writes to them (sendfile()), so what was checked when the skb came is
- * checked again; a packet that is another one now is skipped.
+ * The caller moves sodp_rx_cb(skb)->next on.
  *
  * Context: any.
  * Return: false when there is none left.
@@ -96,19 +122,10 @@ static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
 bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt)
 {
 	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
-	u32 off, len;
 
-	for (; cb->next < cb->nr; cb->next++) {
-		off = cb->next * cb->seg_len;
-		len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
-		if (unlikely(sodp_pkt_parse(skb, off, len, pkt) ||
-			     pkt->op->type != cb->type ||
-			     !(pkt->op->flags & SODP_WIRE_REQUEST) ==
-			     cb->request))
-			continue;
-		pkt->ecn = cb->ecn;
-		return true;
-	}
+	for (; cb->next < cb->nr; cb->next++)
+		if (sodp_rx_parse(skb, cb->next, pkt))
+			return true;
 	return false;
 }
 
@@ -117,10 +134,10 @@ bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt)
  * @skb: the train
  * @pkt: from sodp_rx_peek()
  * @bufs: result; valid while the skb is
- * @max: entries of it, at least SODP_RX_MAX_BUFS
+ * @max: entries of it; SODP_RX_MAX_BUFS are enough for any packet
  *
  * Context: any.
- * Return: entries used, 0 if there is no payload.
+ * Return: entries used; 0 if there is no payload, or @max was not enough.
  */
 u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 		 struct sodp_buf *bufs, u32 max)

@@ -188,6 +188,7 @@ static inline struct sodp_rx_cb *sodp_rx_cb(struct sk_buff *skb)
 	return (struct sodp_rx_cb *)skb->cb;
 }
 
+bool sodp_rx_parse(struct sk_buff *skb, u32 index, struct sodp_pkt *pkt);
 bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt);
 u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 		 struct sodp_buf *bufs, u32 max);

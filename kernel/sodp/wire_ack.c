@@ -241,15 +241,14 @@ static bool wack_place(struct wack *c, struct sodp_cursor *src, u64 off,
 {
 	enum sodp_verdict verdict = SODP_OK;
 	struct sodp_stop stop;
+	u64 done = off;
 	u64 budget;
-	u64 done;
 
 	do {
 		if (!wack_hold(c, &verdict))
 			return false;
 		if (unlikely(verdict))
 			break;
-		done = off;
 		budget = len;
 		verdict = sodp_move(&c->payload, src, off + len,
 				    c->qp->wqe.length, &done, &budget, &stop,
@@ -369,17 +368,8 @@ void sodp_wreq_purge(struct sodp_qp *qp)
 	sodp_rxq_purge(&qp->wire->ack_queue, &qp->wire->rx_bytes);
 }
 
-/**
- * sodp_wreq_answers() - act on the answers that have come
- * @qp: the requester
- * @slice: work that this turn may do
- *
- * Context: process, under exec_mutex.
- * Return: SODP_SQ_IDLE: all taken, or the QP is in the error state now;
- * SODP_SQ_PARKED: one waits for a page; SODP_SQ_MORE.
- */
-enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
-				      struct sodp_slice *slice)
+static enum sodp_sq_result wack_take(struct sodp_qp *qp,
+				     struct sodp_slice *slice)
 {
 	enum sodp_sq_result result = SODP_SQ_IDLE;
 	struct wack c = {
@@ -388,10 +378,6 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 		.slice = slice,
 	};
 
-	lockdep_assert_held(&qp->exec_mutex);
-	if (qp->park == SODP_PARK_FAULT && c.w->answer_parked)
-		return SODP_SQ_PARKED;
-	c.w->answer_parked = false;
 	while ((c.skb = skb_peek(&qp->wire->ack_queue))) {
 		if (!sodp_rx_peek(c.skb, &c.pkt)) {
 			sodp_rxq_consume(&qp->wire->ack_queue,
@@ -412,6 +398,29 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 	}
 	wack_release(&c);
 	return result;
+}
+
+/**
+ * sodp_wreq_answers() - act on the answers that have come
+ * @qp: the requester
+ * @slice: work that this turn may do
+ *
+ * Context: process, under exec_mutex.
+ * Return: SODP_SQ_IDLE: all taken, or the QP is in the error state now;
+ * SODP_SQ_PARKED: one waits for a page; SODP_SQ_MORE.
+ */
+enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
+				      struct sodp_slice *slice)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	if (qp->park == SODP_PARK_FAULT && w->answer_parked)
+		return SODP_SQ_PARKED;
+	w->answer_parked = false;
+	if (skb_queue_empty_lockless(&qp->wire->ack_queue))
+		return SODP_SQ_IDLE;
+	return wack_take(qp, slice);
 }
 
 /**

@@ -19,6 +19,8 @@
 
 /* Packets of one turn of the worker, before others get theirs */
 #define WRESP_SLICE_PACKETS	1024
+/* Packets carried out as one, and a little more: on the stack */
+#define WRESP_RUN_BUFS		24
 
 /* What becomes of a packet */
 enum wresp_fate {
@@ -29,15 +31,38 @@ enum wresp_fate {
 	WRESP_REFUSE,	/* NAK, then the error state */
 };
 
-/* One packet on its way through the steps */
+/**
+ * struct wresp_ctx - a packet, or a run of them, on its way through the steps
+ * @qp: the responder
+ * @resp: its state
+ * @skb: train that they are in
+ * @pkt: the first
+ * @nr: packets: what follows the first in one message of one train
+ * @length: bytes of payload of them all
+ * @last: the message ends with them
+ * @ack_req: one of them wants an answer
+ * @solicited: the last one says so
+ * @bufs: where the payload is
+ * @nr_bufs: entries of it
+ * @budget: bytes that may be moved
+ * @faults: tried here with no progress in between
+ * @verdict: of WRESP_REFUSE
+ */
 struct wresp_ctx {
 	struct sodp_qp *qp;
 	struct sodp_wire_resp *resp;
 	struct sk_buff *skb;
 	struct sodp_pkt pkt;
+	u32 nr;
+	u32 length;
+	bool last;
+	bool ack_req;
+	bool solicited;
+	struct sodp_buf bufs[WRESP_RUN_BUFS];
+	u32 nr_bufs;
 	u64 budget;
 	u32 faults;
-	enum sodp_verdict verdict;	/* of WRESP_REFUSE */
+	enum sodp_verdict verdict;
 };
 
 /* UC gives up a message in silence; its receive serves the next one */
@@ -110,30 +135,100 @@ static enum wresp_fate wresp_check_sequence(struct wresp_ctx *c)
 	return WRESP_NEXT;
 }
 
-/* Payload of each packet, and of the message when its length is announced */
-static enum wresp_fate wresp_check_length(struct wresp_ctx *c)
+/* Bytes that the message has, as far as that is known */
+static u64 wresp_announced(const struct wresp_ctx *c)
+{
+	return c->pkt.op->flags & SODP_WIRE_FIRST ? c->pkt.dma_len :
+						    c->resp->cur.length;
+}
+
+/*
+ * Payload of each packet, and of the message when its length is announced.
+ * @before: bytes of the message in the packets before this one
+ */
+static bool wresp_length_ok(const struct wresp_ctx *c,
+			    const struct sodp_pkt *pkt, u64 before)
 {
 	u32 mtu = ib_mtu_enum_to_int(c->qp->attr.path_mtu);
-	const struct sodp_pkt *pkt = &c->pkt;
-	bool first = pkt->op->flags & SODP_WIRE_FIRST;
 	bool last = pkt->op->flags & SODP_WIRE_LAST;
-	u64 announced = first ? pkt->dma_len : c->resp->cur.length;
-	u64 ready = pkt->length + (first ? 0 : c->resp->msg_off);
-	bool ok;
+	u64 announced = wresp_announced(c);
+	u64 ready = before + pkt->length;
 
-	if (pkt->op->wr == SODP_WR_RDMA_READ || pkt->op->wr == SODP_WR_FLUSH) {
-		ok = pkt->op->wr == SODP_WR_FLUSH || announced <= SODP_MAX_MSG;
-	} else if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_OUT)) {
-		ok = true;
-	} else {
-		ok = last ? pkt->length <= mtu : pkt->length == mtu;
-		ok = ok && (first || pkt->length);
-		if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_RDMA))
-			announced = last ? ready : SODP_MAX_MSG;
-		ok = ok && announced <= SODP_MAX_MSG &&
-		     (last ? ready == announced : ready < announced);
+	if (pkt->op->wr == SODP_WR_FLUSH)
+		return true;
+	if (pkt->op->wr == SODP_WR_RDMA_READ)
+		return announced <= SODP_MAX_MSG;
+	if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_OUT))
+		return true;
+	if (last ? pkt->length > mtu : pkt->length != mtu)
+		return false;
+	if (!(pkt->op->flags & SODP_WIRE_FIRST) && !pkt->length)
+		return false;
+	if (!(sodp_op_of(pkt->op->wr)->flags & SODP_OP_RDMA))
+		announced = last ? ready : SODP_MAX_MSG;
+	return announced <= SODP_MAX_MSG &&
+	       (last ? ready == announced : ready < announced);
+}
+
+static enum wresp_fate wresp_check_length(struct wresp_ctx *c)
+{
+	bool first = c->pkt.op->flags & SODP_WIRE_FIRST;
+
+	if (likely(wresp_length_ok(c, &c->pkt, first ? 0 : c->resp->msg_off)))
+		return WRESP_NEXT;
+	return wresp_refuse(c, SODP_E_REM_INV_REQ);
+}
+
+/*
+ * Does a packet go on with the message? One that has more to say than that,
+ * or anything wrong with it, is looked at on its own.
+ */
+static bool wresp_follows(const struct wresp_ctx *c,
+			  const struct sodp_pkt *pkt)
+{
+	bool first = c->pkt.op->flags & SODP_WIRE_FIRST;
+
+	return pkt->psn == sodp_psn_add(c->pkt.psn, c->nr) &&
+	       pkt->op->wr == c->pkt.op->wr && !pkt->op->ext &&
+	       !(pkt->op->flags & SODP_WIRE_FIRST) &&
+	       wresp_length_ok(c, pkt, c->length +
+			       (first ? 0 : c->resp->msg_off));
+}
+
+static void wresp_add(struct wresp_ctx *c, const struct sodp_pkt *pkt)
+{
+	c->nr++;
+	c->length += pkt->length;
+	c->last = pkt->op->flags & SODP_WIRE_LAST;
+	c->ack_req |= pkt->ack_req;
+	c->solicited = pkt->solicited;
+}
+
+/* The message's packets in this train are carried out at once */
+static enum wresp_fate wresp_join(struct wresp_ctx *c)
+{
+	const struct sodp_rx_cb *cb = sodp_rx_cb(c->skb);
+	struct sodp_pkt pkt;
+	u32 nr;
+
+	c->nr = 0;
+	c->length = 0;
+	c->ack_req = false;
+	c->nr_bufs = sodp_rx_bufs(c->skb, &c->pkt, c->bufs,
+				  ARRAY_SIZE(c->bufs));
+	wresp_add(c, &c->pkt);
+	while (!c->last && cb->next + c->nr < cb->nr) {
+		if (!sodp_rx_parse(c->skb, cb->next + c->nr, &pkt) ||
+		    !wresp_follows(c, &pkt))
+			break;
+		nr = sodp_rx_bufs(c->skb, &pkt, c->bufs + c->nr_bufs,
+				  ARRAY_SIZE(c->bufs) - c->nr_bufs);
+		if (!nr)
+			break;
+		c->nr_bufs += nr;
+		wresp_add(c, &pkt);
 	}
-	return likely(ok) ? WRESP_NEXT : wresp_refuse(c, SODP_E_REM_INV_REQ);
+	return WRESP_NEXT;
 }
 
 /* The part of a request that its first packet says */
@@ -150,7 +245,6 @@ static void wresp_begin(struct wresp_ctx *c)
 	req->length = pkt->dma_len;
 	req->src_qpn = c->qp->attr.dest_qp_num;
 	req->psn = pkt->psn;
-	req->nr_packets = 1;
 	switch (pkt->op->wr) {
 	case SODP_WR_RDMA_READ:
 		req->nr_packets = max(DIV_ROUND_UP(pkt->dma_len, mtu), 1U);
@@ -187,11 +281,13 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 		wresp_begin(c);
 	req->opcode = pkt->op->wr;
 	req->psn = pkt->psn;
-	req->last = pkt->op->flags & SODP_WIRE_LAST;
-	req->ready = resp->msg_off + pkt->length;
+	if (req->opcode != SODP_WR_RDMA_READ)
+		req->nr_packets = c->nr;
+	req->last = c->last;
+	req->ready = resp->msg_off + c->length;
 	if (!(sodp_op_of(req->opcode)->flags & SODP_OP_RDMA))
 		req->length = req->ready;
-	req->flags = pkt->solicited ? SODP_SEND_SOLICITED : 0;
+	req->flags = c->solicited ? SODP_SEND_SOLICITED : 0;
 	req->ex = pkt->ex;
 	/* Every packet of XRC says it, and is checked on its own */
 	req->srqn = pkt->srqn;
@@ -241,9 +337,9 @@ static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
 /* Carry it out, by the responder that every transport shares */
 static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 {
-	struct sodp_buf bufs[SODP_RX_MAX_BUFS];
 	struct sodp_cursor payload = {
-		.bufs = bufs,
+		.bufs = c->bufs,
+		.nr_bufs = c->nr_bufs,
 		.base = c->resp->msg_off,
 	};
 	struct sodp_request *req = &c->resp->cur;
@@ -252,13 +348,11 @@ static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 	enum sodp_verdict verdict;
 	struct sodp_stop stop;
 
-	payload.nr_bufs = sodp_rx_bufs(c->skb, &c->pkt, bufs,
-				       ARRAY_SIZE(bufs));
 	do {
 		if (unlikely(c->resp->fault_ret))
 			return wresp_refuse(c, wresp_fault_verdict(c));
 		/* A packet is never cut by the slice's budget */
-		c->budget = max_t(u64, c->budget, c->pkt.length);
+		c->budget = max_t(u64, c->budget, c->length);
 		verdict = sodp_resp_request(c->qp, req,
 					    is_read ? NULL : &payload,
 					    &c->budget, &stop);
@@ -309,7 +403,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		break;
 	default:
 		resp->ack_owed = true;
-		resp->ack_due |= c->pkt.ack_req;
+		resp->ack_due |= c->ack_req;
 		return WRESP_DONE;
 	}
 	/* These answers acknowledge all that came before them */
@@ -322,6 +416,7 @@ static enum wresp_fate (*const wresp_steps[])(struct wresp_ctx *c) = {
 	wresp_check_psn,
 	wresp_check_sequence,
 	wresp_check_length,
+	wresp_join,
 	wresp_take,
 	wresp_execute,
 	wresp_finish,
@@ -351,12 +446,13 @@ static bool wresp_packet(struct wresp_ctx *c)
 	unsigned int i;
 
 	c->faults = 0;
+	c->nr = 1;
 	for (i = 0; i < ARRAY_SIZE(wresp_steps) && fate == WRESP_NEXT; i++)
 		fate = wresp_steps[i](c);
 	if (unlikely(fate == WRESP_REFUSE))
 		wresp_fail(c->qp, c->verdict, c->pkt.psn);
 	if (fate == WRESP_DROP)
-		sodp_qp_count(c->qp, SODP_CNT_rx_drops, 1);
+		sodp_qp_count(c->qp, SODP_CNT_rx_drops, c->nr);
 	return fate != WRESP_STAY;
 }
 
@@ -398,14 +494,14 @@ static void wresp_purge(struct sodp_qp *qp)
 /* Return: true: the slice is used up, there is more */
 static bool wresp_run_locked(struct sodp_qp *qp)
 {
-	struct wresp_ctx c = {
-		.qp = qp,
-		.resp = &qp->wire->resp,
-		.budget = SODP_WORKER_BYTES,
-	};
+	struct wresp_ctx c;
 	u64 packets = 0;
 
 	lockdep_assert_held(&qp->resp_mutex);
+	/* Not all of it: @bufs is large */
+	c.qp = qp;
+	c.resp = &qp->wire->resp;
+	c.budget = SODP_WORKER_BYTES;
 	if (c.resp->wait.on) {
 		if (c.resp->told_rnr)
 			sodp_wresp_send_away(qp);
@@ -424,11 +520,12 @@ static bool wresp_run_locked(struct sodp_qp *qp)
 					 c.skb);
 			continue;
 		}
-		if (++packets > WRESP_SLICE_PACKETS || !c.budget)
+		if (packets >= WRESP_SLICE_PACKETS || !c.budget)
 			return true;
 		if (!wresp_packet(&c))
 			return false;
-		sodp_rx_cb(c.skb)->next++;
+		packets += c.nr;
+		sodp_rx_cb(c.skb)->next += c.nr;
 	}
 	wresp_purge(qp);
 	return false;
