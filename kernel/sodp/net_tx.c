@@ -244,6 +244,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 	burst->full = false;
 	burst->near = false;
 	burst->near_qp = NULL;
+	burst->near_bytes = 0;
 	burst->twice = false;
 }
 
@@ -570,6 +571,7 @@ int sodp_burst_send(struct sodp_burst *burst)
 		sodp_near_begin(burst);
 		ret = tx_send(burst);
 		sodp_near_end(burst);
+		burst->near_bytes += burst->used;
 		if (ret)
 			sodp_count(burst->path->dev, SODP_CNT_tx_drops,
 				   burst->nr);

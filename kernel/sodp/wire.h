@@ -127,6 +127,7 @@ struct sodp_av {
  * @icrc: header of these packets
  * @near: the sender runs the responder that the packets reach on this host
  * @near_qp: the one that they reached, referenced; for sodp_near_run()
+ * @near_bytes: sent since it was run
  *
  * Several packets leave as one skb with UDP segmentation; each carries its
  * own BTH and ICRC already. The stack, the netdev, or nobody (veth, lo) cuts
@@ -149,6 +150,7 @@ struct sodp_burst {
 	struct sodp_icrc icrc;
 	bool near;
 	struct sodp_qp *near_qp;
+	u32 near_bytes;
 };
 
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
@@ -351,11 +353,19 @@ void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
 void sodp_wresp_run(struct sodp_qp *qp);
 
+/* Enough to run the responder for; it finds it in the CPU's cache */
+#define SODP_NEAR_BYTES		SZ_32K
+
 /* wire_near.c */
 void sodp_near_begin(struct sodp_burst *burst);
 void sodp_near_end(struct sodp_burst *burst);
 bool sodp_near_take(struct sodp_qp *qp);
 void sodp_near_run(struct sodp_burst *burst);
+
+static inline bool sodp_near_enough(const struct sodp_burst *burst)
+{
+	return burst->near_qp && burst->near_bytes >= SODP_NEAR_BYTES;
+}
 
 /* txpage.c */
 struct page *sodp_txpage_get(void);

@@ -67,6 +67,7 @@ void sodp_near_run(struct sodp_burst *burst)
 	struct sodp_qp *qp = burst->near_qp;
 
 	burst->near_qp = NULL;
+	burst->near_bytes = 0;
 	if (qp)
 		sodp_wresp_run(qp);
 }

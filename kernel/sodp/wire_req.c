@@ -262,6 +262,8 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	tx.burst.near = wreq_is_awaited(qp, slice);
 	do {
 		step = wreq_go_on(&tx);
+		if (sodp_near_enough(&tx.burst))
+			sodp_near_run(&tx.burst);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
 	} while (step == SODP_WREQ_GO && !sodp_qp_flushes_sends(qp));

@@ -21,7 +21,7 @@
 /* A small message posted while so many are on their way goes out with others */
 #define SODP_WREQ_HOLD		16
 /* Packets that leave without asking for an acknowledge */
-#define SODP_WREQ_ACK_EVERY	64
+#define SODP_WREQ_ACK_EVERY	16
 /* Packets of a READ asked for with one request */
 #define SODP_WREQ_READ_CHUNK	128
 /* Bytes of UC in one turn: nothing but turns lets a receiver keep up */

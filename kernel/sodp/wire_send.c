@@ -136,8 +136,12 @@ static u32 wreq_more(const struct sodp_wreq_tx *tx, u64 left, u32 len)
 	return min_t(u64, (u64)waiting * len, SZ_64K);
 }
 
-/* One packet of a SEND or WRITE: headers, then payload copied in place */
+/*
+ * One packet of a SEND or WRITE: headers, then payload copied in place. What
+ * all packets of the message have alike is in @pkt.
+ */
 static enum sodp_verdict wreq_data(struct sodp_wreq_tx *tx,
+				   struct sodp_pkt *pkt,
 				   struct sodp_cursor *payload, s32 room,
 				   struct sodp_stop *stop)
 {
@@ -151,24 +155,22 @@ static enum sodp_verdict wreq_data(struct sodp_wreq_tx *tx,
 	struct sodp_buf data = { .length = n };
 	struct sodp_cursor dst = { .nr_bufs = 1, .base = off, .bufs = &data };
 	enum sodp_verdict verdict;
-	struct sodp_pkt pkt;
 	u64 done = off;
 	u64 budget = n;
-	u32 pad = -n & 3;
 	u32 len;
 
-	wreq_header(tx, &pkt, wreq_opcode(tx->qp, !index, last));
-	pkt.ack_req = wreq_ask(tx, last, room);
-	pkt.solicited = last && (out->flags & SODP_SEND_SOLICITED);
-	pkt.dma_len = out->length;
-	pkt.pad = pad;
-	pkt.length = n;
-	len = pkt.op->len + n + pad;
+	pkt->opcode = wreq_opcode(tx->qp, !index, last);
+	pkt->op = &sodp_wire_ops[pkt->opcode];
+	pkt->psn = w->send_psn;
+	pkt->ack_req = wreq_ask(tx, last, room);
+	pkt->solicited = last && (out->flags & SODP_SEND_SOLICITED);
+	pkt->length = n;
+	len = pkt->op->len + ALIGN(n, 4);
 	data.addr = wreq_reserve(tx, len,
 				 wreq_more(tx, out->length - off - n, len));
 	if (unlikely(!data.addr))
 		return SODP_BUDGET;
-	data.addr += sodp_pkt_build(data.addr, &pkt);
+	data.addr += sodp_pkt_build(data.addr, pkt);
 	if (likely(n)) {
 		verdict = sodp_move(&dst, payload, off + n, out->length, &done,
 				    &budget, stop, true);
@@ -198,6 +200,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 	enum sodp_verdict verdict;
 	struct sodp_cursor payload;
 	struct sodp_stop stop;
+	struct sodp_pkt pkt;
 	struct sodp_buf buf;
 	s32 room;
 
@@ -206,7 +209,9 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 	verdict = sodp_req_payload(tx->qp, 0, &payload, &buf);
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, w->send, verdict);
-	while (!verdict && w->send_psn != end) {
+	wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
+	pkt.dma_len = sodp_wreq_out(w, w->send)->length;
+	while (!verdict && w->send_psn != end && !sodp_near_enough(&tx->burst)) {
 		room = wreq_room(tx);
 		if (room <= 0 || atomic_read(&tx->qp->wire->tx_bytes) >
 				 SODP_TX_MAX_BYTES)
@@ -214,12 +219,13 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 		else if (!tx->slice->bytes)
 			verdict = SODP_BUDGET;
 		else
-			verdict = wreq_data(tx, &payload, room, &stop);
+			verdict = wreq_data(tx, &pkt, &payload, room, &stop);
 	}
 	sodp_req_put_payload(&payload);
 	switch (verdict) {
 	case SODP_OK:
-		w->send++;
+		if (w->send_psn == end)
+			w->send++;
 		return SODP_WREQ_GO;
 	case SODP_LOST:
 		return SODP_WREQ_WAIT;
