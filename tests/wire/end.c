@@ -15,6 +15,7 @@ static void end_open(struct w_end *end, struct w_rep *rep)
 	snprintf(rep->device, sizeof(rep->device), "%s", end->dev.name);
 	rep->atomic = end->dev.attr.orig_attr.atomic_cap;
 	rep->odp = end->dev.attr.odp_caps;
+	rep->caps = end->dev.attr.device_cap_flags_ex;
 	rep->addr.mtu = end->dev.port.active_mtu;
 }
 
@@ -46,6 +47,17 @@ unsigned int w_env(const char *name, unsigned int otherwise)
 	const char *text = getenv(name);
 
 	return text && *text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+unsigned int end_access(const struct w_end *end)
+{
+	unsigned int access = T_ACCESS_ALL | IBV_ACCESS_MW_BIND;
+
+#ifdef HAVE_FLUSH_ACCESS
+	if (end->dev.attr.device_cap_flags_ex & W_CAP_FLUSH)
+		access |= IBV_ACCESS_FLUSH_GLOBAL;
+#endif
+	return access;
 }
 
 struct ibv_sge end_sge(const struct w_end *end, unsigned int buf, uint64_t off,
@@ -90,6 +102,9 @@ void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 		break;
 	case W_WORD_CHECK:
 		end_word_check(end, req, rep);
+		break;
+	case W_BIND:
+		end_bind(end, req->qp, &req->place, rep);
 		break;
 	case W_DELAY:
 		end_delay(end, req);

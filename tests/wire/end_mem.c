@@ -13,7 +13,7 @@
 void end_buf(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 {
 	struct w_buf *buf = &end->buf[req->place.buf];
-	unsigned int access = T_ACCESS_ALL;
+	unsigned int access = end_access(end);
 
 	if (!t_can_kind(&end->dev, req->kind)) {
 		rep->skip = true;

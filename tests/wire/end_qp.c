@@ -15,14 +15,16 @@ static struct ibv_cq *end_cq(struct w_end *end, unsigned int depth)
 	return cq;
 }
 
-static void end_qp_init(struct w_qp *qp)
+static void end_qp_init(const struct w_end *end, struct w_qp *qp)
 {
+	unsigned int local = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND;
+
 	bool ud = qp->opt.type == IBV_QPT_UD;
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = T_PORT,
 		.qkey = W_QKEY,
-		.qp_access_flags = T_ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE,
+		.qp_access_flags = end_access(end) & ~local,
 	};
 
 	if (qp->opt.type == IBV_QPT_UC)
@@ -35,7 +37,7 @@ static void end_qp_init(struct w_qp *qp)
 void end_qp(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 {
 	struct w_qp *qp = &end->qp[req->qp];
-	struct ibv_qp_init_attr init = {
+	struct ibv_qp_init_attr_ex init = {
 		.qp_type = req->opt.type,
 		.cap = {
 			.max_send_wr = req->opt.depth,
@@ -43,6 +45,8 @@ void end_qp(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 			.max_send_sge = 2,
 			.max_recv_sge = 2,
 		},
+		.pd = end->dev.pd,
+		.comp_mask = IBV_QP_INIT_ATTR_PD,
 	};
 	int index = end->dev.gid_index;
 
@@ -56,9 +60,15 @@ void end_qp(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 	qp->rcq = end_cq(end, qp->opt.depth);
 	init.send_cq = qp->scq;
 	init.recv_cq = qp->rcq;
-	qp->qp = ibv_create_qp(end->dev.pd, &init);
-	T_ASSERT(qp->qp, "ibv_create_qp: %s", t_errname(errno));
-	end_qp_init(qp);
+	if (qp->opt.wr_ops) {
+		init.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+		init.send_ops_flags = qp->opt.wr_ops;
+	}
+	qp->qp = ibv_create_qp_ex(end->dev.ctx, &init);
+	T_ASSERT(qp->qp, "ibv_create_qp_ex: %s", t_errname(errno));
+	if (qp->opt.wr_ops)
+		qp->qpx = ibv_qp_to_qp_ex(qp->qp);
+	end_qp_init(end, qp);
 	qp->addr.qpn = qp->qp->qp_num;
 	/* PSNs that wrap soon */
 	qp->addr.psn = 0xffffff - (qp->addr.qpn * 7 & 0xff);
@@ -158,11 +168,18 @@ static bool grh_good(const struct w_qp *qp, const unsigned char *grh)
 	       !memcmp(grh + 36, qp->addr.gid.raw + 12, 4);
 }
 
+/* rdma_rxe hands out the kernel's flag, which is another one here. */
+static unsigned int inv_flag(const struct w_end *end)
+{
+	return strncmp(end->dev.name, "rxe", 3) ? IBV_WC_WITH_INV : 1 << 2;
+}
+
 void end_want_recv(struct w_end *end, unsigned int number,
 		   const struct w_place *place, struct w_rep *rep)
 {
 	const struct w_qp *qp = &end->qp[number];
-	bool imm = place->recv != W_RECV_MSG;
+	bool imm = place->recv == W_RECV_IMM || place->recv == W_RECV_MSG_IMM;
+	bool inv = place->recv == W_RECV_MSG_INV;
 	bool ud = qp->opt.type == IBV_QPT_UD;
 	struct ibv_wc wc;
 
@@ -179,6 +196,8 @@ void end_want_recv(struct w_end *end, unsigned int number,
 					 IBV_WC_RECV) ||
 		   !!(wc.wc_flags & IBV_WC_WITH_IMM) != imm ||
 		   (imm && wc.imm_data != htobe32(place->imm)) ||
+		   !!(wc.wc_flags & inv_flag(end)) != inv ||
+		   (inv && wc.invalidated_rkey != place->imm) ||
 		   (ud && (wc.src_qp != qp->peer.qpn ||
 			   !(wc.wc_flags & IBV_WC_GRH)));
 	if (rep->bad) {
@@ -192,6 +211,33 @@ void end_want_recv(struct w_end *end, unsigned int number,
 						place->off));
 	if (rep->bad)
 		snprintf(rep->text, sizeof(rep->text), "wrong GRH");
+}
+
+/* Takes the place of what was bound before, which must be invalid by now. */
+void end_bind(struct w_end *end, unsigned int number,
+	      const struct w_place *place, struct w_rep *rep)
+{
+	const struct w_buf *buf = &end->buf[place->buf];
+	struct ibv_send_wr wr = {
+		.wr_id = place->seed,
+		.opcode = IBV_WR_BIND_MW,
+		.bind_mw.bind_info = {
+			.mr = buf->mr,
+			.addr = (uintptr_t)buf->base + buf->delta + place->off,
+			.length = place->len,
+			.mw_access_flags = IBV_ACCESS_REMOTE_WRITE,
+		},
+	};
+
+	if (!end->mw)
+		end->mw = ibv_alloc_mw(end->dev.pd, IBV_MW_TYPE_2);
+	T_ASSERT(end->mw, "ibv_alloc_mw: %s", t_errname(errno));
+	wr.bind_mw.mw = end->mw;
+	wr.bind_mw.rkey = ibv_inc_rkey(end->mw->rkey);
+	T_OK(end_post(end, number, &wr));
+	t_want_wc(end->qp[number].scq, place->seed, IBV_WC_SUCCESS);
+	end->mw->rkey = wr.bind_mw.rkey;
+	rep->rkey = wr.bind_mw.rkey;
 }
 
 /* --- taking messages --- */

@@ -8,44 +8,48 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include "wire.h"
+#include "interop.h"
 
 #define BIG (8U << 20)
 #define BUF_SIZE (3 * T_HUGE)
 #define BIG_BUF_SIZE (20UL << 20)
-/* Atomics walk over these */
-#define WORDS (4 * T_PAGE / 8)
-
 #define RC (1 << IBV_QPT_RC)
 #define UC (1 << IBV_QPT_UC)
 #define UD (1 << IBV_QPT_UD)
 
-struct op {
-	const char *name;
-	unsigned int types;
-	enum ibv_wr_opcode opcode;
-	enum ibv_wc_opcode wc_opcode;
-	enum w_recv recv;
-	/* What an end must have for on-demand memory: requester, responder */
-	uint32_t odp_here;
-	uint32_t odp_there;
-};
+static void transfers(void);
+static void atomics(void);
 
-static const struct op ops[] = {
-	{ "write", RC | UC, IBV_WR_RDMA_WRITE, IBV_WC_RDMA_WRITE, W_NO_RECV,
-	  IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE },
-	{ "write_imm", RC | UC, IBV_WR_RDMA_WRITE_WITH_IMM, IBV_WC_RDMA_WRITE,
-	  W_RECV_IMM, IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE },
-	{ "send", RC | UC | UD, IBV_WR_SEND, IBV_WC_SEND, W_RECV_MSG,
-	  IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
-	{ "send_imm", RC | UC | UD, IBV_WR_SEND_WITH_IMM, IBV_WC_SEND,
-	  W_RECV_MSG_IMM, IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
-	{ "read", RC, IBV_WR_RDMA_READ, IBV_WC_RDMA_READ, W_NO_RECV,
-	  IBV_ODP_SUPPORT_READ, IBV_ODP_SUPPORT_READ },
-	{ "cas", RC, IBV_WR_ATOMIC_CMP_AND_SWP, IBV_WC_COMP_SWAP, W_NO_RECV,
-	  IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
-	{ "faa", RC, IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WC_FETCH_ADD, W_NO_RECV,
-	  IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
+static const struct io_op ops[] = {
+	{ "write", transfers, RC | UC, IBV_WR_RDMA_WRITE, IBV_WC_RDMA_WRITE,
+	  W_NO_RECV, IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE },
+	{ "write_imm", transfers, RC | UC, IBV_WR_RDMA_WRITE_WITH_IMM,
+	  IBV_WC_RDMA_WRITE, W_RECV_IMM, IBV_ODP_SUPPORT_WRITE,
+	  IBV_ODP_SUPPORT_WRITE },
+	{ "send", transfers, RC | UC | UD, IBV_WR_SEND, IBV_WC_SEND,
+	  W_RECV_MSG, IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
+	{ "send_imm", transfers, RC | UC | UD, IBV_WR_SEND_WITH_IMM,
+	  IBV_WC_SEND, W_RECV_MSG_IMM, IBV_ODP_SUPPORT_SEND,
+	  IBV_ODP_SUPPORT_RECV },
+	{ "read", transfers, RC, IBV_WR_RDMA_READ, IBV_WC_RDMA_READ,
+	  W_NO_RECV, IBV_ODP_SUPPORT_READ, IBV_ODP_SUPPORT_READ },
+	{ "cas", atomics, RC, IBV_WR_ATOMIC_CMP_AND_SWP, IBV_WC_COMP_SWAP,
+	  W_NO_RECV, IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
+	{ "faa", atomics, RC, IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WC_FETCH_ADD,
+	  W_NO_RECV, IBV_ODP_SUPPORT_ATOMIC, IBV_ODP_SUPPORT_ATOMIC },
+	{ "send_inv", io_send_inv, RC, IBV_WR_SEND_WITH_INV, IBV_WC_SEND,
+	  W_RECV_MSG_INV, IBV_ODP_SUPPORT_SEND, IBV_ODP_SUPPORT_RECV },
+	/* libibverbs has no bit for on-demand memory in these two */
+#ifdef HAVE_WR_FLUSH
+	{ "flush", io_flush, RC, IBV_WR_RDMA_WRITE, IBV_WC_FLUSH, W_NO_RECV,
+	  IBV_ODP_SUPPORT_WRITE, IBV_ODP_SUPPORT_WRITE, W_CAP_FLUSH,
+	  IBV_QP_EX_WITH_FLUSH },
+#endif
+#ifdef HAVE_WR_ATOMIC_WRITE
+	{ "atomic_write", io_atomic_write, RC, IBV_WR_ATOMIC_WRITE,
+	  IBV_WC_ATOMIC_WRITE, W_NO_RECV, 0, IBV_ODP_SUPPORT_WRITE,
+	  W_CAP_ATOMIC_WRITE, IBV_QP_EX_WITH_ATOMIC_WRITE },
+#endif
 };
 
 static const struct {
@@ -63,19 +67,10 @@ static const uint32_t sizes[] = {
 	8192, 9001, 12289, 65535, 65537, 262147, (1 << 20) + 1, BIG,
 };
 
-struct group {
-	const struct op *op;
-	enum ibv_qp_type type;
-	enum t_kind here;
-	enum t_kind there;
-	bool v6;
-	unsigned int number;
-};
-
 #define MAX_GROUPS                                                        \
 	(T_ARRAY_SIZE(types) * T_ARRAY_SIZE(ops) * T_NR_KINDS * T_NR_KINDS)
 
-static struct group groups[MAX_GROUPS];
+static struct io_group groups[MAX_GROUPS];
 static struct t_test tests[MAX_GROUPS];
 
 static uint32_t odp_of(const struct ibv_odp_caps *caps, enum ibv_qp_type type)
@@ -90,7 +85,7 @@ static uint32_t odp_of(const struct ibv_odp_caps *caps, enum ibv_qp_type type)
 	}
 }
 
-static void need(const struct group *g, const char *device, enum t_kind kind,
+static void need(const struct io_group *g, const char *device, enum t_kind kind,
 		 const struct ibv_odp_caps *caps, uint32_t bits)
 {
 	if (kind == T_PINNED)
@@ -105,25 +100,28 @@ static void need(const struct group *g, const char *device, enum t_kind kind,
 		t_skip("%s has no implicit regions", w_kind_of(device));
 }
 
-static void check_caps(const struct group *g, const struct w_wire *wire)
+static void check_caps(const struct io_group *g, const struct w_wire *wire)
 {
 	need(g, wire->here.dev.name, g->here, &wire->here.dev.attr.odp_caps,
 	     g->op->odp_here);
 	need(g, wire->there.device, g->there, &wire->there.odp,
 	     g->op->odp_there);
-	if (g->op->odp_here == IBV_ODP_SUPPORT_ATOMIC &&
+	if ((wire->here.dev.attr.device_cap_flags_ex & wire->there.caps &
+	     g->op->caps) != g->op->caps)
+		t_skip("an end has no %s", g->op->name);
+	if (g->op->fn == atomics &&
 	    (wire->here.dev.attr.orig_attr.atomic_cap == IBV_ATOMIC_NONE ||
 	     wire->there.atomic == IBV_ATOMIC_NONE))
 		t_skip("an end has no atomics");
 }
 
 /* The largest size costs as much as all others */
-static bool has_big(const struct group *g)
+static bool has_big(const struct io_group *g)
 {
 	return g->type != IBV_QPT_UD && (!t_quick || g->here == g->there);
 }
 
-static void group_open(const struct group *g, struct w_wire *wire)
+void io_open(const struct io_group *g, struct w_wire *wire)
 {
 	struct w_qp_opt opt = W_QP_OPT;
 
@@ -133,6 +131,7 @@ static void group_open(const struct group *g, struct w_wire *wire)
 		 g->there, g->number % T_NR_PAGES);
 	opt.type = g->type;
 	opt.v6 = g->v6;
+	opt.wr_ops = g->op->wr_ops;
 	wire_qp(wire, 0, &opt);
 }
 
@@ -159,18 +158,13 @@ static uint64_t any_place(struct t_rand *r, uint64_t len)
 	return off + W_MARGIN;
 }
 
-static enum w_cold any_cold(struct t_rand *r, enum t_kind kind)
+enum w_cold io_any_cold(struct t_rand *r, enum t_kind kind)
 {
 	return kind == T_PINNED ? W_WARM : t_rand_below(r, 3);
 }
 
-struct xfer {
-	struct w_place src;
-	struct w_place dst;
-};
-
-static void make_xfer(const struct group *g, struct t_rand *r, uint32_t len,
-		      struct xfer *x)
+void io_make_xfer(const struct io_group *g, struct t_rand *r, uint32_t len,
+		  struct io_xfer *x)
 {
 	bool read = g->op->opcode == IBV_WR_RDMA_READ;
 	uint32_t grh = g->type == IBV_QPT_UD ? W_GRH : 0;
@@ -179,79 +173,81 @@ static void make_xfer(const struct group *g, struct t_rand *r, uint32_t len,
 	x->src.len = len;
 	x->src.off = any_place(r, len);
 	x->src.seed = t_rand(r);
-	x->src.cold = any_cold(r, read ? g->there : g->here);
+	x->src.cold = io_any_cold(r, read ? g->there : g->here);
 	x->dst = x->src;
 	x->dst.len = len + grh;
 	x->dst.off = any_place(r, len + grh);
-	x->dst.cold = any_cold(r, read ? g->here : g->there);
+	x->dst.cold = io_any_cold(r, read ? g->here : g->there);
 	x->dst.recv = g->op->recv;
 	x->dst.imm = t_rand(r);
 }
 
-/* At this end or the other */
-static void at(struct w_wire *wire, bool there, enum w_cmd cmd,
-	       const struct w_place *place, struct w_rep *rep)
+void io_at(struct w_wire *wire, bool there, enum w_cmd cmd,
+	   const struct w_place *place)
 {
 	struct w_req req = { .cmd = cmd, .place = *place };
+	struct w_rep rep = { 0 };
 
-	memset(rep, 0, sizeof(*rep));
 	if (there)
-		peer_do(&wire->peer, &req, rep);
+		peer_do(&wire->peer, &req, &rep);
 	else
-		end_do(&wire->here, &req, rep);
+		end_do(&wire->here, &req, &rep);
+	T_ASSERT(!rep.bad, "%s", rep.text);
 }
 
-/* rep->bad when something is wrong */
-static void run_xfer(const struct group *g, struct w_wire *wire,
-		     struct xfer *x, struct w_rep *rep)
+void io_want(const struct io_group *g, struct w_wire *wire, uint64_t id)
+{
+	const struct w_qp *qp = &wire->here.qp[0];
+	struct ibv_wc wc = t_want_wc(qp->scq, id, IBV_WC_SUCCESS);
+
+	T_ASSERT(wc.opcode == g->op->wc_opcode && wc.qp_num == qp->addr.qpn,
+		 "completion opcode %#x of QP %#x", wc.opcode, wc.qp_num);
+}
+
+static void run_xfer(const struct io_group *g, struct w_wire *wire,
+		     struct io_xfer *x)
 {
 	bool read = g->op->opcode == IBV_WR_RDMA_READ;
 	uint64_t local = read ? x->dst.off : x->src.off;
 	uint64_t remote = read ? x->src.off : x->dst.off;
 	uint64_t id = x->src.seed;
-	struct ibv_wc wc;
 
-	at(wire, read, W_SOURCE, &x->src, rep);
-	at(wire, !read, W_TARGET, &x->dst, rep);
+	io_at(wire, read, W_SOURCE, &x->src);
+	io_at(wire, !read, W_TARGET, &x->dst);
 	T_OK(wire_post(wire, 0, g->op->opcode, id, local, remote, x->src.len,
 		       x->dst.imm));
-	wc = t_want_wc(wire->here.qp[0].scq, id, IBV_WC_SUCCESS);
-	T_ASSERT(wc.opcode == g->op->wc_opcode &&
-			 wc.qp_num == wire->here.qp[0].addr.qpn,
-		 "completion opcode %#x of QP %#x", wc.opcode, wc.qp_num);
+	io_want(g, wire, id);
 	/* UC does not say when it has arrived */
 	if (g->type == IBV_QPT_UC && x->dst.recv == W_NO_RECV)
 		t_sleep_ms(20 + x->src.len / 20000);
-	at(wire, !read, W_CHECK, &x->dst, rep);
+	io_at(wire, !read, W_CHECK, &x->dst);
 }
 
 static void transfers(void)
 {
-	const struct group *g = t_this->arg;
+	const struct io_group *g = t_this->arg;
 	struct t_rand rand = { .state = 0x31337 + g->number };
 	uint32_t most = g->type == IBV_QPT_UD ? 0 : UINT32_MAX;
 	unsigned int rounds = t_quick ? 1 : t_full ? 6 : 2;
 	static struct w_wire wire;
 	unsigned int total = 0;
 	unsigned int i, k;
-	struct w_rep rep;
-	struct xfer x;
+	struct io_xfer x;
 
-	group_open(g, &wire);
+	io_open(g, &wire);
 	if (!most)
 		most = 128 << wire.mtu;
 	for (i = 0; i < T_ARRAY_SIZE(sizes); i++) {
 		if (sizes[i] > most || (sizes[i] == BIG && !has_big(g)))
 			break;
 		for (k = 0; k < (sizes[i] > 1 << 20 ? 1 : rounds); k++) {
-			make_xfer(g, &rand, sizes[i], &x);
+			io_make_xfer(g, &rand, sizes[i], &x);
 			t_case("case %u: %u bytes from %#llx%s to %#llx%s",
 			       total, sizes[i], (unsigned long long)x.src.off,
 			       x.src.cold ? " cold" : "",
 			       (unsigned long long)x.dst.off,
 			       x.dst.cold ? " cold" : "");
-			run_xfer(g, &wire, &x, &rep);
-			T_ASSERT(!rep.bad, "%s", rep.text);
+			run_xfer(g, &wire, &x);
 			total++;
 		}
 	}
@@ -259,7 +255,7 @@ static void transfers(void)
 	t_note("%u cases", total);
 }
 
-static void post_atomic(struct w_wire *wire, const struct group *g,
+static void post_atomic(struct w_wire *wire, const struct io_group *g,
 			uint64_t result, uint64_t word, uint64_t add,
 			uint64_t swap)
 {
@@ -276,25 +272,33 @@ static void post_atomic(struct w_wire *wire, const struct group *g,
 			.swap = swap,
 		},
 	};
-	struct ibv_wc wc;
 
 	T_OK(end_post(&wire->here, 0, &wr));
-	wc = t_want_wc(wire->here.qp[0].scq, add, IBV_WC_SUCCESS);
-	T_ASSERT(wc.opcode == g->op->wc_opcode, "completion opcode %#x",
-		 wc.opcode);
+	io_want(g, wire, add);
 }
 
-static void one_atomic(struct w_wire *wire, const struct group *g,
+void io_word(struct w_wire *wire, enum w_cmd cmd, uint64_t off,
+	     uint64_t value, enum w_cold cold)
+{
+	struct w_req req = { .cmd = cmd, .value = value };
+	struct w_rep rep;
+
+	req.place.off = off;
+	req.place.cold = cold;
+	peer_do(&wire->peer, &req, &rep);
+	T_ASSERT(!rep.bad, "%s", rep.text);
+}
+
+static void one_atomic(struct w_wire *wire, const struct io_group *g,
 		       struct t_rand *r, unsigned int i)
 {
 	bool cas = g->op->opcode == IBV_WR_ATOMIC_CMP_AND_SWP;
 	uint64_t result = any_place(r, 8);
-	struct w_req req = { .cmd = W_WORD_SET };
+	uint64_t word = T_HUGE - 2 * T_PAGE + 8 * (i * 37 % IO_WORDS);
 	uint64_t before = t_rand(r);
 	uint64_t swap = t_rand(r);
 	uint64_t add = t_rand(r);
 	uint64_t after = before + add;
-	struct w_rep rep;
 	uint64_t got;
 	char *p;
 
@@ -304,34 +308,29 @@ static void one_atomic(struct w_wire *wire, const struct group *g,
 		after = add == before ? swap : before;
 	}
 	t_case("case %u: to %#llx", i, (unsigned long long)result);
-	req.place.off = T_HUGE - 2 * T_PAGE + 8 * (i * 37 % WORDS);
-	req.place.cold = any_cold(r, g->there) ? W_COLD : W_WARM;
-	req.value = before;
-	peer_do(&wire->peer, &req, &rep);
+	io_word(wire, W_WORD_SET, word, before,
+		io_any_cold(r, g->there) ? W_COLD : W_WARM);
 	p = wire->here.buf[0].base + result;
 	t_fill_background(p - 8, 24);
-	post_atomic(wire, g, result, req.place.off, add, swap);
+	post_atomic(wire, g, result, word, add, swap);
 	memcpy(&got, p, 8);
 	T_ASSERT(got == before, "fetched %#llx, must be %#llx",
 		 (unsigned long long)got, (unsigned long long)before);
 	T_ASSERT(t_check_background(p - 8, 8) < 0 &&
 			 t_check_background(p + 8, 8) < 0,
 		 "bytes around the result changed");
-	req.cmd = W_WORD_CHECK;
-	req.value = after;
-	peer_do(&wire->peer, &req, &rep);
-	T_ASSERT(!rep.bad, "%s", rep.text);
+	io_word(wire, W_WORD_CHECK, word, after, W_WARM);
 }
 
 static void atomics(void)
 {
-	const struct group *g = t_this->arg;
+	const struct io_group *g = t_this->arg;
 	struct t_rand rand = { .state = 0xa70 + g->number };
 	unsigned int total = t_quick ? 32 : t_full ? 2048 : 128;
 	static struct w_wire wire;
 	unsigned int i;
 
-	group_open(g, &wire);
+	io_open(g, &wire);
 	for (i = 0; i < total; i++)
 		one_atomic(&wire, g, &rand, i);
 	wire_close(&wire);
@@ -368,7 +367,7 @@ static size_t make_groups(bool quick)
 	for (t = 0; t < T_ARRAY_SIZE(types); t++)
 	for (o = 0; o < T_ARRAY_SIZE(ops); o++)
 	for (k = 0; k < T_NR_KINDS * T_NR_KINDS; k++) {
-		struct group *g = &groups[nr];
+		struct io_group *g = &groups[nr];
 
 		if (!(ops[o].types & (1 << types[t].type)) ||
 		    !wanted(k % T_NR_KINDS, k / T_NR_KINDS, quick))
@@ -387,9 +386,7 @@ static size_t make_groups(bool quick)
 		tests[nr].name = name;
 		tests[nr].arg = g;
 		tests[nr].seconds = 240;
-		tests[nr].fn = ops[o].odp_here == IBV_ODP_SUPPORT_ATOMIC ?
-				       atomics :
-				       transfers;
+		tests[nr].fn = ops[o].fn;
 		nr++;
 	}
 	return nr;

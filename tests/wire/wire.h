@@ -17,6 +17,10 @@
 #define W_GRH 40
 #define W_QKEY 0x11111111
 
+/* In device_cap_flags_ex */
+#define W_CAP_FLUSH (1ULL << 38)
+#define W_CAP_ATOMIC_WRITE (1ULL << 40)
+
 /* How far around a target bytes are checked */
 #define W_MARGIN T_PAGE
 
@@ -32,6 +36,7 @@ enum w_recv {
 	W_RECV_IMM, /* of a WRITE: takes no memory */
 	W_RECV_MSG,
 	W_RECV_MSG_IMM,
+	W_RECV_MSG_INV, /* imm is the key that went */
 };
 
 enum w_cmd {
@@ -44,6 +49,7 @@ enum w_cmd {
 	W_CHECK, /* data there, the rest unchanged */
 	W_WORD_SET,
 	W_WORD_CHECK,
+	W_BIND, /* a memory window to a place */
 	W_DELAY, /* pages that come late, by userfaultfd */
 	W_DELAY_FILE, /* or from a slow file system */
 	W_SWAP, /* have a swap device, or none */
@@ -62,6 +68,7 @@ struct w_qp_opt {
 	uint8_t min_rnr;
 	uint8_t rd_atomic;
 	uint16_t depth;
+	uint64_t wr_ops; /* IBV_QP_EX_WITH_*, 0: no ibv_wr_* */
 };
 
 #define W_QP_OPT                                                          \
@@ -112,6 +119,7 @@ struct w_rep {
 	uint32_t rkey;
 	enum ibv_atomic_cap atomic;
 	struct ibv_odp_caps odp;
+	uint64_t caps; /* device_cap_flags_ex */
 	uint64_t value;
 };
 
@@ -127,6 +135,7 @@ struct w_buf {
 struct w_qp {
 	struct w_qp_opt opt;
 	struct ibv_qp *qp;
+	struct ibv_qp_ex *qpx; /* with opt.wr_ops */
 	struct ibv_cq *scq;
 	struct ibv_cq *rcq;
 	struct ibv_ah *ah;
@@ -142,6 +151,7 @@ struct w_end {
 	int gid6_index;
 	struct w_buf buf[W_NR_BUFS];
 	struct w_qp qp[W_NR_QPS];
+	struct ibv_mw *mw;
 	unsigned char *expect;
 };
 
@@ -149,6 +159,8 @@ struct w_end {
 void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep);
 struct ibv_sge end_sge(const struct w_end *end, unsigned int buf, uint64_t off,
 		       uint32_t len);
+/* All rights that its device can give */
+unsigned int end_access(const struct w_end *end);
 
 /* end_mem.c */
 void end_buf(struct w_end *end, const struct w_req *req, struct w_rep *rep);
@@ -170,6 +182,8 @@ void end_qp(struct w_end *end, const struct w_req *req, struct w_rep *rep);
 void end_connect(struct w_end *end, unsigned int qp,
 		 const struct w_addr *peer);
 int end_post(struct w_end *end, unsigned int qp, struct ibv_send_wr *wr);
+void end_bind(struct w_end *end, unsigned int qp, const struct w_place *place,
+	      struct w_rep *rep);
 void end_sink(struct w_end *end, int fd, struct w_rep *rep);
 void end_sunk(struct w_end *end, unsigned int qp, struct w_rep *rep);
 void end_want_recv(struct w_end *end, unsigned int qp,
