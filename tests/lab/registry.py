@@ -287,6 +287,13 @@ def _consumers():
             timeout=600,
             only_all=True,
         )
+    rxe = dict(AGENT, rxe=True)
+    long = {"timeout": 600, "only_all": True}
+    yield Test("rdmacm.vm", cm + ["peer"], peer=AGENT, **long)
+    yield Test("rdmacm.vm-rxe", cm + ["peer"], peer=rxe, **long)
+    yield Test("rdmacm.rxe-vm", cm + ["--swap", "peer"], peer=rxe, **long)
+    # rdma_rxe on both sides
+    yield Test("rdmacm.rxe-rxe", cm + ["peer"], peer=rxe, rxe=True, **long)
     nvme = ["python3", "-B", "/src/tests/kernel-ulp/nvme.py"]
     yield Test("ulp.nvme", nvme, timeout=300)
 

@@ -11,7 +11,7 @@ import functools
 import sys
 import time
 
-from ends import SLOW, Failure, Tap, wait_listening
+from ends import SLOW, Failure, Skip, Tap, wait_listening
 from sweep import rows
 from wire import is_rxe, two_ends
 
@@ -113,6 +113,9 @@ def perftest(program, options, size, six, ends, count=20):
 def cm(program, server, client, six, ends):
     """Options with {far} and {near}: addresses of the ends."""
     far, near = ends
+    if program == "mckey" and is_rxe(near):
+        # cm.py tries often enough
+        raise Skip("mckey does not wait for its sends, which rxe drops then")
     key = "ADDR6" if six else "ADDR"
     words = {"far": far[key], "near": near[key]}
     args = [
@@ -232,7 +235,7 @@ def cm_cases(quick, rxe):
                 continue
             group = "ff0e::1:7" if six else "239.1.1.7"
             words = [w.replace("{group}", group) for w in (server, client)]
-            yield _name(program, client, "v6" if six else "v4"), (
+            yield _name(program, words[1], "v6" if six else "v4"), (
                 functools.partial(cm, program, *words, six)
             )
     yield "rcopy", functools.partial(rcopy, False)
