@@ -246,6 +246,8 @@ class Batch:
         cases = [Case("", PASS if good else FAIL, " ".join(log))]
         self._troubles(step, cases, "")
         name = f"{config.suite}/{config.kernel} unload"
+        if config.net:
+            name += f" of machine {config.net}"
         self.report.add(name, cases, step.seconds, "", step.splat or step.tail)
 
     def _conclude(self, item):
