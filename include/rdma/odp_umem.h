@@ -38,6 +38,7 @@ enum sodp_fault_flags {
 	SODP_FAULT_NOWAIT	= 1 << 1, /* -EAGAIN rather than wait for I/O */
 	SODP_FAULT_PREFETCH	= 1 << 2, /* count as prefetch, no fault-around */
 	SODP_FAULT_SNAPSHOT	= 1 << 3, /* map what is present, fault nothing */
+	SODP_FAULT_BRIEF	= 1 << 4, /* what can be had within some ms */
 };
 
 enum sodp_region_flags {

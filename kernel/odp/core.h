@@ -402,13 +402,15 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @last: page after the last one needed
  * @end: page after the last one that is welcome (fault-around)
  * @tried: address whose fault was told to retry, to do it the patient way
+ * @deadline: with SODP_FAULT_BRIEF, when what is there has to do, in ns
  * @flags: enum sodp_fault_flags
  * @write: @flags has SODP_FAULT_WRITE
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
  * @incomplete: there was a snapshot after all was handled, and pages missing
- * @narrowed: @last was moved down, because the range keeps changing
+ * @narrowed: @last was moved down, because the range keeps changing or it
+ *	has taken long enough
  * @populated: handle_mm_fault() was called since the last snapshot
  * @interval_seq: of the snapshot
  * @inval_count: of the leaf, sampled before @interval_seq
@@ -426,6 +428,7 @@ struct sodp_fault {
 	unsigned int last;
 	unsigned int end;
 	unsigned long tried;
+	u64 deadline;
 	u32 flags;
 	bool write;
 	bool entered;
@@ -439,6 +442,12 @@ struct sodp_fault {
 	unsigned long pages;
 	unsigned int huge;
 };
+
+static inline bool sodp_fault_is_late(const struct sodp_fault *fault)
+{
+	return (fault->flags & SODP_FAULT_BRIEF) &&
+	       ktime_get_ns() > fault->deadline;
+}
 
 int sodp_fault_init(void);
 void sodp_fault_exit(void);

@@ -29,6 +29,8 @@
 #define FAULT_HALVE_TRIES	8
 /* Who may not wait gives up sooner and lets a worker do it */
 #define FAULT_NOWAIT_TRIES	4
+/* SODP_FAULT_BRIEF */
+#define FAULT_BRIEF_NS		(4 * NSEC_PER_MSEC)
 /* How often a page may look impossible after its fault was handled */
 #define FAULT_ERROR_TRIES	4
 
@@ -357,6 +359,8 @@ static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
 		 */
 		if (fault->narrowed && !(fault->flags & SODP_FAULT_PREFETCH))
 			break;
+		if (va <= last && sodp_fault_is_late(fault))
+			break;
 		cond_resched();
 	}
 	return ret;
@@ -440,7 +444,8 @@ static int fault_validate(struct sodp_region *region, u64 va, u64 len,
  * Afterwards every page of the range had an entry, readable or, with
  * SODP_FAULT_WRITE, writable; it may be gone again by the time the caller
  * looks, who then faults again. Where pages are taken away faster than a
- * range of them can be had, only the first ones are mapped: use them.
+ * range of them can be had, or where SODP_FAULT_BRIEF is asked for and they
+ * take their time, only the first ones are mapped: use them.
  *
  * The caller's mm does not matter; the caller has a reference to the region.
  * In a user's context a fatal signal ends the wait with -EAGAIN. A worker waits
@@ -470,6 +475,7 @@ int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags)
 		return 0;
 	trace_sodp_fault_begin(region, va, len, flags);
 	began = advice ? 0 : ktime_get_ns();
+	fault.deadline = began + FAULT_BRIEF_NS;
 	ret = fault_validate(region, va, len, flags);
 	if (!ret && model && (flags & SODP_FAULT_NOWAIT))
 		ret = -EAGAIN;

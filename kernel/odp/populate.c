@@ -19,6 +19,8 @@
 
 /* A file-backed read fault maps about this many pages around (64 KiB) */
 #define FAULT_AROUND_PAGES	(SZ_64K >> PAGE_SHIFT)
+/* How many between two looks at the clock */
+#define FAULT_CLOCK_PAGES	16
 
 static unsigned long fault_va(const struct sodp_fault *fault, unsigned int page)
 {
@@ -289,6 +291,19 @@ static unsigned int fault_skip_ahead(struct sodp_fault *fault,
 	return next;
 }
 
+static bool fault_is_late(const struct sodp_fault *fault, unsigned int page)
+{
+	return !(page % FAULT_CLOCK_PAGES) && sodp_fault_is_late(fault);
+}
+
+/* What is before @page has to do */
+static void fault_cut(struct sodp_fault *fault, unsigned int page)
+{
+	fault->last = page;
+	fault->end = page;
+	fault->narrowed = true;
+}
+
 static int fault_populate_needed(struct sodp_fault *fault)
 {
 	bool nowait = fault->flags & SODP_FAULT_NOWAIT;
@@ -305,6 +320,10 @@ static int fault_populate_needed(struct sodp_fault *fault)
 		if (!fault_page_missing(fault, page)) {
 			page++;
 			continue;
+		}
+		if (page > fault->first && fault_is_late(fault, page)) {
+			fault_cut(fault, page);
+			return 0;
 		}
 		if (unlikely(va < vma->vm_start || va >= vma->vm_end)) {
 			vma = vma_lookup(fault->mm, va);
@@ -343,7 +362,8 @@ static void fault_populate_around(struct sodp_fault *fault)
 		return;
 	for (; page < fault->end; page++)
 		if (fault_page_missing(fault, page) &&
-		    fault_one(fault, vma, page, true))
+		    (fault_is_late(fault, page) ||
+		     fault_one(fault, vma, page, true)))
 			break;
 }
 

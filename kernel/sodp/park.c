@@ -24,20 +24,22 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
  * sodp_fault_try() - try for a missing page here, without waiting
  * @stop: what is missing
  * @tries: how often it was tried with no progress in between
+ * @flags: more enum sodp_fault_flags
  *
  * Context: process.
  * Return: -EAGAIN: that would wait, or led nowhere several times: the
  * reference on the region is still the caller's, who waits elsewhere. Else
  * the reference is gone: 0 or why there will be no page.
  */
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries)
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags)
 {
 	const struct sodp_miss *miss = &stop->miss;
 	int ret = -EAGAIN;
 
+	flags |= miss->flags | SODP_FAULT_NOWAIT;
 	if ((*tries)++ < PARK_INLINE_FAULTS)
 		ret = sodp_region_fault(miss->region, miss->va, miss->len,
-					miss->flags | SODP_FAULT_NOWAIT);
+					flags);
 	if (ret != -EAGAIN)
 		sodp_region_put(miss->region);
 	return ret;

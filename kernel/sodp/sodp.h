@@ -769,7 +769,7 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries);
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags);
 void sodp_resp_wait_init(struct sodp_resp_wait *wait, struct sodp_qp *qp,
 			 void (*ended)(struct sodp_qp *qp, int ret));
 void sodp_resp_wait_begin(struct sodp_resp_wait *wait,

@@ -302,7 +302,7 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
 		verdict = ud_place(ud, skb, &pkt, &stop);
 		if (verdict != SODP_AGAIN)
 			break;
-		ret = sodp_fault_try(&stop, &faults);
+		ret = sodp_fault_try(&stop, &faults, 0);
 		if (ret == -EAGAIN) {
 			sodp_resp_wait_begin(&ud->wait, &stop.miss);
 			return false;

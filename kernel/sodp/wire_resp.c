@@ -302,8 +302,12 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 static enum wresp_fate wresp_miss(struct wresp_ctx *c,
 				  const struct sodp_stop *stop)
 {
-	int ret = sodp_fault_try(stop, &c->faults);
+	int ret;
 
+	/* The peer's timer starts anew with what is done, and soon again */
+	if (!sodp_is_uc(c->qp))
+		sodp_wresp_flush_ack(c->qp);
+	ret = sodp_fault_try(stop, &c->faults, SODP_FAULT_BRIEF);
 	if (ret == -EAGAIN) {
 		sodp_wresp_park(c->qp, &stop->miss);
 		return WRESP_STAY;
