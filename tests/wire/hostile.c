@@ -273,7 +273,7 @@ static void want_bounded(uint64_t before)
 static uint64_t how_many(uint64_t normal)
 {
 	return env_number("SODP_PACKETS",
-			  t_quick ? normal / 10 : t_full ? 20 * normal :
+			  t_quick ? normal / 10 : t_full ? 50 * normal :
 							   normal);
 }
 
@@ -381,7 +381,7 @@ static void survive_mixed(void)
 /* A device on which there is no QP but the GSI's */
 static void no_qp(void)
 {
-	uint64_t began, packets = how_many(10000), slab;
+	uint64_t began, packets = how_many(20000), slab;
 	struct aim aim = { .transport = ROCE_RC, .qpn = 0x11 };
 
 	scene_open(&scene, env_number("SODP_SEED", 3));
