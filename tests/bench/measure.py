@@ -173,10 +173,11 @@ def wire_lat_runs(program, wire, runs, iterations):
 
 
 def _one_lat(program, near, far, iterations):
+    # Both spin: on the same CPU each would wait for the other's time slice
     server, client = (
-        [program, "-d", name, "-x", gid, "-F", "-s", "8", "-n"]
-        + [str(iterations)]
-        for name, gid in (far, near)
+        ["taskset", "-c", str(cpu), program, "-d", name, "-x", gid]
+        + ["-F", "-s", "8", "-n", str(iterations)]
+        for cpu, (name, gid) in enumerate((far, near))
     )
     server = subprocess.Popen(
         server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
