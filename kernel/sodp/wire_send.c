@@ -165,7 +165,7 @@ static enum sodp_verdict wreq_data(struct sodp_wreq_tx *tx,
 	pkt->ack_req = wreq_ask(tx, last, room);
 	pkt->solicited = last && (out->flags & SODP_SEND_SOLICITED);
 	pkt->length = n;
-	len = pkt->op->len + ALIGN(n, 4);
+	len = pkt->op->len + n;
 	data.addr = wreq_reserve(tx, len,
 				 wreq_more(tx, out->length - off - n, len));
 	if (unlikely(!data.addr))
