@@ -314,7 +314,7 @@ static bool tx_fits(const struct sodp_burst *burst, u32 len)
 /**
  * sodp_burst_reserve() - room for a packet
  * @burst: the burst
- * @len: most bytes of it, from the BTH to the padding
+ * @len: most bytes of it, from the BTH to the payload, without padding
  * @more: bytes that may follow in further packets, a hint
  *
  * If the packet cannot go into the skb under way, that is sent and another
@@ -336,7 +336,7 @@ u8 *sodp_burst_reserve(struct sodp_burst *burst, u32 len, u32 more)
 /**
  * sodp_burst_commit() - finish the packet in the room reserved
  * @burst: the burst
- * @len: its bytes, from the BTH to the payload or to the padding
+ * @len: its bytes, from the BTH to the payload, without padding
  *
  * Clears the padding and appends the ICRC.
  *

@@ -159,13 +159,12 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	struct sodp_buf data;
 	struct sodp_pkt pkt;
 	u64 done = read->done;
-	u32 pad = -n & 3;
 	u32 len;
 
 	answer_header(qp, &pkt, answer_opcode(qp, read_opcode(read, n)),
 		      read->psn);
 	pkt.length = n;
-	len = pkt.op->len + n + pad;
+	len = pkt.op->len + n;
 	data.addr = sodp_burst_reserve(burst, len, left - n);
 	if (!data.addr)
 		return SODP_BUDGET;
@@ -178,7 +177,6 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 			    budget, stop, false);
 	if (verdict)
 		return verdict;
-	memset(data.addr + n, 0, pad);
 	sodp_burst_commit(burst, len);
 	read->done = done;
 	read->psn = sodp_psn_add(read->psn, 1);
