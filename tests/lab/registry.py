@@ -260,18 +260,23 @@ def _wire_there():
     rxe = dict(AGENT, rxe=True)
 
     def test(name, cmd, peer, **options):
-        options.setdefault("only_all", True)
         return Test(f"wire.{name}", cmd, peer=peer, timeout=1200, **options)
 
+    def long(name, cmd, peer, **options):
+        return test(name, cmd, peer, only_all=True, **options)
+
+    yield test("vm", run + ["peer"] + quick, AGENT)
     yield test("vm-rxe", run + ["peer"] + quick, rxe)
     yield test("rxe-vm", run + ["--swap", "peer"] + quick, rxe)
-    yield test("vm-programs-rxe", programs, rxe)
-    yield test("vm", run + ["peer"] + quick, AGENT)
-    yield test("vm-load", run + ["peer", "load"], AGENT)
-    yield test("vm-paging", run + ["peer", "paging"], AGENT)
-    yield test("vm-programs", programs, AGENT)
+    # With rdma_rxe's on-demand paging too, where it has that
+    full = run + ["peer", "interop"]
+    yield long("vm-rxe-full", full, rxe, kernels=("7.2",))
+    yield long("vm-programs-rxe", programs, rxe)
+    yield long("vm-load", run + ["peer", "load"], AGENT)
+    yield long("vm-paging", run + ["peer", "paging"], AGENT)
+    yield long("vm-programs", programs, AGENT)
     # The machinery itself, with nothing of ours in it
-    yield test("rxe-vm-rxe", run + ["peer"] + quick, rxe, rxe=True)
+    yield long("rxe-vm-rxe", run + ["peer"] + quick, rxe, rxe=True)
 
 
 def _consumers():

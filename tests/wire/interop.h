@@ -39,8 +39,8 @@ struct io_xfer {
 };
 
 void io_open(const struct io_group *g, struct w_wire *wire);
-void io_make_xfer(const struct io_group *g, struct t_rand *r, uint32_t len,
-		  struct io_xfer *x);
+void io_make_xfer(const struct io_group *g, const struct w_wire *wire,
+		  struct t_rand *r, uint32_t len, struct io_xfer *x);
 /* A command at this end or the other; fails when the reply is bad */
 void io_at(struct w_wire *wire, bool there, enum w_cmd cmd,
 	   const struct w_place *place);

@@ -19,7 +19,7 @@ static uint32_t inv_round(const struct io_group *g, struct w_wire *wire,
 	struct io_xfer written, sent;
 	struct w_rep rep;
 
-	io_make_xfer(g, r, len, &written);
+	io_make_xfer(g, wire, r, len, &written);
 	written.dst.recv = W_NO_RECV;
 	io_at(wire, false, W_SOURCE, &written.src);
 	io_at(wire, true, W_TARGET, &written.dst);
@@ -33,7 +33,7 @@ static uint32_t inv_round(const struct io_group *g, struct w_wire *wire,
 	t_want_wc(wire->here.qp[0].scq, 0, IBV_WC_SUCCESS);
 	io_at(wire, true, W_CHECK, &written.dst);
 
-	io_make_xfer(g, r, len, &sent);
+	io_make_xfer(g, wire, r, len, &sent);
 	sent.dst.imm = rep.rkey;
 	io_at(wire, false, W_SOURCE, &sent.src);
 	io_at(wire, true, W_TARGET, &sent.dst);
@@ -112,7 +112,7 @@ void io_flush(void)
 		bool whole = i % 4 == 3 && g->there != T_IMPLICIT;
 
 		t_case("%u bytes%s", odd_sizes[i], whole ? ", region" : "");
-		io_make_xfer(g, &rand, odd_sizes[i], &x);
+		io_make_xfer(g, &wire, &rand, odd_sizes[i], &x);
 		io_at(&wire, false, W_SOURCE, &x.src);
 		io_at(&wire, true, W_TARGET, &x.dst);
 		/* What is cold, and what was written */
