@@ -10,6 +10,7 @@
 
 #define COLD_SIZE (64UL << 20)
 #define COLD_STEP (1UL << 20)
+#define COLD_LONG (16UL << 20)
 /* Of late pages; the rest of buffer 0 is for the other QPs */
 #define LATE_SIZE (64UL << 10)
 #define LATE_ROUNDS 3
@@ -96,21 +97,23 @@ struct cold {
 	enum ibv_wr_opcode opcode;
 	enum w_cold source;
 	enum w_cold target; /* W_GONE: fresh memory of the kernel */
+	uint32_t step; /* bytes of a request; 0: COLD_STEP */
 };
 
-/* One pass of 1-MiB requests, up to four at a time; microseconds. */
-static uint64_t cold_pass(enum ibv_wr_opcode opcode)
+/* One pass, up to four requests at a time; microseconds. */
+static uint64_t cold_pass(const struct cold *c)
 {
+	uint32_t step = c->step ? c->step : COLD_STEP;
 	uint64_t begin = t_now_ns();
 	uint64_t posted = 0;
 	uint64_t done = 0;
 
-	while (done < COLD_SIZE / COLD_STEP) {
-		while (posted < COLD_SIZE / COLD_STEP && posted - done < 4) {
-			uint64_t off = posted * COLD_STEP;
+	while (done < COLD_SIZE / step) {
+		while (posted < COLD_SIZE / step && posted - done < 4) {
+			uint64_t off = posted * step;
 
-			T_OK(wire_post(&wire, 0, opcode, posted, off, off,
-				       COLD_STEP, 0));
+			T_OK(wire_post(&wire, 0, c->opcode, posted, off, off,
+				       step, 0));
 			posted++;
 		}
 		t_want_wc(wire.here.qp[0].scq, done++, IBV_WC_SUCCESS);
@@ -141,7 +144,7 @@ static void cold(void)
 	again = counter_of(false, "tx_retransmits");
 	parks[0] = counter_of(false, "fault_parks");
 	parks[1] = counter_of(true, "fault_parks");
-	cold_us = cold_pass(c->opcode);
+	cold_us = cold_pass(c);
 	timeouts = counter_of(false, "timeouts") - timeouts;
 	again = counter_of(false, "tx_retransmits") - again;
 	parks[0] = counter_of(false, "fault_parks") - parks[0];
@@ -151,8 +154,8 @@ static void cold(void)
 		swap_do(read, false);
 	if (dst.cold == W_SWAPPED)
 		swap_do(!read, false);
-	cold_pass(c->opcode);
-	warm_us = cold_pass(c->opcode);
+	cold_pass(c);
+	warm_us = cold_pass(c);
 	T_ASSERT(!timeouts, "%llu timeouts in a cold stream",
 		 (unsigned long long)timeouts);
 	t_note("cold %llu ms, warm %llu ms, %llu packets sent again, "
@@ -171,6 +174,11 @@ static const struct cold colds[] = {
 	{ T_PINNED, T_EXPLICIT, IBV_WR_RDMA_WRITE, W_WARM, W_SWAPPED },
 	{ T_EXPLICIT, T_PINNED, IBV_WR_RDMA_WRITE, W_SWAPPED, W_WARM },
 	{ T_EXPLICIT, T_IMPLICIT, IBV_WR_RDMA_READ, W_SWAPPED, W_GONE },
+	/* In long requests, whose pages take longer than the timeout */
+	{ T_PINNED, T_EXPLICIT, IBV_WR_RDMA_WRITE, W_WARM, W_GONE, COLD_LONG },
+	{ T_EXPLICIT, T_EXPLICIT, IBV_WR_RDMA_READ, W_COLD, W_GONE, COLD_LONG },
+	{ T_PINNED, T_EXPLICIT, IBV_WR_RDMA_WRITE, W_WARM, W_SWAPPED,
+	  COLD_LONG },
 };
 
 /* --- pages that take seconds --- */
@@ -314,6 +322,9 @@ static const struct t_test tests[] = {
 	{ "swapped_target", cold, 240, &colds[4] },
 	{ "swapped_source", cold, 240, &colds[5] },
 	{ "swapped_source_of_read", cold, 240, &colds[6] },
+	{ "long_write", cold, 240, &colds[7] },
+	{ "long_read", cold, 240, &colds[8] },
+	{ "long_swapped_target", cold, 240, &colds[9] },
 	{ "late_source", late, 120, &late_cases[0] },
 	{ "late_sink_of_read", late, 120, &late_cases[1] },
 	{ "late_target", late, 120, &late_cases[2] },
