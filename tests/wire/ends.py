@@ -209,13 +209,24 @@ class RemoteEnd:
         self.socket.close()
 
 
-def environment(device, addresses):
-    """What programs at an end are told."""
+def _gid_index(device, address, prefix):
+    """A namespace may be the only one that sees its devices."""
+    if not prefix or os.path.exists(f"/sys/class/infiniband/{device}"):
+        return devices.gid_index(device, address)
+    folder = os.path.dirname(devices.__file__)
+    code = f"import sys; sys.path.append('{folder}'); import devices; "
+    code += "print(devices.gid_index(*sys.argv[1:]))"
+    text = call(*prefix, "python3", "-B", "-c", code, device, address)
+    return int(text)
+
+
+def environment(device, addresses, prefix=()):
+    """What programs at an end are told; `prefix` enters its namespace."""
     env = {"SODP_DEV": device}
     for suffix, address in zip(("", "6"), addresses):
         env[f"SODP_ADDR{suffix}"] = address
         try:
-            index = str(devices.gid_index(device, address))
+            index = str(_gid_index(device, address, prefix))
         except devices.SetupError as err:
             raise Failure(str(err))
         env["SODP_GID6_INDEX" if suffix else "SODP_GID_INDEX"] = index

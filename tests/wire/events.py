@@ -14,6 +14,8 @@ from ends import SLOW, Failure, Tap, call, environment
 from topology import Topology
 
 MANY = 16
+# Seconds of a load that something else ends
+LONG = 90
 # Of wire-interop: each transport, both families
 TRANSFERS = ["--quick", "rc/write/explicit-explicit", "uc/send/pinned"]
 TRANSFERS += ["rc/read/implicit-explicit", "ud/send_imm/pinned"]
@@ -176,11 +178,19 @@ def address():
         return load.note
 
 
+def ended(load):
+    """It must have met what was done, and not have been over by then."""
+    if not any(x in load.note for x in ("is gone", "ended by")):
+        raise Failure(f"the load noticed nothing: {load.note}")
+    return load.note
+
+
 def netdev_deleted():
     both = pair()
     with both:
-        with Load(both, may_fail=True, gap=6) as load:
+        with Load(both, LONG, may_fail=True, gap=6) as load:
             call("ip", "-n", "a", "link", "del", "wa")
+        ended(load)
         for end in (both.a, both.b):
             eventually("device gone", lambda e=end: port_state(e) is None)
         both.links = []
@@ -189,14 +199,14 @@ def netdev_deleted():
 
 def link_deleted(end_name):
     with pair() as both:
-        with Load(both, may_fail=True, gap=6) as load:
+        with Load(both, LONG, may_fail=True, gap=6) as load:
             both.delete_link(f"sodp{end_name}")
-        return load.note
+        return ended(load)
 
 
 def netns_deleted():
     with pair() as both:
-        with Load(both, may_fail=True, gap=6) as load:
+        with Load(both, LONG, may_fail=True, gap=6) as load:
             # Its processes keep a namespace alive
             load.task.kill()
             load.peer.kill()

@@ -50,6 +50,7 @@ static uint32_t most;
 static bool may_fail;
 static bool gone;
 static enum ibv_wc_status failed_with;
+static int refused_with;
 static uint64_t total_bytes;
 static uint64_t total_slots;
 
@@ -72,10 +73,11 @@ static void post(unsigned int q, struct ibv_send_wr *wr, struct ibv_sge *sge)
 	wr->num_sge = 1;
 	ret = end_post(&wire.here, q, wr);
 	/* A device that goes refuses, later or at once */
-	if (ret && may_fail)
-		flows[q].dead = true;
-	else
-		T_ASSERT(!ret, "ibv_post_send: %s", t_errname(ret));
+	if (!ret)
+		return;
+	T_ASSERT(may_fail, "ibv_post_send: %s", t_errname(ret));
+	flows[q].dead = true;
+	refused_with = ret;
 }
 
 static void post_rdma(unsigned int q, enum ibv_wr_opcode opcode,
@@ -335,12 +337,14 @@ static void load(void)
 	gap = run_flows(t_now_ns() + seconds * 1000000000ULL, gap_limit);
 	if (nr_alive() == nr_qps && !gone)
 		check_peer();
-	t_note("%llu transfers, %llu KiB, longest gap %llu ms%s%s%s",
+	t_note("%llu transfers, %llu KiB, longest gap %llu ms%s%s%s%s%s",
 	       (unsigned long long)total_slots,
 	       (unsigned long long)total_bytes >> 10,
 	       (unsigned long long)gap / 1000000,
 	       failed_with ? ", ended by " : "",
 	       failed_with ? t_wc_name(failed_with) : "",
+	       refused_with ? ", ended by a refusal: " : "",
+	       refused_with ? t_errname(refused_with) : "",
 	       gone ? ", the device is gone" : "");
 	/* After an error the peer may be gone */
 	if (nr_alive() == nr_qps && !gone)

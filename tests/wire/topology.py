@@ -128,7 +128,8 @@ class Topology:
         device = f"{kind}{'ab'[index]}"
         netdev = f"w{'ab'[index]}"
         self.add_link(index, device, kind, netdev)
-        env = environment(device, self.addresses(index))
+        prefix = ("ip", "netns", "exec", space) if space else ()
+        env = environment(device, self.addresses(index), prefix)
         env["SODP_NETDEV"] = netdev
         env["SODP_CTL"] = self.addresses(index, 76)[0]
         return LocalEnd("ab"[index], env, space)
