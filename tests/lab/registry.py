@@ -296,7 +296,7 @@ def _consumers():
     rxe = dict(AGENT, rxe=True)
     long = {"timeout": 600, "only_all": True}
     yield Test("rdmacm.vm", cm + ["peer"], peer=AGENT, **long)
-    yield Test("rdmacm.vm-rxe", cm + ["peer"], peer=rxe, **long)
+    yield Test("rdmacm.vm-rxe", cm + ["peer"], peer=rxe, timeout=600)
     yield Test("rdmacm.rxe-vm", cm + ["--swap", "peer"], peer=rxe, **long)
     # rdma_rxe on both sides
     yield Test("rdmacm.rxe-rxe", cm + ["peer"], peer=rxe, rxe=True, **long)
