@@ -197,9 +197,7 @@ def mckey(pair):
                 raise Failure(f"not joined: {server.output()}")
             time.sleep(0.05)
         for _ in range(10 if lossy else 1):
-            client = pair.client.start(
-                common + ["-b", here, "-s", "-C", "10"]
-            )
+            client = pair.client.start(common + ["-b", here, "-s", "-C", "10"])
             Pair._end("sender", client, SECONDS)
             if server.wait(1) is not None:
                 break

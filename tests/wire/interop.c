@@ -375,37 +375,41 @@ static bool wanted(size_t here, size_t there, bool quick)
 	return here == there;
 }
 
+/* Return: 1, or 0 when there is no such group or it is not wanted */
+static size_t add_group(size_t nr, size_t t, size_t o, size_t k, bool quick)
+{
+	struct io_group *g = &groups[nr];
+	char *name;
+
+	if (!(ops[o].types & (1 << types[t].type)) ||
+	    !wanted(k % T_NR_KINDS, k / T_NR_KINDS, quick))
+		return 0;
+	g->op = &ops[o];
+	g->type = types[t].type;
+	g->here = k % T_NR_KINDS;
+	g->there = k / T_NR_KINDS;
+	g->number = nr;
+	g->v6 = (o + k) % 2;
+	if (asprintf(&name, "%s/%s/%s-%s/%s", types[t].name, ops[o].name,
+		     t_kind_names[g->here], t_kind_names[g->there],
+		     g->v6 ? "v6" : "v4") < 0)
+		exit(T_EXIT_FAIL);
+	tests[nr].name = name;
+	tests[nr].arg = g;
+	tests[nr].seconds = 240;
+	tests[nr].fn = ops[o].fn;
+	return 1;
+}
+
 static size_t make_groups(bool quick)
 {
 	size_t nr = 0;
 	size_t t, o, k;
-	char *name;
 
 	for (t = 0; t < T_ARRAY_SIZE(types); t++)
-	for (o = 0; o < T_ARRAY_SIZE(ops); o++)
-	for (k = 0; k < T_NR_KINDS * T_NR_KINDS; k++) {
-		struct io_group *g = &groups[nr];
-
-		if (!(ops[o].types & (1 << types[t].type)) ||
-		    !wanted(k % T_NR_KINDS, k / T_NR_KINDS, quick))
-			continue;
-		g->op = &ops[o];
-		g->type = types[t].type;
-		g->here = k % T_NR_KINDS;
-		g->there = k / T_NR_KINDS;
-		g->number = nr;
-		g->v6 = (o + k) % 2;
-		if (asprintf(&name, "%s/%s/%s-%s/%s", types[t].name,
-			     ops[o].name, t_kind_names[g->here],
-			     t_kind_names[g->there],
-			     g->v6 ? "v6" : "v4") < 0)
-			exit(T_EXIT_FAIL);
-		tests[nr].name = name;
-		tests[nr].arg = g;
-		tests[nr].seconds = 240;
-		tests[nr].fn = ops[o].fn;
-		nr++;
-	}
+		for (o = 0; o < T_ARRAY_SIZE(ops); o++)
+			for (k = 0; k < T_NR_KINDS * T_NR_KINDS; k++)
+				nr += add_group(nr, t, o, k, quick);
 	return nr;
 }
 
