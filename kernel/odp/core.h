@@ -408,6 +408,7 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
+ * @blank: the CPU maps nothing here, only pfns[@first] says so yet
  * @incomplete: there was a snapshot after all was handled, and pages missing
  * @narrowed: @last was moved down, because the range keeps changing or it
  *	has taken long enough
@@ -434,6 +435,7 @@ struct sodp_fault {
 	bool entered;
 	bool locked;
 	bool whole;
+	bool blank;
 	bool incomplete;
 	bool narrowed;
 	bool populated;

@@ -132,7 +132,7 @@ static bool fault_page_is_error(const struct sodp_fault *fault)
 {
 	unsigned int page;
 
-	if (!fault->incomplete)
+	if (!fault->incomplete || fault->blank)
 		return false;
 	for (page = fault->first; !fault->whole && page < fault->last; page++)
 		if (fault->pfns[page] & HMM_PFN_ERROR)

@@ -143,10 +143,21 @@ static bool fault_is_huge(struct mm_struct *mm, unsigned long va)
 	return fault_peek_pmd(mm, va) == FAULT_PMD_HUGE;
 }
 
+/* The rest of a blank snapshot, for those who look at it */
+static void fault_write_blank(struct sodp_fault *fault)
+{
+	if (!fault->blank)
+		return;
+	memset(fault->pfns + fault->first, 0,
+	       (fault->end - fault->first) * sizeof(*fault->pfns));
+	fault->blank = false;
+}
+
 /**
  * sodp_fault_snapshot() - look what the mm has mapped
- * @fault: locked; its pfns of @first to @end are filled, or, when one mapping
- *	of the CPU covers the leaf, only the first one, and @whole is set
+ * @fault: locked; its pfns of @first to @end are filled; only the first one,
+ *	and @whole is set, when one mapping of the CPU covers the leaf; only
+ *	that, and @blank is set, when nothing is mapped
  *
  * Context: mmap_lock held.
  * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
@@ -158,10 +169,14 @@ int sodp_fault_snapshot(struct sodp_fault *fault)
 	int ret;
 
 	fault->whole = false;
+	fault->blank = false;
 	switch (fault_peek_pmd(fault->mm, fault->base)) {
 	case FAULT_PMD_NONE:
-		memset(fault->pfns + first, 0,
-		       (end - first) * sizeof(*fault->pfns));
+		/* What the first fault brings may make the rest needless */
+		fault->pfns[first] = 0;
+		fault->blank = true;
+		if (fault->flags & SODP_FAULT_SNAPSHOT)
+			fault_write_blank(fault);
 		return 0;
 	case FAULT_PMD_HUGE:
 		/* A region that has only part of it makes no huge entry */
@@ -286,6 +301,7 @@ static unsigned int fault_skip_ahead(struct sodp_fault *fault,
 
 	if (fault_is_huge(fault->mm, fault_va(fault, page)))
 		return to;
+	fault_write_blank(fault);
 	if (vma->vm_file && !fault->write && next < to)
 		fault_walk(fault, next, min(next + FAULT_AROUND_PAGES, to));
 	return next;
@@ -360,6 +376,7 @@ static void fault_populate_around(struct sodp_fault *fault)
 		return;
 	if (fault_is_huge(fault->mm, fault_va(fault, page)))
 		return;
+	fault_write_blank(fault);
 	for (; page < fault->end; page++)
 		if (fault_page_missing(fault, page) &&
 		    (fault_is_late(fault, page) ||
