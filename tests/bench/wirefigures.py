@@ -38,6 +38,14 @@ def both(measure):
     return results
 
 
+def against(what, pair, digits=2):
+    """The ratio of two bandwidths, and what to say of it."""
+    ratio = pair[0] / pair[1]
+    return ratio, (
+        f"{what} {pair[0]:.0f} / {pair[1]:.0f} MB/s = {ratio:.{digits}f}"
+    )
+
+
 @figure(">= 3.0", kernel=KERNEL)
 def wire_write():
     ratios, said = [], []
@@ -51,11 +59,10 @@ def wire_write():
 
         for mine, other in zip(*both(measure)):
             pair = [bandwidth(x, "write_ns") for x in (mine, other)]
-            ratios.append(pair[0] / pair[1])
-            said.append(
-                f"{size_name(mine['size'])} {'THP' if thp else '4-KiB pages'} "
-                f"{pair[0]:.0f} / {pair[1]:.0f} MB/s = {ratios[-1]:.2f}"
-            )
+            what = f"{size_name(mine['size'])} {thp_name(thp)}"
+            ratio, text = against(what, pair)
+            ratios.append(ratio)
+            said.append(text)
     return min(ratios), "; ".join(said) + f" ({NOTE}; depth 16)"
 
 
@@ -120,11 +127,9 @@ def wire_cold():
                 wire, "write_ns", mr="odp", thp=thp, sizes="1M", buffer="64M"
             )[0]
             pair = max(cold(wire, thp).values()), bandwidth(warm, "write_ns")
-        ratios.append(pair[0] / pair[1])
-        said.append(
-            f"{thp_name(thp)} {pair[0]:.0f} / {pair[1]:.0f} MB/s "
-            f"= {ratios[-1]:.3f}"
-        )
+        ratio, text = against(thp_name(thp), pair, digits=3)
+        ratios.append(ratio)
+        said.append(text)
     return min(ratios), "; ".join(said) + f" (responder ODP, {NOTE})"
 
 
@@ -135,10 +140,8 @@ def wire_cold_rxe():
     for thp in (0, 1):
         ways = both(lambda kind, wire, thp=thp: cold(wire, thp))
         pair = [max(way.values()) for way in ways]
-        ratios.append(pair[0] / pair[1])
+        ratio, text = against(thp_name(thp), pair)
+        ratios.append(ratio)
         polled = ways[0]["yield"] / ways[1]["yield"]
-        said.append(
-            f"{thp_name(thp)} {pair[0]:.0f} / {pair[1]:.0f} MB/s "
-            f"= {ratios[-1]:.2f}, both polling {polled:.2f}"
-        )
+        said.append(f"{text}, both polling {polled:.2f}")
     return min(ratios), "; ".join(said) + f" (responder ODP, {NOTE})"

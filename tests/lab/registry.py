@@ -280,19 +280,24 @@ def _wire_there():
     yield long("rxe-vm-rxe", run + ["peer"] + quick, rxe, rxe=True)
 
 
+def _with_rxe(prefix, cmd):
+    """Either way round, where rdma_rxe can be in any namespace."""
+    for ends in ("sodp-rxe", "rxe-sodp"):
+        yield Test(
+            prefix + ends,
+            cmd + [ends],
+            kernels=("7.2",),
+            timeout=600,
+            only_all=True,
+        )
+
+
 def _consumers():
     """rdma_cm and what attaches to a device by kernel verbs."""
     cm = ["python3", "-B", "/src/tests/rdmacm/cm.py"]
     yield Test("rdmacm.one", cm + ["one"], timeout=300)
     yield Test("rdmacm.two", cm + ["sodp-sodp"], timeout=300)
-    for ends in ("sodp-rxe", "rxe-sodp"):
-        yield Test(
-            f"rdmacm.{ends}",
-            cm + [ends],
-            kernels=("7.2",),
-            timeout=600,
-            only_all=True,
-        )
+    yield from _with_rxe("rdmacm.", cm)
     rxe = dict(AGENT, rxe=True)
     long = {"timeout": 600, "only_all": True}
     yield Test("rdmacm.vm", cm + ["peer"], peer=AGENT, **long)
@@ -311,14 +316,7 @@ def _roce():
     yield Test("roce.codec", [program], kernels=SMALL)
     kinds = script + [f"{WIRE}/kinds.py"]
     yield Test("roce.kinds", kinds, timeout=600)
-    for ends in ("sodp-rxe", "rxe-sodp"):
-        yield Test(
-            f"roce.kinds-{ends}",
-            kinds + [ends],
-            kernels=("7.2",),
-            timeout=600,
-            only_all=True,
-        )
+    yield from _with_rxe("roce.kinds-", kinds)
     hostile = script + [f"{WIRE}/hostile.py"]
     yield Test("roce.hostile", hostile, timeout=500)
     yield Test(

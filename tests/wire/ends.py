@@ -114,14 +114,18 @@ class LocalEnd:
 
 
 def run(end, args, seconds=60, **env):
-    program = end.start(args, **env)
+    return finish(end, end.start(args, **env), " ".join(args), seconds)
+
+
+def finish(end, program, what, seconds):
+    """Output of a program that is running and must end well."""
     status = program.wait(seconds * SLOW)
     text = program.output()
     if status is None:
         program.kill()
-        raise Failure(f"{end.name}: no end of {' '.join(args)}:\n{text}")
+        raise Failure(f"{end.name}: no end of {what}:\n{text}")
     if status:
-        raise Failure(f"{end.name}: {' '.join(args)}: {status}:\n{text}")
+        raise Failure(f"{end.name}: {what}: {status}:\n{text}")
     return text
 
 

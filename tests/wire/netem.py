@@ -10,7 +10,7 @@ import sys
 
 import programs
 import wire
-from ends import SLOW, Failure, Tap, call
+from ends import Failure, Tap, call, finish
 from topology import Topology
 
 # name -> netem's words; in the short form or not
@@ -79,13 +79,7 @@ def load_both_ways(both, seconds, kinds, **env):
             args = [f"{wire.BUILT}/wire-load", kind]
             tasks.append((near, near.start(args, **told, **env)))
         for near, task in tasks:
-            status = task.wait((seconds + 240) * SLOW)
-            text = task.output()
-            if status is None:
-                task.kill()
-                raise Failure(f"{near.name}: no end of the load:\n{text}")
-            if status:
-                raise Failure(f"{near.name}: load failed:\n{text}")
+            text = finish(near, task, "the load", seconds + 240)
             notes += [x for x in text.splitlines() if x.startswith("ok ")]
     return notes
 
