@@ -237,6 +237,21 @@ def environment(device, addresses, prefix=()):
     return env
 
 
+def settle(end):
+    """Wait for the link-local address of the end's network device.
+
+    Neighbour discovery asks from it: until duplicate address detection is
+    over, a second or two after the device is up, no IPv6 GID resolves.
+    """
+    name = end.env.get("SODP_NETDEV", devices.CABLE)
+    args = ["ip", "-6", "-o", "addr", "show", "dev", name]
+    deadline = time.monotonic() + 15 * SLOW
+    while not end.run(args + ["scope", "link", "-tentative"]).strip():
+        if time.monotonic() > deadline:
+            raise Failure(f"{end.name}: no link-local address on {name}")
+        time.sleep(0.05)
+
+
 def wait_listening(end, program, port, seconds=60):
     deadline = time.monotonic() + seconds * SLOW
     while not end.listening(port):

@@ -10,7 +10,7 @@ import sys
 import time
 
 import wire
-from ends import SLOW, Failure, Tap, call, environment
+from ends import SLOW, Failure, Tap, call, environment, settle
 from topology import Topology
 
 MANY = 16
@@ -47,6 +47,8 @@ def want_state(end, state):
 def transfers(both, near=None, far=None, **env):
     """A short round, which must work."""
     near, far = near or both.a, far or both.b
+    settle(near)
+    settle(far)
     status, text = wire.run(near, far, "interop", TRANSFERS, **env)
     if status:
         raise Failure(f"transfers afterwards:\n{text}")
@@ -301,6 +303,7 @@ def many():
                     f"fd{n:02x}::{index + 1}",
                 )
                 end.env.update(add_netdevs(both, index, names, addresses))
+                settle(end)
             case = ["--quick", "rc/send_imm/explicit-explicit"]
             status, text = wire.run(both.a, both.b, "interop", case)
             if status:

@@ -14,9 +14,10 @@ import contextlib
 import os
 import subprocess
 
-from ends import Failure, LocalEnd, call, devices, environment
+from ends import Failure, LocalEnd, call, devices, environment, settle
 
 MTU = "9000"
+ACCEPT_DAD = "/proc/sys/net/ipv6/conf/default/accept_dad"
 
 
 def module_loaded(name):
@@ -83,6 +84,8 @@ class Topology:
             self.spaces[index] = "ab"[index]
             _ip("netns", "add", "ab"[index])
             self._in(index, "ip", "link", "set", "lo", "up")
+            # Nobody else is on this wire: see settle()
+            self._in(index, "sh", "-c", f"echo 0 > {ACCEPT_DAD}")
         self._cable("w", self.mtu)
         self._cable("c", "1500")
         ends = [self._end(index) for index in (0, 1)]
@@ -91,6 +94,8 @@ class Topology:
             end.env["SODP_PEER"] = other["ADDR"]
             end.env["SODP_PEER6"] = other["ADDR6"]
             end.env["SODP_PEER_CTL"] = other["CTL"]
+        for end in ends:
+            settle(end)
 
     def _in(self, index, *args):
         space = self.spaces[index]

@@ -14,7 +14,8 @@ import os
 import sys
 import time
 
-from ends import Failure, LocalEnd, RemoteEnd, SetupError, wait_listening
+from ends import Failure, LocalEnd, RemoteEnd, SetupError, settle
+from ends import wait_listening
 from topology import Topology
 
 PORT = 7710
@@ -30,8 +31,10 @@ def two_ends(name):
         yield LocalEnd("near", {}), LocalEnd("far", {})
         return
     if name == "peer":
-        far = RemoteEnd(os.environ["SODP_PEER"])
-        yield LocalEnd("here", {}), far
+        near, far = LocalEnd("here", {}), RemoteEnd(os.environ["SODP_PEER"])
+        settle(near)
+        settle(far)
+        yield near, far
         far.close()
         return
     with Topology(*name.split("-")) as both:
