@@ -2,7 +2,8 @@
 /*
  * Network namespaces: each that has sodp devices has the RoCEv2 port open,
  * for IPv4 and IPv6. Where another holds the port (rdma_rxe in the same
- * namespace), sodp works within the host until the port is free.
+ * namespace), sodp connects within the host only, and has no datagrams, until
+ * a new connection or address handle finds the port free.
  *
  * The sockets are encapsulation sockets, as packets have to be taken over in
  * softirq. The stack cuts GSO trains before it gives them to such a socket;
@@ -149,7 +150,7 @@ int sodp_net_get(struct sodp_dev *dev)
 	mutex_unlock(&sodp_net_mutex);
 	if (ret)
 		netdev_info(dev->ndev,
-			    "sodp: UDP port %u: error %d; same host only\n",
+			    "sodp: UDP port %u: error %d; no datagrams, same host only\n",
 			    SODP_UDP_PORT, ret);
 	return 0;
 }

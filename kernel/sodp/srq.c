@@ -206,6 +206,11 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 	bool fire = false;
 	int ret;
 
+	/* A new size stays, so all of the request is checked before it */
+	if ((mask & IB_SRQ_LIMIT) &&
+	    attr->srq_limit > (mask & IB_SRQ_MAX_WR ? attr->max_wr :
+						      srq->depth))
+		return -EINVAL;
 	if (mask & IB_SRQ_MAX_WR) {
 		ret = srq_resize(srq, attr->max_wr, udata);
 		if (ret)
@@ -213,8 +218,6 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 	}
 	if (!(mask & IB_SRQ_LIMIT))
 		return 0;
-	if (attr->srq_limit > srq->depth)
-		return -EINVAL;
 	spin_lock_bh(&srq->srq_lock);
 	srq->limit = attr->srq_limit;
 	if (srq->limit &&

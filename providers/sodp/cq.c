@@ -12,8 +12,7 @@
 #define CQ_WC_FLAGS                                                    \
 	(IBV_WC_STANDARD_FLAGS | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP | \
 	 IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
-#define CQ_FLAGS \
-	(IBV_CREATE_CQ_ATTR_SINGLE_THREADED | IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN)
+#define CQ_FLAGS IBV_CREATE_CQ_ATTR_SINGLE_THREADED
 
 static void cq_set_ring(struct sodp_cq *cq, const struct sodp_map *map,
 			uint32_t depth, uint32_t ring_offset)
@@ -39,7 +38,6 @@ static int cq_attach(struct ibv_context *context, struct sodp_cq *cq,
 		return ret;
 	}
 
-	cq->cqn = resp->cqn;
 	cq_set_ring(cq, &map, resp->depth, resp->ring_offset);
 	return 0;
 }
@@ -142,7 +140,7 @@ struct ibv_cq_ex *sodp_create_cq_ex(struct ibv_context *context,
  *
  * The kernel moves the entries from the published consumer index on to a new
  * ring, takes over the arm word, and tells where to go on. Nobody polls or arms
- * meanwhile: that is what cq_lock is held for.
+ * meanwhile: that is what cq_lock and arm_lock are held for.
  *
  * Return: 0 or an errno. After ENOMEM from mapping the new ring the CQ takes
  * no more completions.
@@ -157,6 +155,7 @@ int sodp_resize_cq(struct ibv_cq *ibcq, int cqe)
 	int ret;
 
 	sodp_lock(&cq->cq_lock);
+	sodp_lock(&cq->arm_lock);
 	ret = ibv_cmd_resize_cq(ibcq, cqe, &cmd, sizeof(cmd), &resp.ibv_resp,
 				sizeof(resp));
 	if (ret)
@@ -174,6 +173,7 @@ int sodp_resize_cq(struct ibv_cq *ibcq, int cqe)
 	sodp_unmap_ring(&old);
 
 out_unlock:
+	sodp_unlock(&cq->arm_lock);
 	sodp_unlock(&cq->cq_lock);
 	return ret;
 }

@@ -72,7 +72,7 @@ int sodp_dealloc_pd(struct ibv_pd *ibpd)
 /**
  * sodp_alloc_parent_domain() - extend a PD by a thread domain and allocators
  * @context: of the device
- * @attr: the PD, maybe itself a parent domain's; what it is extended by
+ * @attr: the PD, no parent domain; what it is extended by
  *
  * Rings are memory of the kernel, so the allocators get little to do.
  *

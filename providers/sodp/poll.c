@@ -100,7 +100,8 @@ int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 	uint32_t kind = SODP_CQ_ARM_SOLICITED;
 
-	sodp_lock(&cq->cq_lock);
+	/* Not cq_lock: a poll session, which holds that, may arm its own CQ */
+	sodp_lock(&cq->arm_lock);
 	if (!solicited_only)
 		atomic_store_explicit(&cq->armed_next, true,
 				      memory_order_relaxed);
@@ -115,7 +116,7 @@ int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 	 * word, or the poll sees the entry.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	sodp_unlock(&cq->cq_lock);
+	sodp_unlock(&cq->arm_lock);
 	return 0;
 }
 

@@ -7,9 +7,10 @@
  * from the kernel; the private copies of the indices here are what the
  * provider trusts, the mapped words only tell the kernel.
  *
- * Locks, leaves all but one: cq_lock may be held while the CQ is resized, so
- * the kernel command runs under it; sq_lock and rq_lock are never held over a
- * system call. Order: none is taken under another.
+ * Locks. Order: cq_lock, arm_lock; sq_lock, rq_lock; no other pair is ever
+ * held. Those of a CQ, and the rq_lock of an SRQ, are held over the command
+ * that resizes it. The application's code runs under cq_lock in a poll session
+ * and under sq_lock between ibv_wr_start and its end.
  */
 #ifndef SODP_PROVIDER_H
 #define SODP_PROVIDER_H
@@ -86,7 +87,7 @@ enum sodp_resource_type {
 struct sodp_cq {
 	struct verbs_cq vcq;
 	struct sodp_pd *parent; /* a parent domain or NULL */
-	struct sodp_lock cq_lock; /* all below */
+	struct sodp_lock cq_lock; /* all below but the arm words */
 	uint32_t ci;
 	uint32_t pi; /* last seen, valid inside a poll session */
 	uint32_t mask;
@@ -94,11 +95,11 @@ struct sodp_cq {
 	struct sodp_cqe *ring;
 	struct sodp_cq_page *page;
 	const struct sodp_cqe *cqe; /* the one that the session is at */
+	struct sodp_lock arm_lock; /* arm_count; writes of page->arm */
 	uint32_t arm_count;
 	atomic_bool armed_next; /* cleared without the lock by cq_event */
 	int64_t wallclock_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC_RAW */
 	struct sodp_map map;
-	uint32_t cqn;
 };
 
 /*

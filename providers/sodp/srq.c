@@ -97,6 +97,8 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 	ret = srq_attach(context, srq, &resp.drv);
 	if (ret)
 		goto err_destroy;
+	/* libibverbs leaves it to us, unlike that of ibv_create_srq() */
+	srq->vsrq.srq.pd = attr->pd;
 	sodp_pd_get(attr->pd);
 	return &srq->vsrq.srq;
 
@@ -118,7 +120,7 @@ err_free:
  * posts meanwhile: that is what the lock is held for.
  *
  * Return: 0 or an errno. After ENOMEM from mapping the new ring the SRQ takes
- * no more receives.
+ * no more receives: posting one gives ENOMEM.
  */
 int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 		    int attr_mask)
@@ -141,8 +143,10 @@ int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 
 	ret = sodp_map_ring(ibsrq->context, resp.mmap_offset, resp.mmap_size,
 			    &map);
-	if (ret)
+	if (ret) {
+		srq->rq.limit = 0;
 		goto out_unlock;
+	}
 
 	old = srq->map;
 	srq_set_ring(srq, &map, resp.depth, resp.ring_offset);

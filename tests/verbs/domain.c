@@ -2,6 +2,7 @@
 /* Parent domains, thread domains, and what other contexts import */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -148,6 +149,40 @@ static void cq_of_domain(void)
 	T_OK(ibv_destroy_cq(ibv_cq_ex_to_cq(cq)));
 	T_OK(ibv_dealloc_pd(attr.parent_domain));
 	T_OK(ibv_dealloc_td(td));
+}
+
+static void xrc_srq_of_domain(void)
+{
+	struct ibv_xrcd_init_attr xrcd_attr = {
+		.comp_mask = IBV_XRCD_INIT_ATTR_FD | IBV_XRCD_INIT_ATTR_OFLAGS,
+		.fd = -1,
+		.oflags = O_CREAT,
+	};
+	struct ibv_srq_init_attr_ex init = {
+		.attr = { .max_wr = 4, .max_sge = 1 },
+		.comp_mask = IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD |
+			     IBV_SRQ_INIT_ATTR_XRCD | IBV_SRQ_INIT_ATTR_CQ,
+		.srq_type = IBV_SRQT_XRC,
+	};
+	struct ibv_srq *srq;
+	struct t_dev dev;
+
+	t_open(&dev);
+	if (!(dev.attr.orig_attr.device_cap_flags & IBV_DEVICE_XRC))
+		t_skip("no XRC");
+	init.xrcd = ibv_open_xrcd(dev.ctx, &xrcd_attr);
+	T_ASSERT(init.xrcd, "ibv_open_xrcd: %s", t_errname(errno));
+	init.cq = ibv_create_cq(dev.ctx, 4, NULL, NULL, 0);
+	T_ASSERT(init.cq, "ibv_create_cq: %s", t_errname(errno));
+	init.pd = make_parent(&dev, NULL, false);
+	srq = ibv_create_srq_ex(dev.ctx, &init);
+	T_ASSERT(srq, "ibv_create_srq_ex: %s", t_errname(errno));
+	T_ASSERT(srq->pd == init.pd, "srq->pd %p", (void *)srq->pd);
+	T_ERR(ibv_dealloc_pd(init.pd), EBUSY);
+	T_OK(ibv_destroy_srq(srq));
+	T_OK(ibv_dealloc_pd(init.pd));
+	T_OK(ibv_destroy_cq(init.cq));
+	T_OK(ibv_close_xrcd(init.xrcd));
 }
 
 static void allocators(void)
@@ -362,6 +397,7 @@ static const struct t_test tests[] = {
 	{ "lifetimes", lifetimes },
 	{ "same_pd", same_pd },
 	{ "cq_of_domain", cq_of_domain },
+	{ "xrc_srq_of_domain", xrc_srq_of_domain },
 	{ "allocators", allocators },
 	{ "import_process", import_process },
 	{ "import_outlives", import_outlives },

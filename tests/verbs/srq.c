@@ -161,6 +161,29 @@ static void resize(void)
 		transfer(&s, i % NR_PAIRS, i, i);
 }
 
+/* A resize whose limit is refused changes nothing */
+static void resize_refused(void)
+{
+	struct ibv_srq_attr attr = { .max_wr = 64, .srq_limit = 65 };
+	struct srq_scene s;
+	unsigned int i;
+
+	scene_open(&s, 16);
+	if (!(s.dev.attr.orig_attr.device_cap_flags & IBV_DEVICE_SRQ_RESIZE))
+		t_skip("no SRQ resize");
+	for (i = 0; i < 10; i++)
+		post(&s, i);
+	T_ERR(ibv_modify_srq(s.srq, &attr, IBV_SRQ_MAX_WR | IBV_SRQ_LIMIT),
+	      EINVAL);
+	T_OK(ibv_query_srq(s.srq, &attr));
+	T_ASSERT(attr.max_wr < 64 && !attr.srq_limit, "max_wr %u, limit %u",
+		 attr.max_wr, attr.srq_limit);
+	for (; i < 16; i++)
+		post(&s, i);
+	for (i = 0; i < 16; i++)
+		transfer(&s, i % NR_PAIRS, i, i);
+}
+
 /* A QP in error takes no more; the receives stay for the others. */
 static void last_wqe(void)
 {
@@ -227,6 +250,7 @@ static const struct t_test tests[] = {
 	{ "limit", limit },
 	{ "full", full },
 	{ "resize", resize },
+	{ "resize_refused", resize_refused },
 	{ "last_wqe", last_wqe },
 	{ "empty", empty },
 	{ "limits", limits },

@@ -31,7 +31,7 @@ int ctl_family_open(struct ctl_sock *sock)
 	if (sock->family >= 0)
 		return 0;
 	snprintf(sock->why, sizeof(sock->why),
-		 "sodp.ko is not loaded: modprobe sodp");
+		 "no sodp.ko: is it installed for this kernel?");
 	return -ENOENT;
 }
 

@@ -33,7 +33,7 @@ static void link_explain_add(struct ctl_sock *sock, int ret,
 		why = "no network device %s";
 		break;
 	case EINVAL:
-		why = "is %s an Ethernet device, is sodp.ko loaded?";
+		why = "%s must be an Ethernet device, and no VLAN";
 		break;
 	}
 	if (!why || sock->why[0])

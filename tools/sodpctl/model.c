@@ -91,7 +91,7 @@ static bool model_parse_time(const char *text, uint32_t *ns)
 
 	/* Neither signs nor what else strtod takes: hex, inf, nan */
 	if (!isdigit((unsigned char)text[0]) ||
-	    text[strspn(text, "0123456789.")] == 'x')
+	    tolower((unsigned char)text[strspn(text, "0123456789.")]) == 'x')
 		return false;
 	value = strtod(text, &end);
 	if (!*end && value == 0) {

@@ -272,7 +272,7 @@ struct sodp_create_cq_resp {
 	__aligned_u64 comp_mask;
 	__aligned_u64 mmap_offset;
 	__aligned_u64 mmap_size;
-	__u32 cqn;
+	__u32 reserved;
 	__u32 depth;		/* power of two, >= cqe */
 	__u32 ring_offset;	/* of entry 0 from the start of the mapping */
 	__u32 reserved_120;
