@@ -116,6 +116,7 @@ void sodp_region_destroy(struct sodp_region *region);
 const struct sodp_odp_stats *sodp_region_stats(struct sodp_region *region);
 bool sodp_region_is_odp(const struct sodp_region *region);
 bool sodp_region_is_implicit(const struct sodp_region *region);
+bool sodp_region_is_callers(const struct sodp_region *region);
 
 int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags);
 

@@ -47,6 +47,10 @@ static int fault_check_vma(const struct sodp_fault *fault,
 		return -EFAULT;
 	if (fault->write && !(vma->vm_flags & VM_WRITE))
 		return -EFAULT;
+#ifdef VM_SHADOW_STACK
+	if (fault->write && (vma->vm_flags & VM_SHADOW_STACK))
+		return -EFAULT;
+#endif
 	if (!arch_vma_access_permitted(vma, fault->write, false, true))
 		return -EFAULT;
 	if (magic == SECRETMEM_MAGIC || magic == SODP_GUEST_MEMFD_MAGIC)
@@ -116,7 +120,7 @@ static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
 {
 	pgd_t *pgd = pgd_offset(mm, va);
 	p4d_t *p4d;
-	pud_t *pud;
+	pud_t pud;
 	pmd_t pmd;
 
 	mmap_assert_locked(mm);
@@ -126,12 +130,15 @@ static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
 	p4d = p4d_offset(pgd, va);
 	if (p4d_none(*p4d))
 		return FAULT_PMD_NONE;
-	pud = pud_offset(p4d, va);
-	if (pud_none(*pud))
+	pud = READ_ONCE(*pud_offset(p4d, va));
+	if (pud_none(pud))
 		return FAULT_PMD_NONE;
-	if (pud_leaf(*pud))
+	/* hugetlb's, on its way to another place: hmm knows what to do */
+	if (!pud_present(pud))
+		return FAULT_PMD_TABLE;
+	if (pud_leaf(pud))
 		return FAULT_PMD_HUGE;
-	pmd = pmdp_get_lockless(pmd_offset(pud, va));
+	pmd = pmdp_get_lockless(pmd_offset(&pud, va));
 	if (pmd_none(pmd))
 		return FAULT_PMD_NONE;
 	return pmd_present(pmd) && pmd_leaf(pmd) ? FAULT_PMD_HUGE :

@@ -297,3 +297,16 @@ bool sodp_region_is_implicit(const struct sodp_region *region)
 	return region->flags & SODP_REGION_IMPLICIT;
 }
 EXPORT_SYMBOL_GPL(sodp_region_is_implicit);
+
+/**
+ * sodp_region_is_callers() - is it of the memory of the current process
+ * @region: which
+ *
+ * Context: Process.
+ * Return: false for a static region, and in another process or after exec.
+ */
+bool sodp_region_is_callers(const struct sodp_region *region)
+{
+	return region->mm && region->mm == current->mm;
+}
+EXPORT_SYMBOL_GPL(sodp_region_is_callers);

@@ -153,7 +153,10 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 	resp.mmap_size = ring->size;
 	resp.depth = depth;
 	resp.ring_offset = sizeof(struct sodp_cq_page);
+	/* Another resize would free the page */
+	spin_lock_bh(&cq->cq_lock);
 	resp.ci = READ_ONCE(cq->page->ci);
+	spin_unlock_bh(&cq->cq_lock);
 	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 	if (ret)
 		goto err_free_ring;

@@ -20,6 +20,7 @@ static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 	lockdep_assert_held(&peer->resp_mutex);
 	return !peer->dead && peer->type == local_peer_type(qp) &&
 	       peer->dev->id == qp->peer_dev_id &&
+	       peer->peer_dev_id == qp->dev->id &&
 	       sodp_qp_receives(peer) &&
 	       peer->attr.dest_qp_num == qp->qpn &&
 	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC);

@@ -200,6 +200,14 @@ static int mr_block_windows(struct sodp_key *key)
 	return atomic_cmpxchg(&key->mw_count, 0, INT_MIN) ? -EBUSY : 0;
 }
 
+/* A child that was forked has the MR, but other memory at its addresses */
+static bool mr_is_callers(const struct sodp_mr *mr)
+{
+	if (mr->backing.umem)
+		return mr->backing.umem->owning_mm == current->mm;
+	return sodp_region_is_callers(mr->backing.region);
+}
+
 /**
  * sodp_mr_rereg_user() - change translation, PD or access; keys stay
  * @ibmr: the MR
@@ -215,7 +223,8 @@ static int mr_block_windows(struct sodp_key *key)
  * with an invalid key.
  *
  * Context: process, may sleep.
- * Return: NULL (same MR), or ERR_PTR: as registration, -EBUSY windows bound.
+ * Return: NULL (same MR), or ERR_PTR: as registration, -EBUSY windows bound,
+ * -EINVAL new access only, by another process than the memory's.
  */
 struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 				 u64 length, u64 iova, int access,
@@ -231,7 +240,7 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	if (flags & ~IB_MR_REREG_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
 	/* There is no range of the caller's memory to go on with */
-	if (mr->backing.dmabuf && flags != IB_MR_REREG_PD)
+	if ((mr->backing.dmabuf || ibmr->dm) && flags != IB_MR_REREG_PD)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (!(flags & IB_MR_REREG_ACCESS))
 		access = key->access |
@@ -245,6 +254,8 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	 * a change of either needs a new one over the same range.
 	 */
 	if (!(flags & IB_MR_REREG_TRANS) && (flags & IB_MR_REREG_ACCESS)) {
+		if (!mr_is_callers(mr))
+			return ERR_PTR(-EINVAL);
 		start = key->implicit ? 0 : mr->backing.va;
 		length = key->implicit ? U64_MAX : key->length;
 		iova = key->iova;

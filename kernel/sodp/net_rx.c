@@ -214,7 +214,9 @@ static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
 	/* Pairs with the release store where the wire is made */
 	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 
-	return wire && ipv6_addr_equal(&wire->path.daddr, &train->saddr) &&
+	/* It may have been of use before the peer was one on this host */
+	return wire && !READ_ONCE(qp->peer_dev_id) &&
+	       ipv6_addr_equal(&wire->path.daddr, &train->saddr) &&
 	       ipv6_addr_equal(&wire->path.saddr, &train->daddr);
 }
 

@@ -261,13 +261,14 @@ static bool tx_alloc_page(struct sodp_burst *burst, u32 want)
 
 	if (order == SODP_TXPAGE_ORDER) {
 		burst->page = sodp_txpage_get();
-		if (!burst->page)
+		if (!burst->page && order)
 			order--;
 	}
 	while (!burst->page) {
 		burst->page = alloc_pages(order ? gfp : GFP_ATOMIC, order);
-		if (!burst->page && !order--)
+		if (burst->page || !order)
 			break;
+		order--;
 	}
 	if (!burst->page)
 		return false;

@@ -107,6 +107,7 @@ static void modify_reset(struct sodp_qp *qp)
 	qp->wqe.valid = false;
 	qp->recv.valid = false;
 	qp->last_wqe_sent = false;
+	qp->comm_est = false;
 	if (qp->page) {
 		qp->sq_ci = READ_ONCE(qp->page->sq_pi);
 		qp->rq_ci = READ_ONCE(qp->page->rq_pi);
@@ -137,6 +138,9 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
 		rd_atomic = attr->max_dest_rd_atomic;
 	if (mask & IB_QP_AV) {
+		/* In SQD before it is drained */
+		if (sodp_on_wire(qp) && sodp_wreq_busy(qp))
+			return -EINVAL;
 		peer = sodp_device_by_gid(qp->dev,
 					  &rdma_ah_read_grh(&attr->ah_attr)->dgid);
 		ret = peer ? 0 : sodp_wire_connect(qp, attr, mask);

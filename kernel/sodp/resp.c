@@ -219,6 +219,12 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	if (!req->last)
 		return SODP_OK;
 	qp->msn = sodp_psn_add(qp->msn, 1);
+	/* The peer knows of the connection, maybe before its CM has said so */
+	if (unlikely(!qp->comm_est)) {
+		qp->comm_est = true;
+		if (READ_ONCE(qp->state) == IB_QPS_RTR && !sodp_is_ud(qp))
+			sodp_qp_event(qp, IB_EVENT_COMM_EST);
+	}
 	sodp_qp_count(qp, SODP_CNT_rx_requests, 1);
 	sodp_qp_count(qp, SODP_CNT_rx_bytes, req->length);
 	if (!(c->op->flags & SODP_OP_RECV))

@@ -157,6 +157,8 @@ static void rq_flush_one(struct sodp_qp *qp)
  */
 void sodp_rq_flush_locked(struct sodp_qp *qp)
 {
+	u32 left;
+
 	lockdep_assert_held(&qp->resp_mutex);
 	if (qp->dead)
 		return;
@@ -177,7 +179,8 @@ void sodp_rq_flush_locked(struct sodp_qp *qp)
 	 * the store to rq_pi and the load of flags in the provider.
 	 */
 	smp_mb();
-	while (rq_fetch_own(qp) == SODP_OK)
+	/* Once around: who goes on posting rings for what comes later */
+	for (left = qp->rq_depth; left && rq_fetch_own(qp) == SODP_OK; left--)
 		rq_flush_one(qp);
 }
 

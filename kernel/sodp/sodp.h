@@ -486,6 +486,7 @@ struct sodp_qp {
 	struct sodp_xsrq *xsrq;
 	struct sodp_seg *recv_segs;	/* of the request under way */
 	bool last_wqe_sent;
+	bool comm_est;		/* a request has come, resp_mutex */
 
 	/* Of the set it is bound to, or NULL; written under both mutexes */
 	struct sodp_counters __percpu *counters;

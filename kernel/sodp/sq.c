@@ -223,7 +223,7 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
 			  u32 *tries)
 {
-	int ret = sodp_fault_try(stop, tries, 0);
+	int ret = sodp_fault_try(stop, tries, SODP_FAULT_BRIEF);
 
 	if (ret == -EAGAIN) {
 		sodp_park_fault(qp, stop);

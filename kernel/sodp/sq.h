@@ -18,11 +18,13 @@ enum sodp_sq_result {
  * struct sodp_slice - work that one turn may still do
  * @bytes: to be moved
  * @wqes: to be begun
- * @counter: counts those that are
+ * @answers: packets of the peer that it took
+ * @counter: counts the WQEs begun
  */
 struct sodp_slice {
 	u64 bytes;
 	u32 wqes;
+	u32 answers;
 	enum sodp_counter counter;
 };
 

@@ -153,7 +153,7 @@ static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
 	u32 depth;
 	int ret;
 
-	if (!max_wr || max_wr > SODP_MAX_SRQ_WR || max_wr < srq->limit)
+	if (!max_wr || max_wr > SODP_MAX_SRQ_WR)
 		return -EINVAL;
 	if (!udata || udata->inlen < sizeof(cmd))
 		return -EINVAL;
@@ -203,13 +203,15 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 		    enum ib_srq_attr_mask mask, struct ib_udata *udata)
 {
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
+	u32 limit = mask & IB_SRQ_LIMIT ? attr->srq_limit :
+					  READ_ONCE(srq->limit);
+	u32 depth = mask & IB_SRQ_MAX_WR ? attr->max_wr :
+					   READ_ONCE(srq->depth);
 	bool fire = false;
 	int ret;
 
 	/* A new size stays, so all of the request is checked before it */
-	if ((mask & IB_SRQ_LIMIT) &&
-	    attr->srq_limit > (mask & IB_SRQ_MAX_WR ? attr->max_wr :
-						      srq->depth))
+	if (limit > depth)
 		return -EINVAL;
 	if (mask & IB_SRQ_MAX_WR) {
 		ret = srq_resize(srq, attr->max_wr, udata);

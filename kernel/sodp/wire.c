@@ -100,7 +100,8 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	spin_lock_init(&wire->path.dst_lock);
 	/* Pairs with the acquire loads where packets come in */
 	smp_store_release(&qp->wire, wire);
-	if (wire->req->begun != qp->sq_ci && qp->peer_dev_id)
+	/* From a peer on this host, in SQD: there is no new PSN to reset it */
+	if (qp->peer_dev_id)
 		sodp_wreq_reset(qp);
 	return 0;
 }

@@ -36,6 +36,9 @@ struct wack {
 	bool holding;
 };
 
+/* Packets that one turn takes before others get theirs */
+#define WACK_SLICE_PACKETS	1024
+
 /**
  * struct wack_rule - what an AETH asks for
  * @act: called when all before the PSN has been completed
@@ -384,7 +387,7 @@ static enum sodp_sq_result wack_take(struct sodp_qp *qp,
 					 &qp->wire->rx_bytes, c.skb);
 			continue;
 		}
-		if (!slice->bytes) {
+		if (!slice->bytes || slice->answers++ >= WACK_SLICE_PACKETS) {
 			result = SODP_SQ_MORE;
 			break;
 		}

@@ -93,6 +93,8 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
  * sodp_wresp_flush_ack() - acknowledge all that was done and not answered
  * @qp: the responder
  *
+ * Not before the data of a READ: the peer would take it for lost.
+ *
  * Context: process, under resp_mutex.
  */
 void sodp_wresp_flush_ack(struct sodp_qp *qp)
@@ -100,6 +102,8 @@ void sodp_wresp_flush_ack(struct sodp_qp *qp)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
 	lockdep_assert_held(&qp->resp_mutex);
+	if (resp->read.active)
+		return;
 	if (resp->ack_owed || resp->ack_due)
 		sodp_wresp_ack(qp, SODP_AETH_ACK | answer_credits(qp),
 			       sodp_psn_add(qp->resp_psn, SODP_PSN_MASK));

@@ -80,8 +80,9 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 				wanted = true;
 				if (sodp_psn_diff(pkt.psn, *oldest) < 0)
 					*oldest = pkt.psn;
-			} else if (ahead < 0) {
-				resp->ack_due = true;
+			} else if (ahead < 0 && *oldest == qp->resp_psn) {
+				/* Behind a READ the peer would not believe it */
+				sodp_wresp_replay(qp, &pkt);
 			}
 			sodp_rx_cb(skb)->next++;
 		}
@@ -94,7 +95,7 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
  * sodp_wresp_send_away() - the page is not there yet: come back later
  * @qp: the responder, parked
  *
- * Duplicates of what was done are acknowledged: they prove that the peer
+ * Duplicates of what was done are answered: they prove that the peer
  * lost an answer. A READ half answered is asked for again from there on.
  *
  * Context: process, under resp_mutex.
@@ -147,7 +148,8 @@ static void wpark_patience_work(struct work_struct *work)
 	struct sodp_qp *qp = resp->qp;
 
 	mutex_lock(&qp->resp_mutex);
-	if (!qp->dead && resp->wait.on && !resp->told_rnr && !sodp_is_uc(qp)) {
+	if (!qp->dead && resp->wait.on && !resp->told_rnr &&
+	    !sodp_is_uc(qp) && sodp_qp_receives(qp)) {
 		resp->told_rnr = true;
 		sodp_wresp_send_away(qp);
 	}

@@ -119,6 +119,9 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 	if (w->begun != qp->sq_ci)
 		return SODP_WREQ_WAIT;
 	verdict = sodp_req_execute(qp, &budget, &stop);
+	/* An access to what is to be closed is under way: again soon */
+	if (unlikely(verdict == SODP_BUDGET))
+		return SODP_WREQ_MORE;
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, w->begun, verdict);
 	*sodp_wreq_out(w, w->begun) = (struct sodp_wire_out) {
@@ -166,7 +169,8 @@ static void wreq_record(struct sodp_wreq_tx *tx)
 		w->rd_any = true;
 		w->rd_end = qp->sq_psn;
 	}
-	w->ssn = sodp_psn_add(w->ssn, 1);
+	w->ssn = sodp_psn_add(w->ssn, sodp_wreq_requests(wqe->sqe.opcode,
+							 wqe->req.nr_packets));
 	w->begun++;
 }
 
@@ -240,12 +244,17 @@ static void wreq_complete_uc(struct sodp_qp *qp)
 static bool wreq_is_awaited(struct sodp_qp *qp, const struct sodp_slice *slice)
 {
 	const struct sodp_wire_req *w = qp->wire->req;
-	const struct sodp_cq *cq = qp->send_cq;
+	struct sodp_cq *cq = qp->send_cq;
+	bool empty;
 
-	if (slice->counter != SODP_CNT_inline_wqes || !cq)
+	if (slice->counter != SODP_CNT_inline_wqes || !cq ||
+	    w->una != w->send_psn)
 		return false;
-	return w->una == w->send_psn &&
-	       READ_ONCE(cq->page->ci) == READ_ONCE(cq->pi);
+	/* A resize would free the page */
+	spin_lock_bh(&cq->cq_lock);
+	empty = READ_ONCE(cq->page->ci) == cq->pi;
+	spin_unlock_bh(&cq->cq_lock);
+	return empty;
 }
 
 static enum sodp_sq_result wreq_send(struct sodp_qp *qp,

@@ -63,7 +63,7 @@ struct sodp_wire_out {
  * @rd_out: READs and atomics on their way
  * @rd_end: PSN that follows the last of them that was begun
  * @rd_any: @rd_end is not acknowledged: a fence waits
- * @ssn: WQEs begun, 24 bits
+ * @ssn: requests of the WQEs begun, as the peer counts them; 24 bits
  * @lsn: last of them that has a receive at the peer, if @limited
  * @limited: the peer counts its receives
  * @backed: went back to @una already because of an answer
@@ -120,6 +120,13 @@ static inline bool sodp_wreq_is_rd(u8 opcode)
 {
 	return (sodp_op_of(opcode)->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) ||
 	       opcode == SODP_WR_FLUSH;
+}
+
+/* Requests that a WQE goes out as: a long READ is asked for in pieces */
+static inline u32 sodp_wreq_requests(u8 opcode, u32 nr_packets)
+{
+	return opcode == SODP_WR_RDMA_READ ?
+	       DIV_ROUND_UP(nr_packets, SODP_WREQ_READ_CHUNK) : 1;
 }
 
 /* WQEs are begun and not completed */

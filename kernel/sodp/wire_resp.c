@@ -369,6 +369,11 @@ static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 		return fate;
 	if (verdict == SODP_RNR)
 		return wresp_rnr(c);
+	/* An access to what is to be invalidated is under way: again soon */
+	if (verdict == SODP_BUDGET) {
+		sodp_wresp_kick(c->qp);
+		return WRESP_STAY;
+	}
 	return wresp_refuse(c, verdict);
 }
 
@@ -507,7 +512,7 @@ static bool wresp_run_locked(struct sodp_qp *qp)
 	c.resp = &qp->wire->resp;
 	c.budget = SODP_WORKER_BYTES;
 	if (c.resp->wait.on) {
-		if (c.resp->told_rnr)
+		if (c.resp->told_rnr && sodp_qp_receives(qp))
 			sodp_wresp_send_away(qp);
 		return false;
 	}
@@ -635,19 +640,27 @@ void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
+	u32 keep = min_t(u32, resp->res_size, max_dest_rd_atomic);
 	struct sodp_resource *res = NULL;
+	u32 i;
 
 	lockdep_assert_held(&qp->resp_mutex);
+	if (resp->res_size == max_dest_rd_atomic)
+		return 0;
 	if (max_dest_rd_atomic) {
 		res = kcalloc(max_dest_rd_atomic, sizeof(*res),
 			      GFP_KERNEL_ACCOUNT);
 		if (!res)
 			return -ENOMEM;
 	}
+	/* In SQD the peer may still ask for these again: the newest, in order */
+	for (i = 0; i < keep; i++)
+		res[i] = resp->res[(resp->res_next + resp->res_size - keep + i) %
+				   resp->res_size];
 	kfree(resp->res);
 	resp->res = res;
 	resp->res_size = max_dest_rd_atomic;
-	resp->res_next = 0;
+	resp->res_next = keep == max_dest_rd_atomic ? 0 : keep;
 	return 0;
 }
 

@@ -61,7 +61,9 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	/* Pairs with the READ_ONCE() in wretry_expired() */
 	if (!w->deadline)
 		WRITE_ONCE(w->deadline, ktime_get_ns() + wretry_wait_ns(qp));
-	if (w->timer_on)
+	/* What it was started for may have been longer, before a modify */
+	if (w->timer_on &&
+	    ktime_to_ns(hrtimer_get_expires(&w->timer)) <= w->deadline)
 		return;
 	w->timer_on = true;
 	hrtimer_start(&w->timer, ns_to_ktime(w->deadline),

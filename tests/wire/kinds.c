@@ -385,12 +385,12 @@ static void send_error(enum ibv_qp_type type)
 	t_want_wc(a.scq, 2, IBV_WC_SUCCESS);
 }
 
-static void uc_error(void)
+static void sqe_uc(void)
 {
 	send_error(IBV_QPT_UC);
 }
 
-static void ud_error(void)
+static void sqe_ud(void)
 {
 	send_error(IBV_QPT_UD);
 }
@@ -404,8 +404,8 @@ static const struct t_test tests[] = {
 	{ "credits", credits },
 	{ "nak_access", nak_access },
 	{ "nak_request", nak_request },
-	{ "uc_error", uc_error },
-	{ "ud_error", ud_error },
+	{ "sqe_uc", sqe_uc },
+	{ "sqe_ud", sqe_ud },
 };
 
 int main(int argc, char **argv)

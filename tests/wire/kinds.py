@@ -42,11 +42,11 @@ EXPECTED = {
     "credits": (0, [4, 17]),
     "nak_access": (0, [10, 17]),
     "nak_request": (0, [4, 17]),
-    "uc_error": (1, [4]),
-    "ud_error": (3, [4]),
+    "sqe_uc": (1, [4]),
+    "sqe_ud": (3, [4]),
 }
 # Cases that others lack
-OURS_ONLY = ("xrc", "credits", "uc_error", "ud_error")
+OURS_ONLY = ("xrc", "credits", "sqe_uc", "sqe_ud")
 # An AETH that must be seen: bits of the syndrome that count, their value
 SYNDROMES = {
     "rc": (0xE0, 0x00),
