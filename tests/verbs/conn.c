@@ -268,6 +268,63 @@ static void timeout_zero(void)
 	T_OK(ibv_destroy_qp(d.a.qp));
 }
 
+/* The address of a host that is not there, in the device's network */
+static struct t_addr nobody(const struct t_ep *ep)
+{
+	struct t_addr addr = t_ep_addr(ep);
+
+	addr.gid.raw[15] ^= 0x55;
+	return addr;
+}
+
+/* A QP that has the number of the peer is not the peer. */
+static void stranger(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_addr addr_b, addr_c;
+	struct t_duo d;
+	struct t_ep c;
+
+	opt.retry_cnt = 1;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_ep_open(&c, &d.dev, &opt);
+	t_ep_reset(&d.b);
+	addr_b = t_ep_addr(&d.b);
+	addr_c = nobody(&c);
+	t_ep_connect(&d.b, &addr_c);
+	t_ep_connect(&c, &addr_b);
+	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
+	t_post(&c, IBV_WR_SEND, 2, t_duo_sge(&d, 0, LEN), 0, 0);
+	t_want_wc(c.scq, 2, IBV_WC_RETRY_EXC_ERR);
+	t_want_none(d.b.rcq);
+	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "another QP wrote");
+}
+
+/* Told in SQD that its peer is on another host, which is not there */
+static void moved_away(void)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_SQD };
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_qp_init_attr init;
+	struct t_duo d;
+
+	opt.retry_cnt = 1;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_duo_works(&d);
+	t_fill_background(d.bbuf, LEN);
+	T_OK(ibv_modify_qp(d.a.qp, &attr, IBV_QP_STATE));
+	T_OK(ibv_query_qp(d.a.qp, &attr, IBV_QP_AV, &init));
+	attr.ah_attr.grh.dgid = nobody(&d.a).gid;
+	attr.qp_state = IBV_QPS_SQD;
+	T_OK(ibv_modify_qp(d.a.qp, &attr, IBV_QP_STATE | IBV_QP_AV));
+	attr.qp_state = IBV_QPS_RTS;
+	T_OK(ibv_modify_qp(d.a.qp, &attr, IBV_QP_STATE));
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, LEN),
+	       t_remote(&d, 0), d.bmr->rkey);
+	t_want_wc(d.a.scq, 1, IBV_WC_RETRY_EXC_ERR);
+	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "the target changed");
+}
+
 static const struct t_test tests[] = {
 	{ "rnr_zero", rnr_zero },
 	{ "rnr_count", rnr_count },
@@ -282,6 +339,8 @@ static const struct t_test tests[] = {
 	{ "never_there", never_there },
 	{ "comes_back", comes_back },
 	{ "timeout_zero", timeout_zero },
+	{ "stranger", stranger },
+	{ "moved_away", moved_away },
 };
 
 int main(int argc, char **argv)

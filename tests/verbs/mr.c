@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/t_duo.h"
@@ -256,6 +257,40 @@ static void rereg_odp(void)
 		  d.bbuf, IBV_ACCESS_ON_DEMAND);
 }
 
+/* A child has the MR, and other memory at its addresses. */
+static void child_reregs(struct ibv_mr *mr, unsigned int access)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		status = ibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL,
+				      NULL, 0, access);
+		_exit(status == IBV_REREG_MR_ERR_CMD ? errno : 255);
+	}
+	T_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid &&
+			 WIFEXITED(status) && WEXITSTATUS(status) == EINVAL,
+		 "a child's rereg: status %#x", status);
+}
+
+static void rereg_by_child(void)
+{
+	unsigned int odp = IBV_ACCESS_ON_DEMAND;
+	struct ibv_mr *mr;
+	struct t_duo d;
+
+	t_duo_open(&d, LEN, T_EXPLICIT, NULL);
+	mr = t_reg(d.dev.pd, d.bbuf, LEN, T_ACCESS_ALL | odp);
+	child_reregs(mr, T_ACCESS_ALL | odp);
+	want_write(&d, mr, d.bbuf, IBV_WC_SUCCESS);
+	t_dereg(mr);
+	mr = t_reg(d.dev.pd, d.bbuf, LEN, T_ACCESS_ALL);
+	/* Pinned pages would be the parent's, or the child's, by chance */
+	child_reregs(mr, T_ACCESS_ALL);
+	want_write(&d, mr, d.bbuf, IBV_WC_SUCCESS);
+	t_dereg(mr);
+}
+
 /* 8 TiB of address space, of which a few spots are ever touched. */
 static void sparse(void)
 {
@@ -482,6 +517,7 @@ static const struct t_test tests[] = {
 	{ "zero_based", zero_based },
 	{ "rereg_pinned", rereg_pinned },
 	{ "rereg_odp", rereg_odp },
+	{ "rereg_by_child", rereg_by_child },
 	{ "sparse", sparse },
 	{ "big_lengths", big_lengths },
 	{ "implicit", implicit },
