@@ -46,7 +46,10 @@ enum sodp_region_flags {
 	SODP_REGION_IMPLICIT	= 1 << 1, /* reported as implicit */
 };
 
-/* Fault latency histogram: bucket i counts faults of [2^i, 2^(i+1)) us */
+/*
+ * Fault latency histogram: bucket i counts faults of [2^i, 2^(i+1)) us, the
+ * first all shorter ones too, the last all longer ones.
+ */
 #define SODP_FAULT_BUCKETS	24
 
 /**

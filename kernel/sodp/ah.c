@@ -107,7 +107,7 @@ int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 	/* Callers without the flag may have interrupts off */
 	xa_lock_irqsave(&dev->avs, flags);
 	ret = __xa_alloc_cyclic(&dev->avs, &av->number, av, xa_limit_31b,
-				&dev->next_av, sleepable ? GFP_NOWAIT : gfp);
+				&dev->next_av, gfp);
 	xa_unlock_irqrestore(&dev->avs, flags);
 	if (ret < 0) {
 		sodp_av_put(av);
