@@ -10,6 +10,7 @@
  *   domain   what the regions of one device share: counters, fault model
  *   region   a range of one mm, explicit or implicit; or a list of pages
  *            that do not move ("static": pinned user memory, kernel memory)
+ *   pool     the workers that wait for the pages of one mm
  *   child    an aligned 1 GiB span of a region, with one interval_sub
  *   leaf     an aligned 2 MiB span: 512 entries, or one huge one
  *   entry    a page the device may touch now, readable or writable
@@ -25,7 +26,9 @@
 struct sodp_domain;
 struct sodp_region;
 struct sodp_leaf;
+struct sodp_pool;
 struct seq_file;
+struct work_struct;
 
 #define SODP_LEAF_SHIFT		21
 #define SODP_LEAF_SIZE		(1UL << SODP_LEAF_SHIFT)
@@ -122,6 +125,12 @@ bool sodp_region_is_implicit(const struct sodp_region *region);
 bool sodp_region_is_callers(const struct sodp_region *region);
 
 int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags);
+void sodp_region_queue_work(struct sodp_region *region,
+			    struct work_struct *work);
+
+struct sodp_pool *sodp_pool_get(void);
+void sodp_pool_put(struct sodp_pool *pool);
+void sodp_pools_wait(void);
 
 enum sodp_advice {
 	SODP_ADVICE_PREFETCH,		/* for reading */

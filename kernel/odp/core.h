@@ -55,6 +55,10 @@
  * Lifetimes::
  *
  *   domain  refs: the driver's, and one of each region.
+ *   pool    refs: one of each region of its mm, and the driver's. A worker has
+ *           none: what it does holds one on a region when it begins, and the
+ *           last one leaves the workqueue's end to sodp_gc_wq, which waits
+ *           for the workers.
  *   region  refs: the driver's, by sodp_region_get() and sodp_region_put(),
  *           and one of each queued prefetch.
  *           busy: who works in it; destroy waits for them. A fault leaves it
@@ -106,9 +110,26 @@ struct sodp_domain {
 	 * model, which delays it by some value between the two.
 	 */
 	struct sodp_fault_model fault_model;
-	atomic_t prefetches_queued;
 	refcount_t refs;
 	char name[64];
+};
+
+/**
+ * struct sodp_pool - the workers that wait for the pages of one mm
+ * @refs: see DOC: Locking
+ * @mm: whose; held by mmgrab()
+ * @node: in the table of pools, by @mm
+ * @wq: the workers
+ * @prefetches: of asynchronous prefetches, under way or queued
+ * @release_work: runs when @refs is 0
+ */
+struct sodp_pool {
+	refcount_t refs;
+	struct mm_struct *mm;
+	struct hlist_node node;
+	struct workqueue_struct *wq;
+	atomic_t prefetches;
+	struct work_struct release_work;
 };
 
 /**
@@ -127,6 +148,7 @@ struct sodp_domain {
  * @live_children: children not yet detached
  * @refs: references of the driver
  * @mm: whose memory; held by mmgrab(), NULL if static
+ * @pool: of @mm; referenced, NULL if static
  * @memcg: charged for leaves and children
  * @gc_work: frees leaves marked LEAF_MARK_EMPTY
  * @stats: counters
@@ -144,6 +166,7 @@ struct sodp_region {
 	atomic_t live_children;
 	refcount_t refs;
 	struct mm_struct *mm;
+	struct sodp_pool *pool;
 	struct mem_cgroup *memcg;
 	struct delayed_work gc_work;
 	struct sodp_odp_stats stats;
@@ -224,7 +247,6 @@ struct sodp_leaf {
 
 /* main.c */
 extern struct workqueue_struct *sodp_gc_wq;
-extern struct workqueue_struct *sodp_prefetch_wq;
 extern struct lockdep_map sodp_accessor_map;
 
 /* region.c */

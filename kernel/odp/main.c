@@ -9,19 +9,14 @@
 
 #include "core.h"
 
-/* Collects empty leaves, destroys children */
+/* Collects empty leaves, destroys children and pools; never waits for pages */
 struct workqueue_struct *sodp_gc_wq;
-/* Asynchronous prefetch; its waits for pages must not delay sodp_gc_wq */
-struct workqueue_struct *sodp_prefetch_wq;
 
 /* Held by accesses in flight and by who waits for them: DOC: Locking */
 #ifdef CONFIG_LOCKDEP
 struct lockdep_map sodp_accessor_map =
 	STATIC_LOCKDEP_MAP_INIT("sodp_accessor", &sodp_accessor_map);
 #endif
-
-/* A worker stuck in one page must not keep others from their turn */
-#define PREFETCH_MAX_ACTIVE	256
 
 /*
  * Take the locks once in the order that DOC: Locking gives, so that lockdep
@@ -48,13 +43,9 @@ static int __init odp_init(void)
 	sodp_gc_wq = alloc_workqueue("sodp_gc", WQ_UNBOUND, 0);
 	if (!sodp_gc_wq)
 		return ret;
-	sodp_prefetch_wq = alloc_workqueue("sodp_prefetch", WQ_UNBOUND,
-					   PREFETCH_MAX_ACTIVE);
-	if (!sodp_prefetch_wq)
-		goto err_gc_wq;
 	ret = sodp_leaf_cache_init();
 	if (ret)
-		goto err_prefetch_wq;
+		goto err_gc_wq;
 	ret = sodp_fault_init();
 	if (ret)
 		goto err_leaf_cache;
@@ -63,8 +54,6 @@ static int __init odp_init(void)
 
 err_leaf_cache:
 	sodp_leaf_cache_exit();
-err_prefetch_wq:
-	destroy_workqueue(sodp_prefetch_wq);
 err_gc_wq:
 	destroy_workqueue(sodp_gc_wq);
 	return ret;
@@ -73,7 +62,7 @@ err_gc_wq:
 static void __exit odp_exit(void)
 {
 	/* Prefetches fault, and what they drop last is for sodp_gc_wq */
-	destroy_workqueue(sodp_prefetch_wq);
+	sodp_pools_wait();
 	sodp_fault_exit();
 	destroy_workqueue(sodp_gc_wq);
 	sodp_leaf_cache_exit();

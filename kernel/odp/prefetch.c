@@ -2,8 +2,8 @@
 /*
  * prefetch.c - map ahead of use
  *
- * Asynchronous requests have a workqueue of their own, and a domain may have
- * a bounded number of them under way; beyond that the caller does the work.
+ * Asynchronous requests are done by the pool of the process, which may have a
+ * bounded number of them under way; beyond that the caller does the work.
  */
 
 #include <linux/export.h>
@@ -12,7 +12,7 @@
 #include "core.h"
 #include "trace.h"
 
-/* Requests under way per domain */
+/* Requests under way per pool: most of its workers stay free for faults */
 #define PREFETCH_MAX_QUEUED	128
 
 /**
@@ -56,7 +56,7 @@ static void prefetch_work(struct work_struct *work)
 
 	/* Stops at the next leaf, or at once, when the region is dying */
 	prefetch_carry_out(region, request->va, request->len, request->advice);
-	atomic_dec(&region->domain->prefetches_queued);
+	atomic_dec(&region->pool->prefetches);
 	sodp_region_put(region);
 	kfree(request);
 }
@@ -65,11 +65,10 @@ static void prefetch_work(struct work_struct *work)
 static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
 			  enum sodp_advice advice)
 {
-	struct sodp_domain *domain = region->domain;
+	struct sodp_pool *pool = region->pool;
 	struct prefetch_request *request;
 
-	if (atomic_inc_return(&domain->prefetches_queued) >
-	    PREFETCH_MAX_QUEUED)
+	if (atomic_inc_return(&pool->prefetches) > PREFETCH_MAX_QUEUED)
 		goto err_queued;
 	request = kmalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
@@ -80,11 +79,11 @@ static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
 	request->va = va;
 	request->len = len;
 	request->advice = advice;
-	queue_work(sodp_prefetch_wq, &request->work);
+	sodp_region_queue_work(region, &request->work);
 	return 0;
 
 err_queued:
-	atomic_dec(&domain->prefetches_queued);
+	atomic_dec(&pool->prefetches);
 	return -EAGAIN;
 }
 

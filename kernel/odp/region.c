@@ -67,6 +67,7 @@ struct sodp_region *sodp_region_create(struct sodp_domain *domain, u64 start,
 {
 	struct mm_struct *mm = current->mm;
 	struct sodp_region *region;
+	struct sodp_pool *pool;
 
 	if (!mm)
 		return ERR_PTR(-EINVAL);
@@ -79,6 +80,12 @@ struct sodp_region *sodp_region_create(struct sodp_domain *domain, u64 start,
 		sodp_region_put(region);
 		return ERR_PTR(-EFAULT);
 	}
+	pool = sodp_pool_get();
+	if (IS_ERR(pool)) {
+		sodp_region_put(region);
+		return ERR_CAST(pool);
+	}
+	region->pool = pool;
 	mmgrab(mm);
 	region->mm = mm;
 	region->memcg = get_mem_cgroup_from_mm(mm);
@@ -212,6 +219,8 @@ void sodp_region_put(struct sodp_region *region)
 {
 	if (!refcount_dec_and_test(&region->refs))
 		return;
+	if (region->pool)
+		sodp_pool_put(region->pool);
 	if (region->mm)
 		mmdrop(region->mm);
 	mem_cgroup_put(region->memcg);

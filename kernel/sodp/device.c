@@ -168,13 +168,23 @@ static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
 		.max_inline = SODP_MAX_INLINE,
 		.max_sge = SODP_MAX_SGE,
 	};
+	struct sodp_ucontext *context = to_sodp_ucontext(ucontext);
+	int ret;
 
-	return ib_copy_to_udata(udata, &resp,
-				min(sizeof(resp), udata->outlen));
+	/* Its regions have references of their own, but come and go */
+	context->pool = sodp_pool_get();
+	if (IS_ERR(context->pool))
+		return PTR_ERR(context->pool);
+	ret = ib_copy_to_udata(udata, &resp,
+			       min(sizeof(resp), udata->outlen));
+	if (ret)
+		sodp_pool_put(context->pool);
+	return ret;
 }
 
 static void dev_dealloc_ucontext(struct ib_ucontext *ucontext)
 {
+	sodp_pool_put(to_sodp_ucontext(ucontext)->pool);
 }
 
 /* Its presence lets uverbs take the device away from open files */

@@ -14,7 +14,6 @@
 #include "wire.h"
 
 struct workqueue_struct *sodp_wq;
-struct workqueue_struct *sodp_fault_wq;
 /* QPs of all devices by number: a requester finds its peer with one load */
 struct xarray sodp_qps;
 
@@ -287,17 +286,9 @@ static int __init sodp_init(void)
 	sodp_wq = alloc_workqueue("sodp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!sodp_wq)
 		return ret;
-	/*
-	 * Faults that wait have a queue of their own: however many sleep,
-	 * QPs that have pages find workers on the other.
-	 */
-	sodp_fault_wq = alloc_workqueue("sodp_fault", WQ_UNBOUND,
-					WQ_MAX_ACTIVE);
-	if (!sodp_fault_wq)
-		goto err_destroy_wq;
 	ret = sodp_icrc_init();
 	if (ret)
-		goto err_destroy_fault_wq;
+		goto err_destroy_wq;
 	ret = sodp_net_init();
 	if (ret)
 		goto err_exit_icrc;
@@ -316,8 +307,6 @@ err_exit_net:
 	sodp_net_exit();
 err_exit_icrc:
 	sodp_icrc_exit();
-err_destroy_fault_wq:
-	destroy_workqueue(sodp_fault_wq);
 err_destroy_wq:
 	destroy_workqueue(sodp_wq);
 	return ret;
@@ -335,7 +324,8 @@ static void __exit sodp_exit(void)
 	 * QPs that are dead by now, and what lets go of them queues work.
 	 */
 	sodp_qps_wait();
-	destroy_workqueue(sodp_fault_wq);
+	/* A worker that let go of the last may still be on its way out */
+	sodp_pools_wait();
 	destroy_workqueue(sodp_wq);
 	WARN_ON(!xa_empty(&sodp_qps));
 	xa_destroy(&sodp_qps);

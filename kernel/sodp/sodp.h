@@ -49,7 +49,9 @@
  * its own QP by state_lock and leaves the flushing to sq_work.
  *
  * No fault is waited for under any of these locks: a miss that cannot be
- * served at once parks the QP and is carried to a worker that holds nothing.
+ * served at once parks the QP and is carried to a worker that holds nothing,
+ * one of the process whose memory it is: whoever leaves its pages unserved
+ * holds up those that use them, and nobody else. See struct sodp_wait.
  *
  * Lookups (QP by number, key by index) run under RCU and take a reference.
  * What a reference keeps is memory only: whoever uses a QP checks qp->dead
@@ -109,6 +111,7 @@ struct sodp_ring {
 
 struct sodp_ucontext {
 	struct ib_ucontext base_ucontext;
+	struct sodp_pool *pool;	/* of the process that opened the device */
 };
 
 struct sodp_pd {
@@ -358,23 +361,54 @@ struct sodp_stop {
 	bool remote;
 };
 
+/* Waits that one side of a QP may leave behind, and the one that is on */
+#define SODP_WAIT_SLOTS		3
+
 /**
- * struct sodp_resp_wait - a responder's wait for a page
- * @qp: whose it is; the rest but @work is under its resp_mutex
- * @work: waits, holding nothing
- * @on: it is on its way
- * @gen: tells a wait from the ones before
- * @miss: what is waited for; holds a reference on the region
- * @ended: told, under resp_mutex, that it is over: 0, or why there will be no
- *	page
+ * struct sodp_wait_slot - a wait for a page, in a worker
+ * @wait: whose it is
+ * @busy: @work is queued or runs; under @wait->side
+ * @work: waits, holding nothing but references: on the QP, by which @wait
+ *	stays, and on the region
+ * @miss: what is waited for; constant, and its region referenced, while @busy
  */
-struct sodp_resp_wait {
-	struct sodp_qp *qp;
+struct sodp_wait_slot {
+	struct sodp_wait *wait;
+	bool busy;
 	struct work_struct work;
-	bool on;
-	u32 gen;
 	struct sodp_miss miss;
+};
+
+/**
+ * struct sodp_wait - one side of a QP waits for a page
+ * @qp: the QP
+ * @side: its exec_mutex or resp_mutex. Guards what follows, @slots included
+ * @on: it waits
+ * @slot: what for; NULL when it does not wait, or no slot was free
+ * @ended: told, under @side, that the wait is over: 0, or why there will be
+ *	no page
+ * @retry: ends a wait that found no slot
+ * @slots: waits, of which all but @slot are abandoned
+ *
+ * A page may never come, and a worker cannot be called back. A wait that is
+ * over for the QP (modified, destroyed) is abandoned: when its work has not
+ * begun it is taken off its queue, else the slot stays busy until the work
+ * comes back, finds that it is not @slot, and only frees it. A busy slot is
+ * not used again, so none is mistaken for a later wait.
+ *
+ * So a QP keeps SODP_WAIT_SLOTS workers a side, at most, whatever is done to
+ * it. With as many waits abandoned it tries again from time to time, and as
+ * soon as one of them comes back.
+ */
+struct sodp_wait {
+	struct sodp_qp *qp;
+	/* Of the QP: what follows is part of what it guards */
+	struct mutex *side;
+	bool on;
+	struct sodp_wait_slot *slot;
 	void (*ended)(struct sodp_qp *qp, int ret);
+	struct delayed_work retry;
+	struct sodp_wait_slot slots[SODP_WAIT_SLOTS];
 };
 
 enum sodp_park {
@@ -460,14 +494,12 @@ struct sodp_qp {
 	struct sodp_seg *segs;	/* of the slice in progress */
 	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
 	enum sodp_park park;
-	u32 park_gen;
 	u8 rnr_left;
 	u8 retry_left;
 	u64 rnr_ns;		/* wait that the last RNR NAK asked for */
-	struct sodp_miss fault_miss;
+	struct sodp_wait fault_wait;	/* on in SODP_PARK_FAULT */
 	struct hrtimer park_timer;
 	struct work_struct sq_work;
-	struct work_struct fault_work;
 	bool sqd_event;
 
 	/*
@@ -529,7 +561,6 @@ struct sodp_ah {
 };
 
 extern struct workqueue_struct *sodp_wq;
-extern struct workqueue_struct *sodp_fault_wq;
 extern struct xarray sodp_qps;
 
 static inline void sodp_count(struct sodp_dev *dev, enum sodp_counter c,
@@ -567,6 +598,12 @@ static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 static inline struct sodp_dev *to_sodp_dev(struct ib_device *ibdev)
 {
 	return container_of(ibdev, struct sodp_dev, base_dev);
+}
+
+static inline struct sodp_ucontext *
+to_sodp_ucontext(struct ib_ucontext *ucontext)
+{
+	return container_of(ucontext, struct sodp_ucontext, base_ucontext);
 }
 
 static inline struct sodp_cq *to_sodp_cq(struct ib_cq *ibcq)
@@ -771,11 +808,13 @@ void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);
 int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags);
-void sodp_resp_wait_init(struct sodp_resp_wait *wait, struct sodp_qp *qp,
-			 void (*ended)(struct sodp_qp *qp, int ret));
-void sodp_resp_wait_begin(struct sodp_resp_wait *wait,
-			  const struct sodp_miss *miss);
-bool sodp_resp_wait_end(struct sodp_resp_wait *wait);
+
+/* wait.c */
+void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
+		    struct mutex *side,
+		    void (*ended)(struct sodp_qp *qp, int ret));
+void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss);
+bool sodp_wait_end(struct sodp_wait *wait);
 
 /* req.c */
 enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,

@@ -37,7 +37,7 @@ struct sodp_ud {
 	struct sk_buff_head queue;
 	atomic_t bytes;
 	struct work_struct work;
-	struct sodp_resp_wait wait;
+	struct sodp_wait wait;
 	atomic_t tx_bytes;
 	struct sodp_request req;
 	bool begun;
@@ -200,7 +200,7 @@ static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
  * sodp_ud_reset() - forget all that came
  * @qp: any QP
  *
- * Does not wait for a fault under way, which will find another gen.
+ * Does not wait for a fault under way.
  *
  * Context: process, under resp_mutex.
  */
@@ -214,7 +214,7 @@ void sodp_ud_reset(struct sodp_qp *qp)
 	lockdep_assert_held(&qp->resp_mutex);
 	while ((skb = skb_peek(&ud->queue)))
 		ud_consume(ud, skb);
-	sodp_resp_wait_end(&ud->wait);
+	sodp_wait_end(&ud->wait);
 }
 
 /* IPv4 stands in the second half, the first is not defined: zero it is */
@@ -304,7 +304,7 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
 			break;
 		ret = sodp_fault_try(&stop, &faults, 0);
 		if (ret == -EAGAIN) {
-			sodp_resp_wait_begin(&ud->wait, &stop.miss);
+			sodp_wait_begin(&ud->wait, &stop.miss);
 			return false;
 		}
 		verdict = ret ? SODP_E_REM_OP : SODP_OK;
@@ -367,7 +367,7 @@ int sodp_ud_init(struct sodp_qp *qp)
 	ud->qp = qp;
 	skb_queue_head_init(&ud->queue);
 	INIT_WORK(&ud->work, ud_work);
-	sodp_resp_wait_init(&ud->wait, qp, ud_wait_ended);
+	sodp_wait_init(&ud->wait, qp, &qp->resp_mutex, ud_wait_ended);
 	qp->ud = ud;
 	return 0;
 }

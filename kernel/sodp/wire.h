@@ -300,7 +300,7 @@ struct sodp_wire_resp {
 	struct sodp_qp *qp;
 	struct sk_buff_head queue;
 	struct work_struct work;
-	struct sodp_resp_wait wait;
+	struct sodp_wait wait;
 	struct delayed_work patience;
 	struct sodp_request cur;
 	u64 msg_off;

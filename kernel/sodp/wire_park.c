@@ -32,7 +32,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
 	/* The peer's timer starts anew with what is done */
 	if (!sodp_is_uc(qp))
 		sodp_wresp_flush_ack(qp);
-	sodp_resp_wait_begin(&resp->wait, miss);
+	sodp_wait_begin(&resp->wait, miss);
 	refcount_inc(&qp->ref);
 	if (!queue_delayed_work(sodp_wq, &resp->patience, WPARK_PATIENCE))
 		sodp_qp_put(qp);
@@ -48,7 +48,7 @@ static void wpark_calm(struct sodp_qp *qp)
  * sodp_wresp_unpark() - end the wait, if there is one
  * @qp: the responder; the caller holds a reference
  *
- * Does not wait for the fault under way: it finds another gen.
+ * Does not wait for the fault under way.
  *
  * Context: process, under resp_mutex.
  */
@@ -56,7 +56,7 @@ void sodp_wresp_unpark(struct sodp_qp *qp)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	if (sodp_resp_wait_end(&resp->wait))
+	if (sodp_wait_end(&resp->wait))
 		wpark_calm(qp);
 }
 
@@ -159,6 +159,6 @@ static void wpark_patience_work(struct work_struct *work)
 
 void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 {
-	sodp_resp_wait_init(&resp->wait, qp, wpark_ended);
+	sodp_wait_init(&resp->wait, qp, &qp->resp_mutex, wpark_ended);
 	INIT_DELAYED_WORK(&resp->patience, wpark_patience_work);
 }

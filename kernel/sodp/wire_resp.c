@@ -668,7 +668,7 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic)
  * sodp_wresp_reset() - forget packets, waits and unfinished messages
  * @qp: a QP on its way to RESET or ERR, or being destroyed
  *
- * Does not wait for a fault under way; that finds another gen.
+ * Does not wait for a fault under way.
  *
  * Context: process, under resp_mutex.
  */

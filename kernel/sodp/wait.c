@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Waits for a page, of the requester or the responder of a QP. They are done
+ * by workers of the process whose page it is.
+ */
+#include "sodp.h"
+
+/* Between two tries of a QP whose slots are all taken */
+#define WAIT_RETRY		msecs_to_jiffies(100)
+
+/* Transient trouble is tried again, it never kills a QP */
+static int wait_verdict(const struct sodp_qp *qp, const struct sodp_miss *miss,
+			int ret)
+{
+	if (!ret || ret == -EAGAIN || ret == -EBUSY || ret == -EINTR)
+		return 0;
+	ibdev_dbg(&qp->dev->base_dev, "QP %#x: fault at %#llx+%llu: %d\n",
+		  qp->qpn, miss->va, miss->len, ret);
+	return ret;
+}
+
+static bool wait_is_requester(const struct sodp_wait *wait)
+{
+	return wait->side == &wait->qp->exec_mutex;
+}
+
+static void wait_unlock(struct sodp_wait *wait)
+{
+	if (wait_is_requester(wait))
+		sodp_sq_unlock(wait->qp);
+	else
+		mutex_unlock(wait->side);
+}
+
+/* NULL: none is free. A static region has no workers, nor waits it for pages */
+static struct sodp_wait_slot *wait_take_slot(struct sodp_wait *wait,
+					     const struct sodp_miss *miss)
+{
+	struct sodp_wait_slot *slot = wait->slots;
+
+	lockdep_assert_held(wait->side);
+	if (!sodp_region_is_odp(miss->region))
+		return NULL;
+	while (slot->busy)
+		if (++slot == wait->slots + SODP_WAIT_SLOTS)
+			return NULL;
+	slot->busy = true;
+	slot->miss = *miss;
+	return slot;
+}
+
+static void wait_free_slot(struct sodp_wait_slot *slot)
+{
+	lockdep_assert_held(slot->wait->side);
+	slot->busy = false;
+	sodp_region_put(slot->miss.region);
+}
+
+/* @side is held, and let go */
+static void wait_leave(struct sodp_wait *wait, bool over, int ret)
+{
+	if (over) {
+		sodp_wait_end(wait);
+		wait->ended(wait->qp, ret);
+	}
+	wait_unlock(wait);
+	if (over && wait_is_requester(wait))
+		sodp_sq_run_worker(wait->qp);
+}
+
+/*
+ * The fault is waited for without any lock. It may take forever (a
+ * userfaultfd that nobody serves): the QP may be modified or destroyed, and
+ * memory deregistered, meanwhile.
+ */
+static void wait_work(struct work_struct *work)
+{
+	struct sodp_wait_slot *slot = container_of(work, struct sodp_wait_slot,
+						   work);
+	const struct sodp_miss *miss = &slot->miss;
+	struct sodp_wait *wait = slot->wait;
+	struct sodp_qp *qp = wait->qp;
+	bool over;
+	int ret = 0;
+
+	mutex_lock(wait->side);
+	if (wait->slot == slot) {
+		wait_unlock(wait);
+		ret = sodp_region_fault(miss->region, miss->va, miss->len,
+					miss->flags);
+		mutex_lock(wait->side);
+	}
+	over = wait->slot == slot;
+	ret = over ? wait_verdict(qp, miss, ret) : 0;
+	wait_free_slot(slot);
+	/* And who waits for a slot need wait no longer */
+	wait_leave(wait, over || (wait->on && !wait->slot), ret);
+	sodp_qp_put(qp);
+}
+
+static void wait_retry_work(struct work_struct *work)
+{
+	struct sodp_wait *wait = container_of(to_delayed_work(work),
+					      struct sodp_wait, retry);
+	struct sodp_qp *qp = wait->qp;
+
+	mutex_lock(wait->side);
+	wait_leave(wait, wait->on && !wait->slot, 0);
+	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wait_init() - prepare a side's waits
+ * @wait: zeroed
+ * @qp: the QP that it is part of
+ * @side: exec_mutex or resp_mutex of @qp
+ * @ended: see struct sodp_wait. After that of a requester its SQ is run.
+ *
+ * Context: any.
+ */
+void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
+		    struct mutex *side,
+		    void (*ended)(struct sodp_qp *qp, int ret))
+{
+	unsigned int i;
+
+	wait->qp = qp;
+	wait->side = side;
+	wait->ended = ended;
+	INIT_DELAYED_WORK(&wait->retry, wait_retry_work);
+	for (i = 0; i < SODP_WAIT_SLOTS; i++) {
+		wait->slots[i].wait = wait;
+		INIT_WORK(&wait->slots[i].work, wait_work);
+	}
+}
+
+/**
+ * sodp_wait_begin() - wait for a page in a worker
+ * @wait: not on
+ * @miss: what is missing; its reference on the region passes to the wait
+ *
+ * Context: process, under @wait->side.
+ */
+void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
+{
+	struct sodp_wait_slot *slot = wait_take_slot(wait, miss);
+
+	lockdep_assert_held(wait->side);
+	wait->on = true;
+	wait->slot = slot;
+	/* Of the work; neither can be queued already */
+	refcount_inc(&wait->qp->ref);
+	if (likely(slot)) {
+		sodp_qp_count(wait->qp, SODP_CNT_fault_parks, 1);
+		sodp_region_queue_work(miss->region, &slot->work);
+		return;
+	}
+	sodp_region_put(miss->region);
+	if (!queue_delayed_work(sodp_wq, &wait->retry, WAIT_RETRY))
+		sodp_qp_put(wait->qp);
+}
+
+/**
+ * sodp_wait_end() - end the wait, if it is on
+ * @wait: the wait
+ *
+ * Does not wait for the fault under way.
+ *
+ * Context: process, under @wait->side; the caller has a reference on the QP.
+ * Return: true: it was on.
+ */
+bool sodp_wait_end(struct sodp_wait *wait)
+{
+	struct sodp_wait_slot *slot = wait->slot;
+
+	lockdep_assert_held(wait->side);
+	if (!wait->on)
+		return false;
+	wait->on = false;
+	wait->slot = NULL;
+	if (!slot) {
+		if (cancel_delayed_work(&wait->retry))
+			sodp_qp_put(wait->qp);
+	} else if (cancel_work(&slot->work)) {
+		wait_free_slot(slot);
+		sodp_qp_put(wait->qp);
+	}
+	return true;
+}
