@@ -6,14 +6,11 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/t_uffd.h"
 #include "mmevents.h"
 
 #define LEN (2 * T_HUGE)
@@ -215,74 +212,10 @@ static void file_dirty(void)
 
 /* --- userfaultfd --- */
 
-struct monitor {
-	int fd;
-	unsigned int delay_ms;
-	unsigned int served;
-	char *page;
-};
-
-static void *monitor_loop(void *arg)
-{
-	struct monitor *m = arg;
-	struct uffdio_copy copy;
-	struct uffd_msg msg;
-
-	while (read(m->fd, &msg, sizeof(msg)) == sizeof(msg)) {
-		if (msg.event != UFFD_EVENT_PAGEFAULT)
-			continue;
-		if (m->delay_ms)
-			t_sleep_ms(m->delay_ms);
-		memset(&copy, 0, sizeof(copy));
-		copy.dst = msg.arg.pagefault.address & ~(T_PAGE - 1);
-		copy.src = (uintptr_t)m->page;
-		copy.len = T_PAGE;
-		memset(m->page, 0x80 | (copy.dst / T_PAGE & 0x7f), T_PAGE);
-		if (!ioctl(m->fd, UFFDIO_COPY, &copy))
-			m->served++;
-		else if (errno != EEXIST)
-			break;
-	}
-	return NULL;
-}
-
-static void monitor_start(struct monitor *m, void *addr, size_t len,
-			  unsigned int delay_ms)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)addr, .len = len },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	pthread_t thread;
-
-	m->fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (m->fd < 0)
-		t_skip("userfaultfd: %s", t_errname(errno));
-	m->delay_ms = delay_ms;
-	m->served = 0;
-	m->page = t_map(T_PAGE);
-	T_ASSERT(!ioctl(m->fd, UFFDIO_API, &api), "UFFDIO_API");
-	T_ASSERT(!ioctl(m->fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-		 t_errname(errno));
-	T_ASSERT(!pthread_create(&thread, NULL, monitor_loop, m), "thread");
-}
-
-static void want_monitored(const char *p, const char *addr, size_t pages)
-{
-	size_t i;
-
-	for (i = 0; i < pages; i++)
-		T_ASSERT(t_check_byte(p + i * T_PAGE, T_PAGE,
-				      0x80 | (((uintptr_t)addr / T_PAGE + i) &
-					      0x7f)) < 0,
-			 "page %zu is not what the monitor gave", i);
-}
-
 /* Each page is supplied by another thread, one after the other. */
 static void uffd(void)
 {
-	struct monitor m;
+	struct t_monitor m;
 	struct mm_scene s;
 	unsigned int mode;
 	size_t len = 32 * T_PAGE;
@@ -290,9 +223,9 @@ static void uffd(void)
 	for (mode = 0; mode < 2; mode++) {
 		t_case("implicit %u", mode);
 		mm_open(&s, len, T_SMALL, mode);
-		monitor_start(&m, s.d.bbuf, len, 2);
+		t_monitor_start(&m, s.d.bbuf, len, 2);
 		mm_read(&s);
-		want_monitored(s.d.abuf, s.d.bbuf, len / T_PAGE);
+		t_want_monitored(s.d.abuf, s.d.bbuf, len / T_PAGE);
 		T_ASSERT(m.served == len / T_PAGE, "%u pages were served",
 			 m.served);
 		mm_agree(&s, 3);
@@ -309,7 +242,7 @@ static void uffd_late(void)
 	struct t_ep other_a, other_b;
 	uint64_t begin, stalled = 0;
 	unsigned int done = 0;
-	struct monitor m;
+	struct t_monitor m;
 	struct mm_scene s;
 	struct ibv_wc wc;
 	char *target;
@@ -320,7 +253,7 @@ static void uffd_late(void)
 	mr = t_reg(s.d.dev.pd, target, T_PAGE,
 		   T_ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	t_pair(&s.d.dev, &other_a, &other_b, NULL);
-	monitor_start(&m, s.d.bbuf, 2 * T_PAGE, UFFD_DELAY_MS);
+	t_monitor_start(&m, s.d.bbuf, 2 * T_PAGE, UFFD_DELAY_MS);
 	begin = t_now_ns();
 	t_post(&s.d.a, IBV_WR_RDMA_READ, 1, t_duo_sge(&s.d, 0, 2 * T_PAGE),
 	       t_remote(&s.d, 0), s.d.bmr->rkey);
@@ -343,7 +276,7 @@ static void uffd_late(void)
 		 t_wc_name(wc.status));
 	T_ASSERT(t_now_ns() - begin >= 2 * UFFD_DELAY_MS * 1000000ULL * 9 / 10,
 		 "ended before the monitor answered");
-	want_monitored(s.d.abuf, s.d.bbuf, 2);
+	t_want_monitored(s.d.abuf, s.d.bbuf, 2);
 	T_ASSERT(done > 20, "only %u transfers of the other QP meanwhile",
 		 done);
 	T_ASSERT(stalled < (t_now_ns() - begin) / 2,
@@ -356,12 +289,12 @@ static void uffd_late(void)
 /* Gone while a fault waits for the monitor: dereg and close do not hang. */
 static void uffd_abandoned(void)
 {
-	struct monitor m;
+	struct t_monitor m;
 	struct mm_scene s;
 	struct ibv_wc wc;
 
 	mm_open(&s, T_PAGE, T_SMALL, false);
-	monitor_start(&m, s.d.bbuf, T_PAGE, 2000);
+	t_monitor_start(&m, s.d.bbuf, T_PAGE, 2000);
 	t_post(&s.d.a, IBV_WR_RDMA_READ, 1, t_duo_sge(&s.d, 0, T_PAGE),
 	       t_remote(&s.d, 0), s.d.bmr->rkey);
 	t_sleep_ms(100);

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Waits for pages that never come: whom they hold up, and what may be done to
+ * a queue pair meanwhile.
+ */
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/t_duo.h"
+#include "common/t_uffd.h"
+
+/* More than any workqueue of the driver has workers at a time, on 6.x */
+#define CROWD 600
+/* Waits that one side of a queue pair may leave behind: SODP_WAIT_SLOTS */
+#define SLOTS 3
+/* Pages of a scene: the first never come, the others are served */
+#define PAGES 32
+#define NEVER 16
+#define LATE_MS 50
+
+static unsigned long count_parks(const struct t_dev *dev)
+{
+	char path[128], line[32];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/fault_parks",
+		 dev->name);
+	T_ASSERT(t_read_file(path, line, sizeof(line)), "%s", path);
+	return strtoul(line, NULL, 10);
+}
+
+static void want_parks(const struct t_dev *dev, unsigned long parks)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+
+	while (count_parks(dev) < parks) {
+		T_ASSERT(t_now_ns() < end, "%lu waits, want %lu",
+			 count_parks(dev), parks);
+		t_sleep_ms(20);
+	}
+}
+
+/* A buffer of b whose pages come as said above */
+struct scene {
+	struct t_duo d;
+	struct t_monitor m;
+	int never;
+};
+
+static void scene_open(struct scene *s)
+{
+	t_open(&s->d.dev);
+	t_need_odp(&s->d.dev);
+	t_duo_make(&s->d, PAGES * T_PAGE, T_PINNED, T_ACCESS_ALL,
+		   T_ACCESS_ALL, NULL);
+	s->d.bbuf = t_map(PAGES * T_PAGE);
+	s->d.bmr = t_reg_kind(&s->d.dev, T_EXPLICIT, s->d.bbuf,
+			      PAGES * T_PAGE, T_ACCESS_ALL);
+	s->never = t_uffd(s->d.bbuf, NEVER * T_PAGE);
+	t_monitor_start(&s->m, s->d.bbuf + NEVER * T_PAGE,
+			(PAGES - NEVER) * T_PAGE, LATE_MS);
+}
+
+/*
+ * A request that needs a page of b: as the target, or as what is sent. Over
+ * the wire it is the responder that waits for the one, the requester for the
+ * other.
+ */
+static void scene_post(struct scene *s, uint64_t wr_id, unsigned int page,
+		       bool as_source)
+{
+	struct t_duo *d = &s->d;
+	char *p = d->bbuf + page * T_PAGE;
+
+	if (as_source)
+		t_post(&d->a, IBV_WR_RDMA_WRITE, wr_id,
+		       t_sge(d->bmr, p, T_PAGE), (uintptr_t)d->abuf,
+		       d->amr->rkey);
+	else
+		t_post(&d->a, IBV_WR_RDMA_READ, wr_id,
+		       t_duo_sge(d, 0, T_PAGE), (uintptr_t)p, d->bmr->rkey);
+}
+
+static void scene_late(struct scene *s, uint64_t wr_id, unsigned int page,
+		       bool as_source)
+{
+	scene_post(s, wr_id, page, as_source);
+	t_want_wc(s->d.a.scq, wr_id, IBV_WC_SUCCESS);
+	t_want_monitored(s->d.abuf, s->d.bbuf + page * T_PAGE, 1);
+}
+
+/* --- one process waits for ever, another must not --- */
+
+/*
+ * Holds what never comes even when the process that waits is gone: until the
+ * test closes its end of the pipe.
+ */
+static void keep_open(int from_test)
+{
+	char c;
+
+	if (fork())
+		return;
+	while (read(from_test, &c, 1) > 0)
+		;
+	_exit(0);
+}
+
+static void crowd_run(int from_test, int msg)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_addr self;
+	char *never = t_map(T_PAGE);
+	char *buf = t_map(T_PAGE);
+	struct ibv_mr *mr, *local;
+	struct t_dev dev;
+	struct t_ep ep;
+	unsigned long parks;
+	unsigned int i;
+
+	t_uffd(never, T_PAGE);
+	keep_open(from_test);
+	t_open(&dev);
+	mr = t_reg_kind(&dev, T_EXPLICIT, never, T_PAGE, T_ACCESS_ALL);
+	local = t_reg(dev.pd, buf, T_PAGE, T_ACCESS_ALL);
+	opt.sq = 1;
+	opt.rq = 1;
+	opt.sge = 1;
+	opt.scq = ibv_create_cq(dev.ctx, CROWD, NULL, NULL, 0);
+	T_ASSERT(opt.scq, "ibv_create_cq: %s", t_errname(errno));
+	parks = count_parks(&dev);
+	for (i = 0; i < CROWD; i++) {
+		t_ep_open(&ep, &dev, &opt);
+		self = t_ep_addr(&ep);
+		t_ep_connect(&ep, &self);
+		t_post(&ep, IBV_WR_RDMA_READ, i, t_sge(local, buf, 8),
+		       (uintptr_t)never, mr->rkey);
+	}
+	want_parks(&dev, parks + CROWD);
+	/* All workers it can have are asleep by then */
+	t_sleep_ms(500);
+	t_want_none(opt.scq);
+	t_msg_send(msg, &i, sizeof(i));
+	while (1)
+		pause();
+}
+
+struct crowd {
+	pid_t pid;
+	int pipe;
+};
+
+static void crowd_start(struct crowd *c, void (*run)(int from_test, int msg))
+{
+	int from_test[2], msg[2];
+	unsigned int n;
+
+	T_ASSERT(!pipe(from_test), "pipe: %s", t_errname(errno));
+	t_msg_pair(msg);
+	c->pid = t_fork();
+	if (!c->pid) {
+		close(from_test[1]);
+		close(msg[0]);
+		run(from_test[0], msg[1]);
+	}
+	close(from_test[0]);
+	close(msg[1]);
+	c->pipe = from_test[1];
+	t_msg_recv(msg[0], &n, sizeof(n));
+	close(msg[0]);
+}
+
+/* What it waits for goes on being held back */
+static void crowd_kill(struct crowd *c)
+{
+	int status;
+
+	kill(c->pid, SIGKILL);
+	T_ASSERT(waitpid(c->pid, &status, 0) == c->pid && WIFSIGNALED(status),
+		 "the crowd ended by itself");
+}
+
+static void crowd(void)
+{
+	struct crowd c;
+	struct scene s;
+	unsigned int i;
+
+	crowd_start(&c, crowd_run);
+	scene_open(&s);
+	t_case("while a process waits in %u queue pairs", CROWD);
+	for (i = 0; i < 4; i++)
+		scene_late(&s, i, NEVER + 3 * i, i % 2);
+	t_case("when that process is dead");
+	crowd_kill(&c);
+	scene_late(&s, 9, PAGES - 1, false);
+	t_case("when its pages are given up");
+	close(c.pipe);
+	scene_late(&s, 10, PAGES - 3, true);
+}
+
+static void prefetch_run(int from_test, int msg)
+{
+	char *never = t_map(T_PAGE);
+	struct ibv_mr *mr;
+	struct ibv_sge sge;
+	struct t_dev dev;
+	unsigned int i;
+
+	t_uffd(never, T_PAGE);
+	keep_open(from_test);
+	t_open(&dev);
+	mr = t_reg_kind(&dev, T_EXPLICIT, never, T_PAGE, T_ACCESS_ALL);
+	sge = t_sge(mr, never, T_PAGE);
+	/* One more would be done by the caller, who had to wait */
+	for (i = 0; i < 128; i++)
+		T_OK(ibv_advise_mr(dev.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0,
+				   &sge, 1));
+	t_msg_send(msg, &i, sizeof(i));
+	while (1)
+		pause();
+}
+
+/* Asynchronous prefetches of one process are no reason for another to wait */
+static void crowd_prefetches(void)
+{
+	struct crowd c;
+	struct scene s;
+	struct ibv_sge sge;
+
+	crowd_start(&c, prefetch_run);
+	scene_open(&s);
+	s.m.delay_ms = 1000;
+	sge = t_sge(s.d.bmr, s.d.bbuf + NEVER * T_PAGE, T_PAGE);
+	T_OK(ibv_advise_mr(s.d.dev.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0, &sge,
+			   1));
+	T_ASSERT(!__atomic_load_n(&s.m.served, __ATOMIC_ACQUIRE),
+		 "the call waited for the page");
+	scene_late(&s, 1, NEVER, false);
+	crowd_kill(&c);
+	close(c.pipe);
+}
+
+/* --- a queue pair that waits for ever is used anew --- */
+
+static void renew(struct scene *s, bool by_error)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_ERR };
+	struct ibv_wc wc;
+
+	if (by_error) {
+		T_OK(ibv_modify_qp(s->d.a.qp, &attr, IBV_QP_STATE));
+		T_OK(ibv_modify_qp(s->d.b.qp, &attr, IBV_QP_STATE));
+		wc = t_poll(s->d.a.scq);
+		T_ASSERT(wc.status == IBV_WC_WR_FLUSH_ERR, "'%s'",
+			 t_wc_name(wc.status));
+	}
+	t_ep_reset(&s->d.a);
+	t_ep_reset(&s->d.b);
+	t_join(&s->d.a, &s->d.b);
+}
+
+/* A request that finds no page, and is forgotten */
+static void abandon(struct scene *s, unsigned int page, bool as_source,
+		    bool by_error)
+{
+	unsigned long parks = count_parks(&s->d.dev);
+
+	scene_post(s, 100 + page, page, as_source);
+	want_parks(&s->d.dev, parks + 1);
+	/* Until its worker has asked for the page */
+	t_sleep_ms(T_QUIET_MS);
+	t_want_none(s->d.a.scq);
+	renew(s, by_error);
+}
+
+static void reuse(bool as_source)
+{
+	unsigned int i;
+	struct scene s;
+
+	scene_open(&s);
+	for (i = 0; i < SLOTS - 1; i++) {
+		t_case("%u waits left behind", i + 1);
+		abandon(&s, 2 * i, as_source, i % 2);
+		scene_late(&s, i, NEVER + 3 * i, as_source);
+	}
+	t_case("the pages come at last");
+	for (i = 0; i < SLOTS - 1; i++)
+		t_uffd_serve(s.never, s.d.bbuf + 2 * i * T_PAGE);
+	t_sleep_ms(T_QUIET_MS);
+	t_want_none(s.d.a.scq);
+	/* And none of them is taken for this one's */
+	scene_late(&s, 50, PAGES - 1, as_source);
+}
+
+static void reuse_source(void)
+{
+	reuse(true);
+}
+
+static void reuse_target(void)
+{
+	reuse(false);
+}
+
+/*
+ * So many waits are left behind that there is none to be had: the queue pair
+ * goes on with what is there, and all the rest when one of them ends.
+ */
+static void reuse_too_often(bool as_source)
+{
+	struct ibv_wc wc;
+	unsigned int i;
+	struct scene s;
+
+	scene_open(&s);
+	for (i = 0; i < SLOTS; i++)
+		abandon(&s, 2 * i, as_source, i % 2);
+	t_case("the page comes by itself");
+	scene_post(&s, 1, 2 * SLOTS, as_source);
+	t_sleep_ms(T_QUIET_MS);
+	t_want_none(s.d.a.scq);
+	t_uffd_serve(s.never, s.d.bbuf + 2 * SLOTS * T_PAGE);
+	t_want_wc(s.d.a.scq, 1, IBV_WC_SUCCESS);
+	t_case("a wait ends");
+	scene_post(&s, 2, NEVER, as_source);
+	T_ASSERT(!t_poll_for(s.d.a.scq, &wc, 5 * LATE_MS) && !s.m.served,
+		 "more waits than a queue pair may have");
+	t_uffd_serve(s.never, s.d.bbuf);
+	t_want_wc(s.d.a.scq, 2, IBV_WC_SUCCESS);
+	t_want_monitored(s.d.abuf, s.d.bbuf + NEVER * T_PAGE, 1);
+	t_case("destroyed meanwhile");
+	abandon(&s, NEVER - 2, as_source, false);
+	scene_post(&s, 3, NEVER - 4, as_source);
+	t_sleep_ms(T_QUIET_MS);
+	T_OK(ibv_destroy_qp(s.d.a.qp));
+	T_OK(ibv_destroy_qp(s.d.b.qp));
+	t_dereg(s.d.bmr);
+}
+
+static void reuse_too_often_source(void)
+{
+	reuse_too_often(true);
+}
+
+static void reuse_too_often_target(void)
+{
+	reuse_too_often(false);
+}
+
+static const struct t_test tests[] = {
+	{ "crowd", crowd, 120 },
+	{ "crowd_prefetches", crowd_prefetches },
+	{ "reuse_source", reuse_source },
+	{ "reuse_target", reuse_target },
+	{ "reuse_too_often_source", reuse_too_often_source },
+	{ "reuse_too_often_target", reuse_too_often_target },
+};
+
+int main(int argc, char **argv)
+{
+	return t_main(argc, argv, tests, T_ARRAY_SIZE(tests));
+}
