@@ -303,6 +303,7 @@ def many():
                     f"fd{n:02x}::{index + 1}",
                 )
                 end.env.update(add_netdevs(both, index, names, addresses))
+            for end in ends:
                 settle(end)
             case = ["--quick", "rc/send_imm/explicit-explicit"]
             status, text = wire.run(both.a, both.b, "interop", case)
