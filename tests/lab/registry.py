@@ -314,6 +314,10 @@ def _roce():
     script = ["python3", "-B"]
     program = "/build/user/tests/wire/wire-roce"
     yield Test("roce.codec", [program], kernels=SMALL)
+    forge = "/build/user/tests/wire/wire-forge"
+    yield Test("roce.forge", [forge], timeout=300)
+    full = [forge, "--full"]
+    yield Test("roce.forge-full", full, timeout=2400, only_all=True)
     kinds = script + [f"{WIRE}/kinds.py"]
     yield Test("roce.kinds", kinds, timeout=600)
     yield from _with_rxe("roce.kinds-", kinds)

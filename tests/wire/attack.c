@@ -290,7 +290,10 @@ void attack_flush(struct attack *at)
 	unsigned int i, done = 0;
 	int ret;
 
-	for (i = 0; i < at->nr_out; i++) {
+	for (; at->judge && done < at->nr_out; done++)
+		at->judge(at, at->out[done], at->out_len[done], true);
+	at->sent += done;
+	for (i = done; i < at->nr_out; i++) {
 		iov[i][0] = (struct iovec){ (void *)&none, sizeof(none) };
 		iov[i][1] = (struct iovec){ at->eth, sizeof(at->eth) };
 		iov[i][2] = (struct iovec){ at->out[i], at->out_len[i] };
@@ -308,6 +311,24 @@ void attack_flush(struct attack *at)
 		}
 	}
 	at->nr_out = 0;
+}
+
+/* The packets that a train will be cut into */
+static void judge_train(struct attack *at, const uint8_t *frame, size_t hdr,
+			size_t used, uint16_t gso_size)
+{
+	uint8_t one[ROCE_MAX_FRAME];
+	size_t off, n;
+
+	for (off = 0; off < used; off += n) {
+		n = used - off < gso_size ? used - off : gso_size;
+		memcpy(one, frame, hdr);
+		memcpy(one + hdr, frame + hdr + off, n);
+		one[hdr - UDP_LEN + 4] = (n + UDP_LEN) >> 8;
+		one[hdr - UDP_LEN + 5] = n + UDP_LEN;
+		roce_ip_length(one, hdr + n);
+		at->judge(at, one, hdr + n, false);
+	}
 }
 
 void attack_train(struct attack *at, const struct roce_pkt *pkts,
@@ -346,6 +367,11 @@ void attack_train(struct attack *at, const struct roce_pkt *pkts,
 			break;
 		memcpy(frame + hdr + used, one + hdr, len - hdr);
 		used += len - hdr;
+	}
+	if (at->judge) {
+		judge_train(at, frame, hdr, used, gso_size);
+		at->sent += nr;
+		return;
 	}
 	/* Lengths of the whole; ICRCs stay, so no roce_finish() */
 	len = hdr + used;

@@ -60,6 +60,9 @@ struct attack {
 	unsigned int nr_out;
 	uint64_t sent;
 	uint64_t lost; /* the socket did not take them */
+	/* If set, packets are shown to it, IP header on, and not sent */
+	void (*judge)(struct attack *at, const uint8_t *ip, size_t len,
+		      bool icrc_matters);
 };
 
 /*
@@ -92,6 +95,8 @@ void attack_train(struct attack *at, const struct roce_pkt *pkts,
 
 /* What a correct receiver takes no notice of; one packet, or a few */
 void attack_harmless(struct attack *at);
+/* The same, of the kind attack_names[which] */
+void attack_forge(struct attack *at, unsigned int which);
 extern const char *const attack_names[];
 extern uint64_t attack_counts[];
 extern const unsigned int attack_nr;
