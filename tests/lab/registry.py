@@ -13,7 +13,7 @@ from .host import LabError
 from .vm import VmConfig
 
 MAIN = "6.12"
-SMALL = ("6.12", "6.1", "7.2", "debug")
+SMALL = ("6.12", "6.1", "7.2", "backports", "debug")
 
 WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"
@@ -326,7 +326,7 @@ def _roce():
     yield Test(
         "roce.hostile-quick",
         hostile + ["--quick"],
-        kernels=("6.1", "7.2", "debug"),
+        kernels=("6.1", "7.2", "backports", "debug"),
         timeout=300,
     )
     yield Test(

@@ -6,6 +6,7 @@ so a folder that has its final name is always whole.
 """
 
 import os
+import re
 import shlex
 import urllib.request
 from pathlib import Path
@@ -26,6 +27,14 @@ if [ -n "{backports}" ]; then
     in_root apt-get -qq -y --no-install-recommends \\
         -t {suite}-backports install {backports}
 fi
+for line in {lines}; do
+    release=$(in_root apt-cache pkgnames "linux-image-$line." |
+        sed -n 's/^linux-image-\\([0-9.]*+deb[0-9]*-amd64\\)$/\\1/p' |
+        sort -V | tail -n 1)
+    [ -z "$release" ] || in_root apt-get -qq -y --no-install-recommends \\
+        -t {suite}-backports install \\
+        "linux-image-$release" "linux-headers-$release"
+done
 in_root sh -ec 'cd /usr/src
     apt-get -qq source --tar-only rdma-core/{source_from} ||
         apt-get -qq source --tar-only rdma-core
@@ -40,6 +49,19 @@ def folder(suite):
     return host.cache_dir() / f"{suite}-{suites.recipe_hash(suite)}"
 
 
+def _is_of(release, line):
+    return release.startswith(line + ".")
+
+
+def pick_release(kernel, releases):
+    """The newest release of a line; None when there is none."""
+    found = [r for r in releases if _is_of(r, kernel)]
+    if kernel == suites.BACKPORTS or (not found and kernel in suites.MOVING):
+        found = releases
+    numbers = [([int(n) for n in re.findall(r"\d+", r)], r) for r in found]
+    return max(numbers)[1] if numbers else None
+
+
 class Root:
     """A finished root folder."""
 
@@ -49,10 +71,13 @@ class Root:
 
     def release(self, kernel):
         """The full version string of a kernel line such as 6.12."""
-        found = sorted(self.path.glob(f"boot/vmlinuz-{kernel}.*"))
-        if not found:
+        there = [p.name for p in self.path.glob("boot/vmlinuz-*")]
+        release = pick_release(kernel, [n[len("vmlinuz-") :] for n in there])
+        if release is None:
             raise LabError(f"{self.path} has no kernel {kernel}")
-        return found[-1].name[len("vmlinuz-") :]
+        if kernel in suites.MOVING and not _is_of(release, kernel):
+            host.say(f"{self.suite} has no {kernel} any more: {release}")
+        return release
 
     @property
     def rdma_core_src(self):
@@ -101,6 +126,7 @@ def _make(suite, path, verbose):
             suite=suite,
             extra=" ".join(shlex.quote(x) for x in extra),
             backports=" ".join(entry["backports"]),
+            lines=" ".join(entry["lines"]),
             source_from=entry["rdma_core_from"],
         )
         log = host.cache_dir() / f"make-{suite}.log"

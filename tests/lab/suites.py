@@ -25,20 +25,29 @@ COMMON = """
     busybox-static ca-certificates xz-utils dpkg-dev
 """.split()
 
+# Whatever a suite's backports have at the moment
+BACKPORTS = "backports"
+
 # Where rdma-core's source comes from and what version it has.  The
 # tarball of bookworm's own 44.0 is not on the mirror; 56.1 has the same
 # provider ABI.
+#
+# Kernels: 6.12 is the newest 6.12.x and so on.  Backports move on from one
+# line to the next: the newest one is taken, and of "lines" each as long as
+# the archive has it.
 SUITES = {
     "trixie": {
         "packages": COMMON + ["tshark", "ethtool"],
         "backports": ["linux-image-amd64", "linux-headers-amd64"],
+        "lines": ["7.2"],
         "security": True,
         "rdma_core_from": "trixie",
-        "kernels": ["6.12", "7.2", "debug"],
+        "kernels": ["6.12", "7.2", BACKPORTS, "debug"],
     },
     "bookworm": {
         "packages": COMMON,
         "backports": [],
+        "lines": [],
         "security": True,
         "rdma_core_from": "trixie",
         "kernels": ["6.1"],
@@ -46,6 +55,7 @@ SUITES = {
     "forky": {
         "packages": COMMON,
         "backports": [],
+        "lines": [],
         "security": False,
         "rdma_core_from": "forky",
         "kernels": ["7.2"],
@@ -56,10 +66,13 @@ SUITES = {
 MAY_BE_STALE = {"forky"}
 
 DEFAULT_SUITE = "trixie"
-KERNELS = ["6.1", "6.12", "7.2", "debug"]
+KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug"]
+
+# Lines that a suite may leave behind: its newest kernel is then taken.
+MOVING = ("7.2",)
 
 # Bump when rootfs.py makes something else from the same table.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 
 def sources(suite):

@@ -58,6 +58,8 @@ class Choice(unittest.TestCase):
             planned = registry.plan(options(names=["smoke"], **given))
             return [p.config.kernel for p in planned]
 
-        self.assertEqual(kernels(), ["6.12", "6.1", "7.2"])
-        self.assertEqual(kernels(all=True), ["6.12", "6.1", "7.2", "debug"])
+        self.assertEqual(kernels(), ["6.12", "6.1", "7.2", "backports"])
+        self.assertEqual(
+            kernels(all=True), ["6.12", "6.1", "7.2", "backports", "debug"]
+        )
         self.assertEqual(kernels(kernel="6.1"), ["6.1"])
