@@ -25,8 +25,10 @@
 
 static __always_inline bool sodp_vector_begin(size_t len)
 {
-	if (len < SODP_VECTOR_MIN || static_cpu_has(X86_FEATURE_FSRM) ||
-	    static_cpu_has(X86_FEATURE_ERMS) || !static_cpu_has(X86_FEATURE_AVX))
+	if (len < SODP_VECTOR_MIN ||
+	    cpu_feature_enabled(X86_FEATURE_FSRM) ||
+	    cpu_feature_enabled(X86_FEATURE_ERMS) ||
+	    !cpu_feature_enabled(X86_FEATURE_AVX))
 		return false;
 	if (!irq_fpu_usable())
 		return false;
@@ -88,7 +90,7 @@ static __always_inline void string_copy(void *to, const void *from, size_t len)
 {
 	size_t words = len / 8;
 
-	if (static_cpu_has(X86_FEATURE_ERMS)) {
+	if (cpu_feature_enabled(X86_FEATURE_ERMS)) {
 		asm volatile("rep movsb"
 			     : "+D" (to), "+S" (from), "+c" (len) : : "memory");
 		return;
@@ -118,7 +120,7 @@ static __always_inline void sodp_memcpy(void *to, const void *from, size_t len,
 		if (!len)
 			return;
 	}
-	if (len < SODP_REP_MIN || static_cpu_has(X86_FEATURE_FSRM))
+	if (len < SODP_REP_MIN || cpu_feature_enabled(X86_FEATURE_FSRM))
 		memcpy(to, from, len);
 	else
 		string_copy(to, from, len);
