@@ -62,6 +62,7 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		return -EOPNOTSUPP;
 	if (!attr->cqe || attr->cqe > SODP_MAX_CQE)
 		return -EINVAL;
+	mutex_init(&cq->resize_mutex);
 	spin_lock_init(&cq->cq_lock);
 	spin_lock_init(&cq->poll_lock);
 	depth = roundup_pow_of_two(attr->cqe);
@@ -102,24 +103,63 @@ int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata)
 	return 0;
 }
 
-/* Move the entries not polled yet, which keep their indices, to @ring */
-static int cq_swap_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
-			u32 ci)
+/* Entries that a resize moves in one go, and with the lock held */
+#define CQ_MOVE_ENTRIES		1024
+#define CQ_MOVE_LOCKED		64
+
+static void cq_copy(const struct sodp_cq *cq, struct sodp_ring *ring,
+		    u32 depth, u32 from, u32 to)
 {
 	struct sodp_cqe *cqes = ring->mem + sizeof(struct sodp_cq_page);
-	struct sodp_cq_page *page = ring->mem;
 	u32 i;
 
-	lockdep_assert_held(&cq->cq_lock);
-	if (cq->pi - ci > min(depth, cq->depth))
-		return -EINVAL;
-	for (i = ci; i != cq->pi; i++)
+	for (i = from; i != to; i++)
 		cqes[i & (depth - 1)] = cq->cqes[i & (cq->depth - 1)];
+}
+
+static void cq_swap_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
+			 u32 ci)
+{
+	struct sodp_cq_page *page = ring->mem;
+
+	lockdep_assert_held(&cq->cq_lock);
 	page->ci = ci;
 	page->pi = cq->pi;
 	page->arm = READ_ONCE(cq->page->arm);
 	cq_use_ring(cq, ring, depth);
-	return 0;
+}
+
+/*
+ * Move the entries not polled yet, from @ci on and under their indices, to
+ * @ring. What is there stays as it is, for nobody polls, so that all but the
+ * newest are copied without the lock. At most the entries of a ring are.
+ */
+static int cq_move(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
+		   u32 ci)
+{
+	u32 done = ci;
+	u32 left, n;
+
+	lockdep_assert_held(&cq->resize_mutex);
+	for (;;) {
+		spin_lock_bh(&cq->cq_lock);
+		if (cq->pi - ci > min(depth, cq->depth)) {
+			spin_unlock_bh(&cq->cq_lock);
+			return -EINVAL;
+		}
+		left = cq->pi - done;
+		if (left <= CQ_MOVE_LOCKED) {
+			cq_copy(cq, ring, depth, done, cq->pi);
+			cq_swap_ring(cq, ring, depth, ci);
+			spin_unlock_bh(&cq->cq_lock);
+			return 0;
+		}
+		spin_unlock_bh(&cq->cq_lock);
+		n = min_t(u32, left, CQ_MOVE_ENTRIES);
+		cq_copy(cq, ring, depth, done, done + n);
+		done += n;
+		cond_resched();
+	}
 }
 
 /**
@@ -153,26 +193,16 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 	resp.mmap_size = ring->size;
 	resp.depth = depth;
 	resp.ring_offset = sizeof(struct sodp_cq_page);
-	/* Another resize would free the page */
-	spin_lock_bh(&cq->cq_lock);
-	resp.ci = READ_ONCE(cq->page->ci);
-	spin_unlock_bh(&cq->cq_lock);
-	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
-	if (ret)
-		goto err_free_ring;
-
-	spin_lock_bh(&cq->cq_lock);
+	mutex_lock(&cq->resize_mutex);
 	old = cq->ring;
-	ret = cq_swap_ring(cq, ring, depth, resp.ci);
-	spin_unlock_bh(&cq->cq_lock);
-	if (ret)
-		goto err_free_ring;
-	sodp_ring_free(old);
-	ibcq->cqe = depth;
-	return 0;
-
-err_free_ring:
-	sodp_ring_free(ring);
+	resp.ci = READ_ONCE(cq->page->ci);
+	ret = ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+	if (!ret)
+		ret = cq_move(cq, ring, depth, resp.ci);
+	if (!ret)
+		ibcq->cqe = depth;
+	mutex_unlock(&cq->resize_mutex);
+	sodp_ring_free(ret ? ring : old);
 	return ret;
 }
 

@@ -31,6 +31,9 @@
  *
  * ::
  *
+ *	cq->resize_mutex, srq->resize_mutex
+ *	  cq->cq_lock, srq->srq_lock
+ *
  *	qp->exec_mutex		requester: SQ, current WQE, park state
  *	  peer->resp_mutex	responder: RQ, current receive, expected PSN
  *	    qp->state_lock	state, attributes that both sides read
@@ -120,9 +123,11 @@ struct sodp_pd {
 
 struct sodp_cq {
 	struct ib_cq base_cq;
+	/* One resize at a time: @ring, @page, @cqes and @depth stay */
+	struct mutex resize_mutex;
 	/*
 	 * Guards what follows. Taken by every completion, by resize and by
-	 * modify; innermost, never held across a copy or an allocation.
+	 * modify; innermost, held across no allocation and no long copy.
 	 */
 	spinlock_t cq_lock;
 	struct sodp_ring *ring;
@@ -144,6 +149,8 @@ struct sodp_cq {
 
 struct sodp_srq {
 	struct ib_srq base_srq;
+	/* One resize at a time: @ring, @page, @rqes and @depth stay */
+	struct mutex resize_mutex;
 	/* Guards consumption, limit and the error flag; under a resp_mutex */
 	spinlock_t srq_lock;
 	struct sodp_ring *ring;

@@ -64,6 +64,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	    init->attr.max_sge > SODP_MAX_SGE ||
 	    init->attr.srq_limit > init->attr.max_wr)
 		return -EINVAL;
+	mutex_init(&srq->resize_mutex);
 	spin_lock_init(&srq->srq_lock);
 	spin_lock_init(&srq->rq_post_lock);
 	srq->max_sge = max_t(u32, init->attr.max_sge, 1);
@@ -124,25 +125,67 @@ static u32 srq_posted(struct sodp_srq *srq, u32 pi)
 	return n > srq->depth ? 0 : n;
 }
 
-/* Move what is posted, under its indices, to @ring */
-static int srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
-			 u32 depth)
+/* Entries that a resize moves in one go, and with the lock held */
+#define SRQ_MOVE_ENTRIES	1024
+#define SRQ_MOVE_LOCKED		64
+
+static void srq_copy(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth,
+		     u32 from, u32 to)
 {
-	u32 pi = READ_ONCE(srq->page->rq_pi);
-	struct sodp_srq_page *page = ring->mem;
-	u8 *rqes = ring->mem + sizeof(*page);
+	u8 *rqes = ring->mem + sizeof(struct sodp_srq_page);
 	u32 i;
 
-	lockdep_assert_held(&srq->srq_lock);
-	if (pi - srq->ci > min(depth, srq->depth))
-		return -EINVAL;
-	for (i = srq->ci; i != pi; i++)
+	for (i = from; i != to; i++)
 		memcpy(rqes + (i & (depth - 1)) * (size_t)srq->stride,
 		       srq_slot(srq, i), srq->stride);
+}
+
+static void srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
+			  u32 depth, u32 pi)
+{
+	struct sodp_srq_page *page = ring->mem;
+
+	lockdep_assert_held(&srq->srq_lock);
 	page->rq_pi = pi;
 	page->rq_ci = srq->ci;
 	srq_use_ring(srq, ring, depth);
-	return 0;
+}
+
+/*
+ * Move what is posted, under its indices, to @ring. Nobody posts meanwhile, so
+ * all but the last is copied without the lock; what is taken from the SRQ
+ * before that is copied in vain.
+ */
+static int srq_move(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth)
+{
+	u32 ci, pi, done, n;
+
+	lockdep_assert_held(&srq->resize_mutex);
+	spin_lock_bh(&srq->srq_lock);
+	ci = srq->ci;
+	spin_unlock_bh(&srq->srq_lock);
+	done = ci;
+	for (;;) {
+		spin_lock_bh(&srq->srq_lock);
+		pi = READ_ONCE(srq->page->rq_pi);
+		if (pi - ci > min(depth, srq->depth)) {
+			spin_unlock_bh(&srq->srq_lock);
+			return -EINVAL;
+		}
+		/* An index that went back is garbage, which the taker sees */
+		n = pi - ci < done - ci ? 0 : pi - done;
+		if (n <= SRQ_MOVE_LOCKED) {
+			srq_copy(srq, ring, depth, done, done + n);
+			srq_swap_ring(srq, ring, depth, pi);
+			spin_unlock_bh(&srq->srq_lock);
+			return 0;
+		}
+		spin_unlock_bh(&srq->srq_lock);
+		n = min_t(u32, n, SRQ_MOVE_ENTRIES);
+		srq_copy(srq, ring, depth, done, done + n);
+		done += n;
+		cond_resched();
+	}
 }
 
 static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
@@ -174,10 +217,10 @@ static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
 		ret = -EFAULT;
 		goto err_free_ring;
 	}
-	spin_lock_bh(&srq->srq_lock);
+	mutex_lock(&srq->resize_mutex);
 	old = srq->ring;
-	ret = srq_swap_ring(srq, ring, depth);
-	spin_unlock_bh(&srq->srq_lock);
+	ret = srq_move(srq, ring, depth);
+	mutex_unlock(&srq->resize_mutex);
 	if (ret)
 		goto err_free_ring;
 	sodp_ring_free(old);

@@ -228,6 +228,43 @@ static void resize_busy(void)
 	}
 }
 
+/* Thousands of entries to move, while a worker goes on writing more. */
+static void resize_deep(void)
+{
+	static const int sizes[] = { 16000, 8000, 30000, 9000 };
+	struct t_qp_opt opt = T_QP_OPT;
+	unsigned int posted = 0, done = 0;
+	unsigned int rounds = t_quick ? 4 : 40;
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct t_duo d;
+	unsigned int i;
+	int ret;
+
+	opt.sq = 8000;
+	opt.cqe = 8000;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	wr.wr.rdma.remote_addr = t_remote(&d, 0);
+	wr.wr.rdma.rkey = d.bmr->rkey;
+	for (i = 0; i < rounds; i++) {
+		t_case("round %u, to %d", i, sizes[i % 4]);
+		/* A doorbell does 128 of them itself */
+		t_post_chain(&d.a, &wr, posted, 7500 - (posted - done));
+		posted = done + 7500;
+		ret = ibv_resize_cq(d.a.scq, sizes[i % 4]);
+		if (ret == EOPNOTSUPP || ret == ENOSYS)
+			t_skip("no resize");
+		T_ASSERT(!ret, "ibv_resize_cq: %s", t_errname(ret));
+		while (posted - done > 4000 + 100 * (i % 7))
+			t_want_wc(d.a.scq, done++, IBV_WC_SUCCESS);
+	}
+	while (done != posted)
+		t_want_wc(d.a.scq, done++, IBV_WC_SUCCESS);
+	t_want_none(d.a.scq);
+}
+
 /* More completions than entries: an event, an error, and no harm beyond. */
 static void overflow(void)
 {
@@ -347,6 +384,7 @@ static const struct t_test tests[] = {
 	{ "notify_race", notify_race },
 	{ "resize", resize },
 	{ "resize_busy", resize_busy },
+	{ "resize_deep", resize_deep },
 	{ "overflow", overflow },
 	{ "moderation", moderation },
 	{ "creation", creation },

@@ -161,6 +161,47 @@ static void resize(void)
 		transfer(&s, i % NR_PAIRS, i, i);
 }
 
+/* Thousands of receives move while a worker takes some of them */
+static void resize_deep(void)
+{
+	static const unsigned int sizes[] = { 6000, 3000, 9000, 3500 };
+	struct ibv_srq_attr attr = { 0 };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	unsigned int posted = 0, done = 0;
+	struct t_qp_opt opt = T_QP_OPT;
+	struct srq_scene s;
+	struct t_ep a, b;
+	unsigned int i, n;
+	int ret;
+
+	scene_open(&s, 3000);
+	if (!(s.dev.attr.orig_attr.device_cap_flags & IBV_DEVICE_SRQ_RESIZE))
+		t_skip("no SRQ resize");
+	opt.sq = 2000;
+	opt.cqe = 2000;
+	t_ep_open(&a, &s.dev, &opt);
+	opt.srq = s.srq;
+	t_ep_open(&b, &s.dev, &opt);
+	t_join(&a, &b);
+	for (i = 0; i < (t_quick ? 4 : 40); i++) {
+		t_case("round %u, to %u", i, sizes[i % 4]);
+		while (posted - done < 2900)
+			post(&s, posted++);
+		n = 1500 + 10 * i;
+		t_post_chain(&a, &wr, done, n);
+		attr.max_wr = sizes[i % 4];
+		ret = ibv_modify_srq(s.srq, &attr, IBV_SRQ_MAX_WR);
+		T_ASSERT(!ret, "ibv_modify_srq: %s", t_errname(ret));
+		for (; n; n--, done++) {
+			t_want_wc(a.scq, done, IBV_WC_SUCCESS);
+			t_want_wc(b.rcq, done, IBV_WC_SUCCESS);
+		}
+	}
+}
+
 /* A resize whose limit is refused changes nothing */
 static void resize_refused(void)
 {
@@ -250,6 +291,7 @@ static const struct t_test tests[] = {
 	{ "limit", limit },
 	{ "full", full },
 	{ "resize", resize },
+	{ "resize_deep", resize_deep },
 	{ "resize_refused", resize_refused },
 	{ "last_wqe", last_wqe },
 	{ "empty", empty },

@@ -216,6 +216,22 @@ int t_try_post(struct t_ep *ep, struct ibv_send_wr *wr)
 	return ibv_post_send(ep->qp, wr, &bad);
 }
 
+void t_post_chain(struct t_ep *ep, const struct ibv_send_wr *wr,
+		  uint64_t first, unsigned int nr)
+{
+	struct ibv_send_wr *chain = calloc(nr, sizeof(*chain));
+	unsigned int i;
+
+	T_ASSERT(chain && nr, "a chain of %u", nr);
+	for (i = 0; i < nr; i++) {
+		chain[i] = *wr;
+		chain[i].wr_id = first + i;
+		chain[i].next = i + 1 < nr ? &chain[i + 1] : NULL;
+	}
+	T_OK(t_try_post(ep, chain));
+	free(chain);
+}
+
 void (t_post)(struct t_ep *ep, enum ibv_wr_opcode opcode, uint64_t wr_id,
 	    struct ibv_sge sge, uint64_t remote_addr, uint32_t rkey)
 {

@@ -117,6 +117,9 @@ struct ibv_sge t_sge(const struct ibv_mr *mr, const void *addr, uint32_t len);
 void t_post(struct t_ep *ep, enum ibv_wr_opcode opcode, uint64_t wr_id,
 	    struct ibv_sge sge, uint64_t remote_addr, uint32_t rkey);
 int t_try_post(struct t_ep *ep, struct ibv_send_wr *wr);
+/* Copies of one request under wr_ids from first on, in one call */
+void t_post_chain(struct t_ep *ep, const struct ibv_send_wr *wr,
+		  uint64_t first, unsigned int nr);
 void t_post_recv(struct t_ep *ep, uint64_t wr_id, struct ibv_sge sge);
 void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge);
 
