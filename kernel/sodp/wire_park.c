@@ -5,15 +5,46 @@
  * on for longer than PATIENCE the peer is told to come back later (RNR NAK),
  * before its timeout can expire, and the queue is emptied: neither lost
  * answers nor a flood of repeated requests follow from a slow page.
+ *
+ * A peer that counts RNR NAKs (rnr_retry below 7) would soon give up. It is
+ * not told in the protocol, but the two ends are mostly set up alike. Where
+ * our own requester counts them, the peer is left to half its timeouts first,
+ * and then sent away for as long as there is a timer for.
  */
-#include "wire.h"
+#include <linux/minmax.h>
+
+#include "wire_req.h"
 
 /* A wait longer than this would run into peers' timeouts */
 #define WPARK_PATIENCE		msecs_to_jiffies(4)
+/* And this is enough of timeouts, for a peer that counts RNR NAKs */
+#define WPARK_PATIENCE_LONG	msecs_to_jiffies(2000)
 /* AETH timers that the peer is given: 5.12 ms, then longer, 327.68 ms */
 #define WPARK_RNR_FIRST		18
 #define WPARK_RNR_STEP		4
 #define WPARK_RNR_LAST		30
+/* The longest, 655.36 ms */
+#define WPARK_RNR_LONGEST	0
+
+/* Does the peer count RNR NAKs? See above; before RTS nothing is known */
+static bool wpark_counted(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_RC && qp->attr.rnr_retry < 7 &&
+	       READ_ONCE(qp->state) != IB_QPS_RTR;
+}
+
+static unsigned long wpark_patience(const struct sodp_qp *qp)
+{
+	u64 ns = sodp_wreq_wait_ns(qp) * (qp->attr.retry_cnt + 1) / 2;
+
+	if (likely(!wpark_counted(qp)))
+		return WPARK_PATIENCE;
+	/* timeout 0: it waits for ever */
+	if (!qp->attr.timeout)
+		return WPARK_PATIENCE_LONG;
+	return clamp(nsecs_to_jiffies(ns), WPARK_PATIENCE,
+		     WPARK_PATIENCE_LONG);
+}
 
 /**
  * sodp_wresp_park() - wait for a page
@@ -28,13 +59,14 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
 
 	lockdep_assert_held(&qp->resp_mutex);
 	resp->told_rnr = false;
-	resp->rnr_code = WPARK_RNR_FIRST;
+	resp->rnr_code = wpark_counted(qp) ? WPARK_RNR_LONGEST :
+					     WPARK_RNR_FIRST;
 	/* The peer's timer starts anew with what is done */
 	if (!sodp_is_uc(qp))
 		sodp_wresp_flush_ack(qp);
 	sodp_wait_begin(&resp->wait, miss);
 	refcount_inc(&qp->ref);
-	if (!queue_delayed_work(sodp_wq, &resp->patience, WPARK_PATIENCE))
+	if (!queue_delayed_work(sodp_wq, &resp->patience, wpark_patience(qp)))
 		sodp_qp_put(qp);
 }
 
@@ -123,7 +155,9 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 		return;
 	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | resp->rnr_code, oldest);
-	resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP, WPARK_RNR_LAST);
+	if (resp->rnr_code != WPARK_RNR_LONGEST)
+		resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP,
+				     WPARK_RNR_LAST);
 	resp->nak_sent = true;
 	/* The packet will come again, from its first byte */
 	resp->cur.done = resp->msg_off;

@@ -195,6 +195,7 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 void sodp_wreq_purge(struct sodp_qp *qp);
 
 /* wire_retry.c */
+u64 sodp_wreq_wait_ns(const struct sodp_qp *qp);
 void sodp_wreq_reset(struct sodp_qp *qp);
 void sodp_wreq_progress(struct sodp_qp *qp);
 void sodp_wreq_rewind(struct sodp_qp *qp);

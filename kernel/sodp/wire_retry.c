@@ -36,8 +36,13 @@ void sodp_wreq_timer_init(struct sodp_wire_req *w)
 		      HRTIMER_MODE_ABS_SOFT);
 }
 
-/* 4.096 us * 2^timeout, IBA 11.6.2 */
-static u64 wretry_wait_ns(const struct sodp_qp *qp)
+/**
+ * sodp_wreq_wait_ns() - how long an answer is waited for: IBA 11.6.2
+ * @qp: the requester; its timeout is not 0
+ *
+ * Return: 4.096 us * 2^timeout, in ns.
+ */
+u64 sodp_wreq_wait_ns(const struct sodp_qp *qp)
 {
 	return max_t(u64, 4096ULL << qp->attr.timeout, WRETRY_MIN_NS);
 }
@@ -60,7 +65,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	}
 	/* Pairs with the READ_ONCE() in wretry_expired() */
 	if (!w->deadline)
-		WRITE_ONCE(w->deadline, ktime_get_ns() + wretry_wait_ns(qp));
+		WRITE_ONCE(w->deadline, ktime_get_ns() + sodp_wreq_wait_ns(qp));
 	/* What it was started for may have been longer, before a modify */
 	if (w->timer_on &&
 	    ktime_to_ns(hrtimer_get_expires(&w->timer)) <= w->deadline)

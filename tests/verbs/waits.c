@@ -50,18 +50,24 @@ struct scene {
 	int never;
 };
 
-static void scene_open(struct scene *s)
+static void scene_make(struct scene *s, const struct t_qp_opt *opt,
+		       unsigned int late_ms)
 {
 	t_open(&s->d.dev);
 	t_need_odp(&s->d.dev);
 	t_duo_make(&s->d, PAGES * T_PAGE, T_PINNED, T_ACCESS_ALL,
-		   T_ACCESS_ALL, NULL);
+		   T_ACCESS_ALL, opt);
 	s->d.bbuf = t_map(PAGES * T_PAGE);
 	s->d.bmr = t_reg_kind(&s->d.dev, T_EXPLICIT, s->d.bbuf,
 			      PAGES * T_PAGE, T_ACCESS_ALL);
 	s->never = t_uffd(s->d.bbuf, NEVER * T_PAGE);
 	t_monitor_start(&s->m, s->d.bbuf + NEVER * T_PAGE,
-			(PAGES - NEVER) * T_PAGE, LATE_MS);
+			(PAGES - NEVER) * T_PAGE, late_ms);
+}
+
+static void scene_open(struct scene *s)
+{
+	scene_make(s, NULL, LATE_MS);
 }
 
 /*
@@ -352,6 +358,31 @@ static void reuse_too_often_target(void)
 	reuse_too_often(false);
 }
 
+/* --- a page as late as that, and few RNR NAKs that may be sent --- */
+
+static void few_rnr_retries(void)
+{
+	static const struct {
+		uint8_t rnr_retry;
+		unsigned int late_ms;
+	} cases[] = { { 0, 20 }, { 0, 400 }, { 1, 1400 } };
+	struct t_qp_opt opt = T_QP_OPT;
+	struct scene s;
+	unsigned int i;
+
+	/* 2.1 s in all, of which the responder uses half */
+	opt.timeout = 16;
+	for (i = 0; i < T_ARRAY_SIZE(cases); i++) {
+		t_case("rnr_retry %u, pages %u ms late", cases[i].rnr_retry,
+		       cases[i].late_ms);
+		opt.rnr_retry = cases[i].rnr_retry;
+		scene_make(&s, &opt, cases[i].late_ms);
+		scene_late(&s, 1, NEVER, false);
+		scene_late(&s, 2, NEVER + 1, false);
+		scene_late(&s, 3, NEVER + 2, true);
+	}
+}
+
 static const struct t_test tests[] = {
 	{ "crowd", crowd, 120 },
 	{ "crowd_prefetches", crowd_prefetches },
@@ -359,6 +390,7 @@ static const struct t_test tests[] = {
 	{ "reuse_target", reuse_target },
 	{ "reuse_too_often_source", reuse_too_often_source },
 	{ "reuse_too_often_target", reuse_too_often_target },
+	{ "few_rnr_retries", few_rnr_retries },
 };
 
 int main(int argc, char **argv)
