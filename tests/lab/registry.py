@@ -272,6 +272,8 @@ def _wire_there():
     # With rdma_rxe's on-demand paging too, where it has that
     full = run + ["peer", "interop"]
     yield long("vm-rxe-full", full, rxe, kernels=("7.2",))
+    full = run + ["--swap", "peer", "interop"]
+    yield long("rxe-vm-full", full, rxe, kernels=("7.2",))
     yield long("vm-programs-rxe", programs, rxe)
     yield long("vm-load", run + ["peer", "load"], AGENT)
     yield long("vm-paging", run + ["peer", "paging"], AGENT)
@@ -307,6 +309,7 @@ def _consumers():
     yield Test("rdmacm.rxe-rxe", cm + ["peer"], peer=rxe, rxe=True, **long)
     nvme = ["python3", "-B", "/src/tests/kernel-ulp/nvme.py"]
     yield Test("ulp.nvme", nvme, timeout=300)
+    yield Test("ulp.nvme-wire", WIRE_ONLY + nvme, timeout=300)
 
 
 def _roce():
