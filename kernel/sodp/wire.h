@@ -321,7 +321,8 @@ struct sodp_wire_resp {
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
  * @path: where its packets go
  * @tx_bytes: handed to the stack and not freed by it yet
- * @rx_bytes: in ack_queue and resp.queue together
+ * @rx_bytes: in resp.queue
+ * @ack_bytes: in ack_queue
  * @ack_queue: trains of responses, from softirq, for the requester
  * @req: the requester's own state, under exec_mutex
  * @resp: the responder's
@@ -333,6 +334,7 @@ struct sodp_wire {
 	struct sodp_path path;
 	atomic_t tx_bytes;
 	atomic_t rx_bytes;
+	atomic_t ack_bytes;
 	struct sk_buff_head ack_queue;
 	struct sodp_wire_req *req;
 	struct sodp_wire_resp resp;

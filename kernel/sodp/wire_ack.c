@@ -368,7 +368,7 @@ static bool wack_packet(struct wack *c)
  */
 void sodp_wreq_purge(struct sodp_qp *qp)
 {
-	sodp_rxq_purge(&qp->wire->ack_queue, &qp->wire->rx_bytes);
+	sodp_rxq_purge(&qp->wire->ack_queue, &qp->wire->ack_bytes);
 }
 
 static enum sodp_sq_result wack_take(struct sodp_qp *qp,
@@ -384,7 +384,7 @@ static enum sodp_sq_result wack_take(struct sodp_qp *qp,
 	while ((c.skb = skb_peek(&qp->wire->ack_queue))) {
 		if (!sodp_rx_peek(c.skb, &c.pkt)) {
 			sodp_rxq_consume(&qp->wire->ack_queue,
-					 &qp->wire->rx_bytes, c.skb);
+					 &qp->wire->ack_bytes, c.skb);
 			continue;
 		}
 		if (!slice->bytes || slice->answers++ >= WACK_SLICE_PACKETS) {
@@ -438,7 +438,7 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 
-	if (!sodp_rxq_add(qp, &wire->ack_queue, &wire->rx_bytes,
+	if (!sodp_rxq_add(qp, &wire->ack_queue, &wire->ack_bytes,
 			  SODP_RXQ_MAX_BYTES, skb))
 		return;
 	/*
