@@ -167,7 +167,7 @@ static void wreq_record(struct sodp_wreq_tx *tx)
 	qp->sq_psn = sodp_psn_add(qp->sq_psn, wqe->req.nr_packets);
 	if (sodp_wreq_is_rd(wqe->sqe.opcode)) {
 		w->rd_any = true;
-		w->rd_end = qp->sq_psn;
+		w->rd_index = w->begun;
 	}
 	w->ssn = sodp_psn_add(w->ssn, sodp_wreq_requests(wqe->sqe.opcode,
 							 wqe->req.nr_packets));

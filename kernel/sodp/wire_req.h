@@ -59,10 +59,11 @@ struct sodp_wire_out {
  * @una: oldest PSN not acknowledged; in the WQE at qp->sq_ci
  * @send_psn: PSN of the next packet
  * @max_psn: follows the newest PSN that was ever sent
+ * @asked: follows the newest PSN for which an answer is owed
  * @unasked: packets sent since an acknowledge was asked for
  * @rd_out: READs and atomics on their way
- * @rd_end: PSN that follows the last of them that was begun
- * @rd_any: @rd_end is not acknowledged: a fence waits
+ * @rd_index: WQE of the last of them that was begun
+ * @rd_any: that one is not completed: a fence waits
  * @ssn: requests of the WQEs begun, as the peer counts them; 24 bits
  * @lsn: last of them that has a receive at the peer, if @limited
  * @limited: the peer counts its receives
@@ -83,9 +84,10 @@ struct sodp_wire_req {
 	u32 una;
 	u32 send_psn;
 	u32 max_psn;
+	u32 asked;
 	u32 unasked;
 	u32 rd_out;
-	u32 rd_end;
+	u32 rd_index;
 	u32 ssn;
 	u32 lsn;
 	bool rd_any;

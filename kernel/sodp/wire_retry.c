@@ -134,13 +134,24 @@ void sodp_wreq_progress(struct sodp_qp *qp)
 	qp->rnr_left = qp->attr.rnr_retry;
 	w->backed = false;
 	WRITE_ONCE(w->deadline, 0);
-	if (w->rd_any && sodp_psn_diff(w->una, w->rd_end) >= 0)
+	if (w->rd_any && (s32)(qp->sq_ci - w->rd_index) > 0)
 		w->rd_any = false;
 	/* Answered after all, while it was about to be sent again */
-	if (sodp_psn_diff(w->send_psn, w->una) < 0) {
-		w->send = qp->sq_ci;
-		w->send_psn = w->una;
-	}
+	if (sodp_psn_diff(w->send_psn, w->una) < 0)
+		wretry_send_from(qp, w->una);
+}
+
+/*
+ * Time spent waiting here is not the peer's; but if a sender waits for a page
+ * and the peer owes an answer for what went out before, that may be lost.
+ */
+static bool wretry_waits_here(const struct sodp_qp *qp)
+{
+	const struct sodp_wire_req *w = qp->wire->req;
+
+	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+		return sodp_psn_diff(w->asked, w->una) <= 0;
+	return qp->park != SODP_PARK_NONE;
 }
 
 /**
