@@ -70,6 +70,11 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	if (w->timer_on &&
 	    ktime_to_ns(hrtimer_get_expires(&w->timer)) <= w->deadline)
 		return;
+	/* While it is queued its callback must not set when it expires */
+	if (w->timer_on) {
+		hrtimer_cancel(&w->timer);
+		clear_bit(SODP_BELL_RETRY, &qp->bell);
+	}
 	w->timer_on = true;
 	hrtimer_start(&w->timer, ns_to_ktime(w->deadline),
 		      HRTIMER_MODE_ABS_SOFT);
