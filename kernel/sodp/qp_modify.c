@@ -127,7 +127,7 @@ static void modify_reset(struct sodp_qp *qp)
 	}
 }
 
-/* Where the peer is, and what that takes; nothing has changed on error */
+/* Where the peer is, and what that takes; on error the state stays */
 static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			  int mask)
 {
@@ -139,7 +139,7 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		rd_atomic = attr->max_dest_rd_atomic;
 	if (mask & IB_QP_AV) {
 		/* In SQD before it is drained */
-		if (sodp_on_wire(qp) && sodp_wreq_busy(qp))
+		if (sodp_on_wire(qp) ? sodp_wreq_busy(qp) : qp->wqe.valid)
 			return -EINVAL;
 		peer = sodp_device_by_gid(qp->dev,
 					  &rdma_ah_read_grh(&attr->ah_attr)->dgid);
