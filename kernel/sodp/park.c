@@ -44,11 +44,13 @@ int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags)
 	return ret;
 }
 
+/* On the wire another WQE may be in hand by now: the miss is found again */
 static void park_fault_ended(struct sodp_qp *qp, int ret)
 {
 	sodp_park_cancel_locked(qp);
-	if (ret)
+	if (ret && qp->wqe.waits)
 		qp->wqe.fault_ret = ret;
+	qp->wqe.waits = false;
 }
 
 void sodp_park_init(struct sodp_qp *qp)
@@ -71,11 +73,16 @@ static void park_set(struct sodp_qp *qp, enum sodp_park park)
  * @qp: the requester
  * @stop: what is missing; its reference on the region passes to the QP
  *
+ * A wait that is on already gives way: see wack_miss().
+ *
  * Context: process, under exec_mutex.
  */
 void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop)
 {
+	if (unlikely(qp->park != SODP_PARK_NONE))
+		sodp_park_cancel_locked(qp);
 	park_set(qp, SODP_PARK_FAULT);
+	qp->wqe.waits = true;
 	qp->wqe.fault_remote = stop->remote;
 	sodp_wait_begin(&qp->fault_wait, &stop->miss);
 }

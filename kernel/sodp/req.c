@@ -163,6 +163,7 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	wqe->length = 0;
 	wqe->inline_data = NULL;
 	wqe->acked = false;
+	wqe->waits = false;
 	wqe->fault_ret = 0;
 	wqe->result_done = 0;
 	if (wqe->sqe.opcode >= SODP_NR_OPS)

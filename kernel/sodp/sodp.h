@@ -446,6 +446,7 @@ struct sodp_wqe {
 	struct sodp_request req;
 	bool acked;		/* the responder is done with it */
 	u64 result_done;	/* bytes of an atomic's result stored */
+	bool waits;		/* it is what SODP_PARK_FAULT is for */
 	int fault_ret;		/* error of the fault it was parked for */
 	bool fault_remote;	/* whose memory that was for */
 };

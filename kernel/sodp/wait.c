@@ -32,6 +32,21 @@ static void wait_unlock(struct sodp_wait *wait)
 		mutex_unlock(wait->side);
 }
 
+/* An abandoned wait for just this page, which is still under way */
+static struct sodp_wait_slot *wait_find_slot(struct sodp_wait *wait,
+					     const struct sodp_miss *miss)
+{
+	struct sodp_wait_slot *slot = wait->slots;
+
+	lockdep_assert_held(wait->side);
+	for (; slot < wait->slots + SODP_WAIT_SLOTS; slot++)
+		if (slot->busy && slot->miss.region == miss->region &&
+		    slot->miss.va == miss->va &&
+		    slot->miss.flags == miss->flags)
+			return slot;
+	return NULL;
+}
+
 /* NULL: none is free. A static region has no workers, nor waits it for pages */
 static struct sodp_wait_slot *wait_take_slot(struct sodp_wait *wait,
 					     const struct sodp_miss *miss)
@@ -143,10 +158,16 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
  */
 void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
 {
-	struct sodp_wait_slot *slot = wait_take_slot(wait, miss);
+	struct sodp_wait_slot *slot = wait_find_slot(wait, miss);
 
 	lockdep_assert_held(wait->side);
 	wait->on = true;
+	if (unlikely(slot)) {
+		wait->slot = slot;
+		sodp_region_put(miss->region);
+		return;
+	}
+	slot = wait_take_slot(wait, miss);
 	wait->slot = slot;
 	/* Of the work; neither can be queued already */
 	refcount_inc(&wait->qp->ref);

@@ -194,41 +194,38 @@ static void wack_acknowledge(struct wack *c)
 		rule->act(c, rule);
 }
 
-/* Have the oldest WQE and its SGEs at hand. Return: false: not now */
-static bool wack_hold(struct wack *c, enum sodp_verdict *verdict)
+/*
+ * Have the oldest WQE and its SGEs at hand. The sender may wait for a page of
+ * another: it fetches that anew.
+ */
+static enum sodp_verdict wack_hold(struct wack *c)
 {
+	enum sodp_verdict verdict;
 	struct sodp_qp *qp = c->qp;
 	struct sodp_buf unused;
 
 	if (likely(c->holding && c->held == qp->sq_ci))
-		return true;
+		return SODP_OK;
 	wack_release(c);
-	/* The sender waits for a page of the WQE that is in hand */
-	if (qp->park == SODP_PARK_FAULT &&
-	    !(qp->wqe.valid && c->w->loaded == qp->sq_ci))
-		return false;
-	*verdict = sodp_wreq_load(qp, qp->sq_ci);
-	if (!*verdict && unlikely(qp->wqe.fault_ret))
-		*verdict = SODP_E_LOC_PROT;
-	if (!*verdict)
-		*verdict = sodp_req_payload(qp, IB_ACCESS_LOCAL_WRITE,
-					    &c->payload, &unused);
-	c->holding = !*verdict;
+	verdict = sodp_wreq_load(qp, qp->sq_ci);
+	if (!verdict && unlikely(qp->wqe.fault_ret))
+		verdict = SODP_E_LOC_PROT;
+	if (!verdict)
+		verdict = sodp_req_payload(qp, IB_ACCESS_LOCAL_WRITE,
+					   &c->payload, &unused);
+	c->holding = !verdict;
 	c->held = qp->sq_ci;
-	return true;
+	return verdict;
 }
 
-/* A page for the answer is missing. Return: false: parked */
+/*
+ * A page for the answer is missing. Return: false: parked. If the sender was,
+ * for a page of a later WQE, its wait is left to itself: that page may come
+ * only when this request has completed.
+ */
 static bool wack_miss(struct wack *c, struct sodp_stop *stop)
 {
 	wack_release(c);
-	if (c->qp->park == SODP_PARK_FAULT) {
-		sodp_region_put(stop->miss.region);
-		return false;
-	}
-	/* A wait for the peer's receives can be no reason to lose a page */
-	if (c->qp->park != SODP_PARK_NONE)
-		sodp_park_cancel_locked(c->qp);
 	if (sodp_sq_fault_inline(c->qp, stop, &c->faults))
 		return true;
 	c->w->answer_parked = true;
@@ -242,14 +239,13 @@ static bool wack_miss(struct wack *c, struct sodp_stop *stop)
 static bool wack_place(struct wack *c, struct sodp_cursor *src, u64 off,
 		       u32 len)
 {
-	enum sodp_verdict verdict = SODP_OK;
+	enum sodp_verdict verdict;
 	struct sodp_stop stop;
 	u64 done = off;
 	u64 budget;
 
 	do {
-		if (!wack_hold(c, &verdict))
-			return false;
+		verdict = wack_hold(c);
 		if (unlikely(verdict))
 			break;
 		budget = len;

@@ -80,6 +80,17 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 		      HRTIMER_MODE_ABS_SOFT);
 }
 
+/* The send position moves: what a sender waits for may not be next any more */
+static void wretry_send_from(struct sodp_qp *qp, u32 psn)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	w->send = qp->sq_ci;
+	w->send_psn = psn;
+	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+		sodp_park_cancel_locked(qp);
+}
+
 /**
  * sodp_wreq_rewind() - send again from the oldest PSN not acknowledged
  * @qp: the requester
@@ -91,8 +102,8 @@ void sodp_wreq_rewind(struct sodp_qp *qp)
 	struct sodp_wire_req *w = qp->wire->req;
 
 	lockdep_assert_held(&qp->exec_mutex);
-	w->send = qp->sq_ci;
-	w->send_psn = w->una;
+	wretry_send_from(qp, w->una);
+	w->asked = w->una;
 	w->rd_out = 0;
 	WRITE_ONCE(w->deadline, 0);
 }
@@ -119,7 +130,8 @@ void sodp_wreq_back(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	if (w->backed || !wretry_count(qp))
+	/* Nor when all will be sent again anyway, after an RNR NAK say */
+	if (w->backed || w->send_psn == w->una || !wretry_count(qp))
 		return;
 	sodp_wreq_rewind(qp);
 	w->backed = true;
@@ -175,8 +187,7 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	if (!w->deadline || w->deadline > ktime_get_ns())
 		return;
 	WRITE_ONCE(w->deadline, 0);
-	/* Time spent waiting here is not the peer's */
-	if (qp->park != SODP_PARK_NONE)
+	if (wretry_waits_here(qp))
 		return;
 	sodp_qp_count(qp, SODP_CNT_timeouts, 1);
 	if (!wretry_count(qp))
@@ -209,6 +220,7 @@ void sodp_wreq_reset(struct sodp_qp *qp)
 	w->una = qp->sq_psn;
 	w->send_psn = qp->sq_psn;
 	w->max_psn = qp->sq_psn;
+	w->asked = qp->sq_psn;
 	w->unasked = 0;
 	w->rd_out = 0;
 	w->rd_any = false;

@@ -78,14 +78,16 @@ static u8 *wreq_reserve(struct sodp_wreq_tx *tx, u32 len, u32 more)
 	return sodp_burst_reserve(&tx->burst, len, more);
 }
 
-/* @nr PSNs have left, in one packet */
-static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr)
+/* @nr PSNs have left, in one packet; @asked: the peer has to answer it */
+static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr, bool asked)
 {
 	struct sodp_wire_req *w = tx->w;
 
 	sodp_burst_commit(&tx->burst, len);
 	tx->faults = 0;
 	w->send_psn = sodp_psn_add(w->send_psn, nr);
+	if (asked)
+		w->asked = w->send_psn;
 	if (likely(sodp_psn_diff(w->send_psn, w->max_psn) > 0))
 		w->max_psn = w->send_psn;
 	else
@@ -178,7 +180,7 @@ static enum sodp_verdict wreq_data(struct sodp_wreq_tx *tx,
 			return verdict;
 	}
 	tx->slice->bytes -= min_t(u64, tx->slice->bytes, n);
-	wreq_sent(tx, len, 1);
+	wreq_sent(tx, len, 1, pkt->ack_req);
 	return SODP_OK;
 }
 
@@ -277,7 +279,7 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 		if (unlikely(!buf))
 			return SODP_WREQ_MORE;
 		sodp_pkt_build(buf, &pkt);
-		wreq_sent(tx, pkt.op->len, nr);
+		wreq_sent(tx, pkt.op->len, nr, true);
 		w->rd_out++;
 	}
 	w->send++;
@@ -317,7 +319,7 @@ static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
 	if (req->opcode == SODP_WR_ATOMIC_WRITE)
 		memcpy(buf, &req->operand, sizeof(u64));
 	tx->burst.twice = w->twice && pkt.opcode == SODP_BTH_RC_FLUSH;
-	wreq_sent(tx, len, 1);
+	wreq_sent(tx, len, 1, true);
 	w->rd_out++;
 	w->send++;
 	return SODP_WREQ_GO;

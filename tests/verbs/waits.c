@@ -358,6 +358,84 @@ static void reuse_too_often_target(void)
 	reuse_too_often(false);
 }
 
+/* --- what was posted before the request that waits goes on --- */
+
+static struct ibv_send_wr scene_wr(uint64_t wr_id, enum ibv_wr_opcode opcode,
+				   struct ibv_sge *sge, uint64_t remote,
+				   uint32_t rkey)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = wr_id,
+		.opcode = opcode,
+		.send_flags = IBV_SEND_SIGNALED,
+		.sg_list = sge,
+		.num_sge = sge ? 1 : 0,
+		.wr.rdma.remote_addr = remote,
+		.wr.rdma.rkey = rkey,
+	};
+
+	return wr;
+}
+
+/*
+ * READs, then a WRITE from a page that comes only when they have completed,
+ * as with memory that is migrated over the same connection; one READ goes to
+ * a page that is late itself.
+ */
+static void older_requests(void)
+{
+	struct ibv_sge near_sge, late_sge, never_sge;
+	struct ibv_send_wr near_read, late_read, never_write;
+	uint64_t remote;
+	struct ibv_wc wc;
+	struct scene s;
+
+	scene_open(&s);
+	remote = (uintptr_t)s.d.abuf + 8 * T_PAGE;
+	near_sge = t_duo_sge(&s.d, 0, 2 * T_PAGE);
+	late_sge = t_sge(s.d.bmr, s.d.bbuf + NEVER * T_PAGE, T_PAGE);
+	never_sge = t_sge(s.d.bmr, s.d.bbuf, T_PAGE);
+	near_read = scene_wr(1, IBV_WR_RDMA_READ, &near_sge, remote,
+			     s.d.amr->rkey);
+	late_read = scene_wr(2, IBV_WR_RDMA_READ, &late_sge, remote,
+			     s.d.amr->rkey);
+	never_write = scene_wr(3, IBV_WR_RDMA_WRITE, &never_sge, remote,
+			       s.d.amr->rkey);
+	near_read.next = &late_read;
+	late_read.next = &never_write;
+	T_OK(t_try_post(&s.d.a, &near_read));
+	t_want_wc(s.d.a.scq, 1, IBV_WC_SUCCESS);
+	t_want_wc(s.d.a.scq, 2, IBV_WC_SUCCESS);
+	T_ASSERT(!t_poll_for(s.d.a.scq, &wc, 2 * LATE_MS), "%s without page",
+		 t_wc_name(wc.status));
+	t_uffd_serve(s.never, s.d.bbuf);
+	t_want_wc(s.d.a.scq, 3, IBV_WC_SUCCESS);
+}
+
+/* An RNR NAK's time is waited for, though a later request waits for a page */
+static void rnr_meanwhile(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_send_wr send, write;
+	struct ibv_sge late_sge;
+	struct scene s;
+
+	opt.min_rnr = 29; /* 246 ms */
+	opt.rnr_retry = 1;
+	scene_make(&s, &opt, LATE_MS);
+	late_sge = t_sge(s.d.bmr, s.d.bbuf + NEVER * T_PAGE, T_PAGE);
+	send = scene_wr(1, IBV_WR_SEND, NULL, 0, 0);
+	write = scene_wr(2, IBV_WR_RDMA_WRITE, &late_sge,
+			 (uintptr_t)s.d.abuf, s.d.amr->rkey);
+	send.next = &write;
+	T_OK(t_try_post(&s.d.a, &send));
+	t_sleep_ms(2 * LATE_MS);
+	t_post_recv(&s.d.b, 7, t_sge(NULL, NULL, 0));
+	t_want_wc(s.d.a.scq, 1, IBV_WC_SUCCESS);
+	t_want_wc(s.d.a.scq, 2, IBV_WC_SUCCESS);
+	t_want_wc(s.d.b.rcq, 7, IBV_WC_SUCCESS);
+}
+
 /* --- a page as late as that, and few RNR NAKs that may be sent --- */
 
 static void few_rnr_retries(void)
@@ -390,6 +468,8 @@ static const struct t_test tests[] = {
 	{ "reuse_target", reuse_target },
 	{ "reuse_too_often_source", reuse_too_often_source },
 	{ "reuse_too_often_target", reuse_too_often_target },
+	{ "older_requests", older_requests },
+	{ "rnr_meanwhile", rnr_meanwhile },
 	{ "few_rnr_retries", few_rnr_retries },
 };
 
