@@ -40,6 +40,10 @@ BAD = re.compile(
     | Bad\ rss-counter
     | still\ has\ active\ references
     | unload\ failed
+    | unregister_netdevice:\ waiting\ for
+    | trying\ to\ register\ non-static\ key
+    | Kernel\ memory\ leak\ detector\ disabled
+    | kernel\ log\ overran
     """,
     re.VERBOSE,
 )

@@ -36,6 +36,10 @@ def from_tap(text):
     for line in text.splitlines():
         if line.startswith("#"):
             comment = line.lstrip("# ") or comment
+            # Some say why before the line, others after it
+            if cases and cases[-1].result == FAIL and not cases[-1].why:
+                cases[-1].why = comment
+                comment = ""
         plan = _PLAN.match(line)
         if plan:
             planned = int(plan.group(1))
@@ -59,7 +63,9 @@ def from_tap(text):
         else:
             cases.append(Case(name, PASS))
         comment = ""
-    if planned is not None and planned and len(cases) != planned:
+    if planned is None and cases:
+        trouble.append("no plan: how many cases there are is not known")
+    if planned and len(cases) != planned:
         trouble.append(f"{planned} cases planned, {len(cases)} reported")
     return cases, trouble
 

@@ -13,6 +13,22 @@ from .host import LabError
 BOOT_SECONDS = 240
 KILL_SECONDS = 15
 PARTNER_SECONDS = 20
+QUOTED_LINES = 40
+# The agent says it before it loads anything of ours
+AGENT_BEGINS = "sodp-lab: agent begins"
+
+
+class GuestFailed(host.TestsFailed):
+    """The guest did not come up, or went away between two steps.
+
+    ours: once our code was in it.  Before that it is QEMU or the kernel,
+    and tried again without a word.
+    """
+
+    def __init__(self, why, log="", ours=True):
+        super().__init__(why)
+        self.splat = log.splitlines()[-QUOTED_LINES:]
+        self.ours = ours
 
 
 class Step:
@@ -105,17 +121,22 @@ class Runner:
         sinks = sinks or STREAMS
         self.deadline = time.monotonic() + BOOT_SECONDS * self._slowness()
         with self.machine.boot(self.steps, self.out, shell) as run:
-            done = False
-            for event in run.events(sinks, stdin):
-                if event is not None:
-                    done = self._handle(run, event) or done
-                elif self.stopped or not self._in_time(run):
-                    break
-            vm.check_started(run)
-            if not done and not self.stopped:
-                self._died(run)
-            if keep:
-                keep_logs(run, keep)
+            try:
+                self._follow(run, sinks, stdin)
+            finally:
+                if keep:
+                    keep_logs(run, keep)
+
+    def _follow(self, run, sinks, stdin):
+        done = False
+        for event in run.events(sinks, stdin):
+            if event is not None:
+                done = self._handle(run, event) or done
+            elif self.stopped or not self._in_time(run):
+                break
+        vm.check_started(run)
+        if not done and not self.stopped:
+            self._died(run)
 
     def _slowness(self):
         slow = 4 if self.machine.config.kernel == "debug" else 1
@@ -153,10 +174,10 @@ class Runner:
         if kind == "ready":
             log = _read(lab / "setup.dmesg")
             if event["error"]:
-                self._setup_failed(event["error"], log)
+                _setup_failed(event["error"], log)
             bad = gate.complaints(log)
             if bad:
-                self._setup_failed("the kernel complained", "\n".join(bad))
+                _setup_failed("the kernel complained", "\n".join(bad))
             self.deadline = time.monotonic() + BOOT_SECONDS
         elif kind == "begin":
             self.current = self.steps[event["n"]]
@@ -175,22 +196,17 @@ class Runner:
             return True
         return False
 
-    @staticmethod
-    def _setup_failed(why, log):
-        for line in log.splitlines()[-40:]:
-            print(line, file=sys.stderr)
-        raise host.TestsFailed(f"setting the guest up failed: {why}")
-
     def _died(self, run):
         """The machine is gone before its steps were done."""
         console = run.console_text()
         step = self.current
         if step is None:
             began = [s for s in self.steps if s.status is not None]
-            self._setup_failed(
+            _setup_failed(
                 "the guest died or hung "
                 + ("between two steps" if began else "while booting"),
                 console,
+                AGENT_BEGINS in console,
             )
         log = console.split(f"sodp-lab: begin {step.name}")[-1]
         hung = run.process.poll() is None
@@ -199,6 +215,12 @@ class Runner:
         step.why = "the guest hung" if hung else "the guest died"
         step.tail = log.splitlines()[-30:]
         self.on_end(step)
+
+
+def _setup_failed(why, log, ours=True):
+    for line in log.splitlines()[-QUOTED_LINES:]:
+        print(line, file=sys.stderr)
+    raise GuestFailed(f"setting the guest up failed: {why}", log, ours)
 
 
 def _read(path):

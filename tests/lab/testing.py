@@ -17,6 +17,8 @@ QUOTED_LINES = 40
 BOOT_RETRIES = 1
 # How much later one of two machines may have booted
 BOOT_APART = 120
+# Of objects that kmemleak reports, in seconds, and a little more
+LEAK_AGE = 6
 
 
 class Report:
@@ -105,8 +107,9 @@ class Side:
 class Batch:
     """The tests of one configuration: one machine, or two joined ones."""
 
-    def __init__(self, configs, planned, args, report):
+    def __init__(self, configs, planned, args, report, first=False):
         self.configs = configs
+        self.first = first
         self.planned = planned
         self.args = args
         self.report = report
@@ -115,15 +118,17 @@ class Batch:
         self.guard = threading.RLock()
 
     def run(self):
-        names = " + ".join(str(c) for c in self.configs)
-        host.say(f"{names}: {len(self.planned)} tests")
+        host.say(f"{self._name()}: {len(self.planned)} tests")
         try:
             for config in self.configs:
                 parts = ("kernel", "user") if config.sodp else ("user",)
                 self.machines.append(
                     session.Machine(config, parts, self.args.verbose)
                 )
-        except TestsFailed as err:
+        except (TestsFailed, LabError, OSError) as err:
+            # What the very first batch lacks the user has to mend
+            if isinstance(err, LabError) and self.first:
+                raise
             self._give_up(self.planned, str(err))
             return
         left, idle = list(self.planned), 0
@@ -134,6 +139,9 @@ class Batch:
             if idle > BOOT_RETRIES:
                 self._give_up(left, why)
                 return
+
+    def _name(self):
+        return " + ".join(str(c) for c in self.configs)
 
     def _give_up(self, planned, why):
         for item in planned:
@@ -159,7 +167,14 @@ class Batch:
             item.ended = []
             steps.append(step)
         steps.append(
-            session.Step("unload", None, 120 * slow, builtin="tear_down")
+            session.Step(
+                "unload",
+                None,
+                120 * slow,
+                builtin="tear_down",
+                kmemleak=config.kernel == "debug",
+                settle=LEAK_AGE,
+            )
         )
         return steps
 
@@ -180,6 +195,11 @@ class Batch:
                 if cable:
                     cable.close()
         errors = [s.error for s in self.sides if s.error]
+        for error in errors:
+            if getattr(error, "ours", True):
+                case = Case("boot", FAIL, str(error))
+                splat = getattr(error, "splat", ())
+                self.report.add(self._name(), [case], 0, splat=splat)
         left = []
         for item in planned:
             if not item.ended:
@@ -203,9 +223,6 @@ class Batch:
         finally:
             for thread in threads:
                 thread.join()
-        for side in self.sides:
-            if side.error and not isinstance(side.error, TestsFailed):
-                raise side.error
 
     def _run_side(self, index):
         side = self.sides[index]
@@ -307,7 +324,7 @@ def main(args):
         else:
             key = tuple(c.key() for c in item.configs)
             batches.setdefault(key, []).append(item)
-    for items in batches.values():
-        Batch(items[0].configs, items, args, report).run()
+    for number, items in enumerate(batches.values()):
+        Batch(items[0].configs, items, args, report, not number).run()
     host.say(f"logs: {logs}")
     return report.close()

@@ -84,6 +84,7 @@ class Agent:
     def set_up(self):
         """Devices; returns the environment of the steps or None."""
         env = dict(os.environ)
+        self.log.mark("agent begins")
         try:
             env.update(devices.set_up(self.spec))
             error = None
@@ -108,7 +109,9 @@ class Agent:
             began = time.monotonic()
             status = self._step(step, dict(env, **step.get("env", {})))
             seconds = time.monotonic() - began
+            devices.reset()
             if step.get("kmemleak"):
+                time.sleep(step.get("settle", 0))
                 self.log.add_leaks()
             # Also completes a message that still lacks its newline.
             self.log.mark(f"end {step['name']}")

@@ -14,6 +14,7 @@ RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
 # The cable between two machines; {} is the number of the machine
 CABLE, CABLE4, CABLE6 = "eth0", "10.79.0.{}", "fd79::{}"
 
+WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
 PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
 DRIVER_FOLDER = "/etc/libibverbs.d"
 
@@ -191,6 +192,13 @@ def tear_down(spec):
             log.write(f"<3>sodp-lab: unload failed: {err}\n")
         return 1
     return 0
+
+
+def reset():
+    """What a step that was killed may have left switched on."""
+    if os.path.exists(WIRE_ONLY):
+        with open(WIRE_ONLY, "w") as switch:
+            switch.write("0")
 
 
 BUILTINS = {"tear_down": tear_down}

@@ -30,6 +30,10 @@ unreferenced object 0xffff888000000000 (size 64):
 refcount_t: underflow; use-after-free.
 list_del corruption, ffff->next is LIST_POISON1
 Kernel panic - not syncing: Fatal exception
+unregister_netdevice: waiting for va to become free. Usage count = 2
+INFO: trying to register non-static key.
+kmemleak: Kernel memory leak detector disabled
+(kernel log overran: lines lost)
 ODEBUG: free active (active state 0) object: ffff object type: work_struct
 """.strip().splitlines()
 

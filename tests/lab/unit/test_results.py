@@ -35,6 +35,15 @@ class Tap(unittest.TestCase):
         self.assertEqual(kinds(cases), [FAIL])
         self.assertEqual(cases[0].why, "byte 7 is wrong")
 
+    def test_not_ok_quotes_the_comment_behind(self):
+        text = "1..2\nnot ok 1 - a\n# byte 7 is wrong\nnot ok 2 - b\n"
+        cases = results.judge("tap", 1, text)
+        self.assertEqual([c.why for c in cases], ["byte 7 is wrong", ""])
+
+    def test_no_plan_fails(self):
+        cases = results.judge("tap", 0, "ok 1 - a\n")
+        self.assertEqual([c.result for c in cases], ["passed", "failed"])
+
     def test_short_plan_fails(self):
         cases = results.judge("tap", 0, "1..3\nok 1\nok 2\n")
         self.assertEqual(kinds(cases), [PASS, PASS, FAIL])
