@@ -127,20 +127,39 @@ void sodp_cq_event(struct ibv_cq *ibcq)
 	atomic_store_explicit(&cq->armed_next, false, memory_order_relaxed);
 }
 
+static inline pthread_t cq_poller(const struct sodp_cq *cq)
+{
+	return atomic_load_explicit(&cq->poller, memory_order_relaxed);
+}
+
+static inline void cq_set_poller(struct sodp_cq *cq, pthread_t poller)
+{
+	atomic_store_explicit(&cq->poller, poller, memory_order_relaxed);
+}
+
+/* No lock is needed to know: nobody else says that it is this thread */
+static bool cq_is_locked_here(const struct sodp_cq *cq)
+{
+	return !cq->single_threaded && cq_poller(cq) == pthread_self();
+}
+
 /**
  * sodp_cq_clean() - drop the entries of a QP that is gone or was reset
  * @cq: the CQ
  * @qpn: number of the QP; the kernel adds no more entries of it
  *
  * The entries that stay move up towards pi. The kernel appends at pi and above
- * meanwhile and looks at nothing below.
+ * meanwhile and looks at nothing below. A poll session of this thread may be
+ * open: it has the lock, and goes on at the new ci.
  */
 void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn)
 {
+	bool locked = cq_is_locked_here(cq);
 	uint32_t from;
 	uint32_t to;
 
-	sodp_lock(&cq->cq_lock);
+	if (!locked)
+		sodp_lock(&cq->cq_lock);
 	from = cq_load_pi(cq);
 	to = from;
 	while (from != cq->ci) {
@@ -152,8 +171,12 @@ void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn)
 			*cq_slot(cq, to) = *cqe;
 	}
 	cq->ci = to;
-	cq_store_ci(cq);
-	sodp_unlock(&cq->cq_lock);
+	cq->pi = to;
+	/* What a session is at stays the application's until end_poll */
+	if (!cq_poller(cq))
+		cq_store_ci(cq);
+	if (!locked)
+		sodp_unlock(&cq->cq_lock);
 }
 
 static inline void poll_lock(struct sodp_cq *cq)
@@ -200,6 +223,7 @@ static int poll_start(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
 		poll_unlock(cq);
 		return ENOENT;
 	}
+	cq_set_poller(cq, pthread_self());
 	return 0;
 }
 
@@ -239,6 +263,7 @@ static void poll_end(struct ibv_cq_ex *ibcq)
 	struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
 
 	cq_store_ci(cq);
+	cq_set_poller(cq, 0);
 	poll_unlock(cq);
 }
 

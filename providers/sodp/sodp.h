@@ -15,6 +15,7 @@
 #ifndef SODP_PROVIDER_H
 #define SODP_PROVIDER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -95,6 +96,7 @@ struct sodp_cq {
 	struct sodp_cqe *ring;
 	struct sodp_cq_page *page;
 	const struct sodp_cqe *cqe; /* the one that the session is at */
+	_Atomic(pthread_t) poller; /* who began the session, 0: there is none */
 	struct sodp_lock arm_lock; /* arm_count; writes of page->arm */
 	uint32_t arm_count;
 	atomic_bool armed_next; /* cleared without the lock by cq_event */

@@ -2,6 +2,8 @@
 /*
  * cq_test.c - polling, arming, cleaning and resizing a CQ
  */
+#include <unistd.h>
+
 #include "rig.h"
 
 static void test_poll(void)
@@ -102,6 +104,57 @@ static void test_clean(void)
 	rig_close(&rig);
 }
 
+/* @single: what a session of a CQ for one thread does without, its lock */
+static void clean_in_session(bool single)
+{
+	struct ibv_poll_cq_attr attr = {};
+	struct ibv_cq_ex *cqx;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, IBV_QPT_RC, RC_OPS);
+	to_sodp_cq(rig.cq)->single_threaded = single;
+	cqx = &to_sodp_cq(rig.cq)->vcq.cq_ex;
+	/* The session has seen 3 of these when the QP goes, and read one */
+	fake_complete(1, 1);
+	fake_complete(FAKE_QPN, 2);
+	fake_complete(2, 3);
+	CHECK(!cqx->start_poll(cqx, &attr) && cqx->wr_id == 1);
+	fake_complete(FAKE_QPN, 4);
+	fake_complete(2, 5);
+	rig_set_state(&rig, IBV_QPS_RESET);
+	/* Still at the first, whose slot the kernel does not get yet */
+	CHECK(fake.cq_page->ci == 0);
+	CHECK(cqx->read_qp_num(cqx) == 1);
+	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 3);
+	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 5);
+	CHECK(cqx->next_poll(cqx) == ENOENT);
+	/* Nothing but what goes, beyond what the session has seen */
+	for (i = 6; i < 8; i++)
+		fake_complete(FAKE_QPN, i);
+	rig_set_state(&rig, IBV_QPS_RESET);
+	CHECK(cqx->next_poll(cqx) == ENOENT);
+	cqx->end_poll(cqx);
+	CHECK(fake.cq_page->ci == 7);
+
+	/* Behind the session the index is told at once, and the lock is free */
+	fake_complete(FAKE_QPN, 8);
+	rig_set_state(&rig, IBV_QPS_RESET);
+	CHECK(fake.cq_page->ci == 8);
+	CHECK(cqx->start_poll(cqx, &attr) == ENOENT);
+	CHECK(!atomic_load(&to_sodp_cq(rig.cq)->cq_lock.held));
+	rig_close(&rig);
+}
+
+static void test_clean_in_session(void)
+{
+	clean_in_session(true);
+	/* A deadlock ends the program */
+	alarm(60);
+	clean_in_session(false);
+	alarm(0);
+}
+
 static void test_resize(void)
 {
 	struct ibv_wc wc[16];
@@ -132,6 +185,7 @@ const struct test cq_tests[] = {
 	{ "CQ-ex sessions", test_poll_ex },
 	{ "arming", test_arm },
 	{ "completions of a QP that was reset", test_clean },
+	{ "the same in a session", test_clean_in_session },
 	{ "CQ resize", test_resize },
 	{},
 };

@@ -68,6 +68,8 @@ int main(void)
 	unsigned int nr = 0;
 	int ret = 0;
 
+	/* A test that hangs ends the program: what it said is kept */
+	setlinebuf(stdout);
 	nr = run_all(post_tests, nr, &ret);
 	nr = run_all(wr_tests, nr, &ret);
 	nr = run_all(cq_tests, nr, &ret);
