@@ -183,6 +183,9 @@ class Links(SodpctlTestCase):
             (["delete", LINK, OTHER], "many"),
             (["add", LINK, "netdev", "long" * 4], "long"),
             (["add", "sodp" * 16, "netdev", NETDEV], "long"),
+            (["add", "sodp%d", "netdev", NETDEV], "%"),
+            (["add", "", "netdev", NETDEV], "empty"),
+            (["add", LINK, "netdev", ""], "empty"),
             (["delete", LINK, "-j"], "-j"),
             (["watch", "-n", "0"], "-n"),
             (["watch", "-n", "-1"], "-n"),
@@ -195,6 +198,30 @@ class Links(SodpctlTestCase):
         self.assertIn("fault-model", self.ok("--help"))
         version = self.show(os.environ["SODP_DEV"])[0]["driver_version"]
         self.assertEqual(self.ok("--version"), f"sodpctl {version}\n")
+
+
+class NoDriver(SodpctlTestCase):
+    """Without sodp.ko, which modprobe does not find here."""
+
+    def setUp(self):
+        super().setUp()
+        for name, link in self.rdma_links().items():
+            if name.startswith("sodp"):
+                self.must("rdma", "link", "delete", name)
+                again = ("rdma", "link", "add", name, "type", "sodp")
+                self.addCleanup(self.must, *again, "netdev", link["netdev"])
+        self.addCleanup(self.must, "insmod", "/build/kernel/sodp.ko")
+        self.must("rmmod", "sodp")
+
+    def test_reason_is_told(self):
+        for words in (
+            ("add", LINK, "netdev", NETDEV),
+            ("delete", LINK),
+            ("show",),
+            ("watch", "-n", "1"),
+            ("fault-model", LINK),
+        ):
+            self.refused(1, "no sodp.ko", *words)
 
 
 class FaultModel(SodpctlTestCase):

@@ -16,6 +16,18 @@ static const char *const link_states[] = {
 
 #define LINK_STATES	(sizeof(link_states) / sizeof(link_states[0]))
 
+/* What a link type is that ib_core has no driver for, too */
+static int link_explain_einval(struct ctl_sock *sock)
+{
+	struct ctl_sock family;
+	int ret = ctl_family_open(&family);
+
+	if (ret)
+		memcpy(sock->why, family.why, sizeof(sock->why));
+	ctl_sock_close(&family);
+	return ret ? ret : -EINVAL;
+}
+
 /* RDMA netlink has only the errno: say what it means here */
 static void link_explain_add(struct ctl_sock *sock, int ret,
 			     const char *netdev)
@@ -49,6 +61,11 @@ int ctl_cmd_add(const struct ctl_opts *opts, int argc, char **argv)
 	if (strcmp(argv[1], "netdev"))
 		return ctl_usage("add: \"netdev\" expected, not \"%s\"",
 				 argv[1]);
+	if (!argv[0][0] || strchr(argv[0], '%'))
+		return ctl_usage("add: \"%s\" cannot be a name: empty or with a %%",
+				 argv[0]);
+	if (!argv[2][0])
+		return ctl_usage("add: the network device's name is empty");
 	if (strlen(argv[0]) >= CTL_NAME_LEN)
 		return ctl_usage("add: %s is too long a name", argv[0]);
 	if (strlen(argv[2]) >= IFNAMSIZ)
@@ -57,6 +74,8 @@ int ctl_cmd_add(const struct ctl_opts *opts, int argc, char **argv)
 	ret = ctl_sock_open(&sock, NETLINK_RDMA);
 	if (!ret) {
 		ret = ctl_rdma_add(&sock, argv[0], argv[2]);
+		if (ret == -EINVAL)
+			ret = link_explain_einval(&sock);
 		link_explain_add(&sock, ret, argv[2]);
 	}
 	if (ret)
