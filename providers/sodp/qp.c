@@ -104,6 +104,21 @@ static void qp_set_ex(struct sodp_qp *qp)
 #endif
 }
 
+/*
+ * libibverbs takes PD and CQs as they are in the attributes, the kernel those
+ * that the type has: the rest may be anything, or go before the QP does.
+ */
+static void qp_drop_unused(struct ibv_qp *ibqp)
+{
+	if (ibqp->qp_type == IBV_QPT_XRC_RECV) {
+		ibqp->pd = NULL;
+		ibqp->send_cq = NULL;
+	}
+	if (ibqp->qp_type == IBV_QPT_XRC_RECV ||
+	    ibqp->qp_type == IBV_QPT_XRC_SEND)
+		ibqp->recv_cq = NULL;
+}
+
 static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
 		     struct ibv_qp_init_attr_ex *attr)
 {
@@ -119,6 +134,7 @@ static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
 	attr->comp_mask = comp_mask;
 	if (ret)
 		return ret;
+	qp_drop_unused(&qp->vqp.qp);
 
 	ret = sodp_map_ring(context, resp.drv.mmap_offset, resp.drv.mmap_size,
 			    &qp->map);

@@ -497,6 +497,41 @@ static void events(void)
 	T_ERR(t_try_post(&s.tgt, &(struct ibv_send_wr){ 0 }), EINVAL);
 }
 
+/* PD and CQs that the type has not may go first: the QP is not of them */
+static void unused_attrs(void)
+{
+	struct ibv_qp_init_attr_ex init = { .qp_type = IBV_QPT_XRC_RECV };
+	struct ibv_qp *tgt, *ini;
+	struct scene s;
+
+	scene_open(&s, T_PINNED);
+	init.comp_mask = IBV_QP_INIT_ATTR_XRCD;
+	init.xrcd = s.xrcd;
+	init.pd = ibv_alloc_pd(s.dev.ctx);
+	init.send_cq = ibv_create_cq(s.dev.ctx, 16, NULL, NULL, 0);
+	init.recv_cq = ibv_create_cq(s.dev.ctx, 16, NULL, NULL, 0);
+	T_ASSERT(init.pd && init.send_cq && init.recv_cq, "PD, CQs: %s",
+		 t_errname(errno));
+	tgt = ibv_create_qp_ex(s.dev.ctx, &init);
+	T_ASSERT(tgt, "target: %s", t_errname(errno));
+	T_OK(ibv_dealloc_pd(init.pd));
+	T_OK(ibv_destroy_cq(init.send_cq));
+
+	init.qp_type = IBV_QPT_XRC_SEND;
+	init.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS;
+	init.pd = s.dev.pd;
+	init.send_cq = s.cq;
+	init.cap.max_send_wr = 1;
+	init.cap.max_send_sge = 1;
+	ini = ibv_create_qp_ex(s.dev.ctx, &init);
+	T_ASSERT(ini, "initiator: %s", t_errname(errno));
+	T_OK(ibv_destroy_cq(init.recv_cq));
+	T_ASSERT(!tgt->pd && !tgt->send_cq && !tgt->recv_cq && !ini->recv_cq,
+		 "what the type has not is kept");
+	T_OK(ibv_destroy_qp(ini));
+	T_OK(ibv_destroy_qp(tgt));
+}
+
 static const struct t_test tests[] = {
 	{ "transfers", transfers },
 	{ "whose_keys", whose_keys },
@@ -505,6 +540,7 @@ static const struct t_test tests[] = {
 	{ "destroy_race", destroy_race },
 	{ "shared_domain", shared_domain },
 	{ "events", events },
+	{ "unused_attrs", unused_attrs },
 };
 
 int main(int argc, char **argv)

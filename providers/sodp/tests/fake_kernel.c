@@ -214,6 +214,7 @@ int __wrap_ibv_cmd_create_qp_ex(struct ibv_context *context,
 	qp->qp.context = context;
 	qp->qp.qp_num = FAKE_QPN;
 	qp->qp.qp_type = attr->qp_type;
+	qp->qp.pd = attr->pd;
 	qp->qp.send_cq = attr->send_cq;
 	qp->qp.recv_cq = attr->recv_cq;
 	attr->cap.max_send_sge = FAKE_SGE;

@@ -29,6 +29,7 @@ void rig_open(struct rig *rig, enum ibv_qp_type type, uint64_t ops)
 	fake_start(FIRST);
 	rig->ctx = calloc(1, sizeof(*rig->ctx));
 	rig->ctx->db_fd = 77;
+	rig->pd = (struct sodp_pd){};
 	rig->pd.pd.context = &rig->ctx->vctx.context;
 	rig->cq = sodp_create_cq(rig->pd.pd.context, 8, NULL, 0);
 	attr.send_cq = rig->cq;

@@ -109,9 +109,44 @@ static void test_create_attrs(void)
 	rig_close(&rig);
 }
 
+/* Members that the type does not have; those of others stay */
+static void test_unused_attrs(void)
+{
+	void *junk = (void *)-4096L;
+	struct ibv_qp_init_attr_ex attr = {
+		.qp_type = IBV_QPT_XRC_RECV,
+		.comp_mask = IBV_QP_INIT_ATTR_XRCD,
+		.pd = junk,
+		.send_cq = junk,
+		.recv_cq = junk,
+	};
+	struct ibv_qp *qp;
+	struct rig rig;
+
+	rig_open(&rig, IBV_QPT_RC, RC_OPS);
+	CHECK(rig.qp->pd == &rig.pd.pd);
+	CHECK(rig.qp->send_cq == rig.cq && rig.qp->recv_cq == rig.cq);
+
+	qp = sodp_create_qp_ex(rig.pd.pd.context, &attr);
+	CHECK(qp && !qp->pd && !qp->send_cq && !qp->recv_cq);
+	CHECK(!sodp_destroy_qp(qp));
+
+	attr.qp_type = IBV_QPT_XRC_SEND;
+	attr.comp_mask = IBV_QP_INIT_ATTR_PD;
+	attr.pd = &rig.pd.pd;
+	attr.send_cq = rig.cq;
+	qp = sodp_create_qp_ex(rig.pd.pd.context, &attr);
+	CHECK(qp && qp->pd == attr.pd && qp->send_cq == rig.cq);
+	CHECK(!qp->recv_cq);
+	CHECK(!sodp_destroy_qp(qp));
+	fake.destroyed = 0;
+	rig_close(&rig);
+}
+
 const struct test wr_tests[] = {
 	{ "ibv_wr batches", test_wr_batch },
 	{ "ibv_wr errors", test_wr_errors },
 	{ "creation attributes", test_create_attrs },
+	{ "attributes that a type has not", test_unused_attrs },
 	{},
 };
