@@ -120,7 +120,7 @@ err_free:
  * posts meanwhile: that is what the lock is held for.
  *
  * Return: 0 or an errno. After ENOMEM from mapping the new ring the SRQ takes
- * no more receives: posting one gives ENOMEM.
+ * no more receives: posting one gives EINVAL.
  */
 int sodp_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 		    int attr_mask)
