@@ -251,8 +251,21 @@ class FaultModel(SodpctlTestCase):
         self.assertEqual(
             self.set("page", "7ns"), "fixed 1ms page 7ns jitter 2us"
         )
-        self.assertEqual(self.set("fixed", "0"), "page 7ns jitter 2us")
-        self.assertEqual(self.set("off", "fixed", "3us"), "fixed 3us")
+        self.assertEqual(
+            self.set("fixed", "0"), "fixed 0ns page 7ns jitter 2us"
+        )
+        self.assertEqual(
+            self.set("off", "fixed", "3us"), "fixed 3us page 0ns jitter 0ns"
+        )
+
+    def test_what_is_printed_restores(self):
+        """Whatever the model was in between."""
+        for words in ("off", "page 7ns", "fixed 1s jitter 1us"):
+            before = self.set("off", *words.split())
+            model = self.model()
+            self.set("fixed", "1ms", "page", "2ms", "jitter", "3ms")
+            self.assertEqual(self.set(*before.split()), before)
+            self.assertEqual(self.model(), model, before)
 
     def test_every_digit_is_kept(self):
         for value in (1, 999, 1001, 123456789, 999999999, MAX_NS):

@@ -59,26 +59,28 @@ static uint32_t *model_field(struct ctl_model *model, size_t i)
  * @model: the model
  * @text: is filled, always terminated
  * @size: of @text
+ *
+ * All values or "off": one that is not named would stay as it is.
  */
 void ctl_model_print(const struct ctl_model *model, char *text, size_t size)
 {
-	const char *space = "";
 	size_t i, unit, used = 0;
 	uint32_t ns;
 
-	snprintf(text, size, "off");
+	if (!model->fixed_ns && !model->page_ns && !model->jitter_ns) {
+		snprintf(text, size, "off");
+		return;
+	}
 	for (i = 0; i < MODEL_WORDS && used < size; i++) {
 		ns = *model_const_field(model, i);
-		if (!ns)
-			continue;
-		for (unit = 0; model_units[unit].ns > ns; unit++)
-			;
+		unit = MODEL_UNITS - 1;
+		while (unit && ns >= model_units[unit - 1].ns)
+			unit--;
 		/* 10 digits: exact up to the greatest value */
 		used += snprintf(text + used, size - used, "%s%s %.10g%s",
-				 space, model_words[i].name,
+				 i ? " " : "", model_words[i].name,
 				 ns / model_units[unit].ns,
 				 model_units[unit].name);
-		space = " ";
 	}
 }
 
