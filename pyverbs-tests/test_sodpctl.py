@@ -170,6 +170,28 @@ class Links(SodpctlTestCase):
         for words in (["show", name], ["delete", name]):
             self.assertEqual(run(*inside, *words).returncode, 1)
 
+    def test_output_gets_lost(self):
+        self.add()
+        for words in (
+            ("show",),
+            ("show", "-j"),
+            ("fault-model", LINK),
+            ("watch", LINK, "-i", "0.01", "-n", "1"),
+            ("--help",),
+            ("--version",),
+        ):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(
+                    (TOOL,) + words,
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    timeout=60,
+                )
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn("cannot write", done.stderr, words)
+            self.assertEqual(done.stderr.count("\n"), 1, words)
+
     def test_unknown_device(self):
         for words in (["show"], ["watch", "-n", "1"], ["fault-model"]):
             self.refused(1, "No such device", *words, "sodp77")

@@ -3,6 +3,7 @@
  * sodpctl: links of the software RDMA device sodp and what is special to
  * them. This file reads the command line.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -57,6 +58,19 @@ static bool main_parse_count(const char *text, unsigned long *count)
 		return false;
 	*count = strtoul(text, &end, 10);
 	return *text && *count;
+}
+
+/* What was printed may have got nowhere: a full disk */
+static int main_flush(int ret)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (!fflush(stdout) && !failed)
+		return ret;
+	fprintf(stderr, "sodpctl: cannot write the output%s%s\n",
+		errno ? ": " : "", errno ? strerror(errno) : "");
+	return CTL_REFUSED;
 }
 
 /* Returns an exit code, or -1 to go on */
@@ -116,7 +130,7 @@ int main(int argc, char **argv)
 
 	ret = main_parse(argc, argv, &opts, given);
 	if (ret >= 0)
-		return ret;
+		return main_flush(ret);
 	argc -= optind;
 	argv += optind;
 	if (!argc) {
@@ -137,5 +151,5 @@ int main(int argc, char **argv)
 		return ctl_usage("%s: too %s words", cmd->name,
 				 argc < cmd->min_args ? "few" : "many");
 	opts.cmd = cmd->name;
-	return cmd->run(&opts, argc, argv);
+	return main_flush(cmd->run(&opts, argc, argv));
 }

@@ -16,7 +16,7 @@
 /* Exit codes */
 enum ctl_exit {
 	CTL_OK,
-	CTL_REFUSED,		/* by the kernel */
+	CTL_REFUSED,		/* by the kernel; the output by a file */
 	CTL_USAGE,
 };
 
