@@ -103,9 +103,8 @@ int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 	/* Not cq_lock: a poll session, which holds that, may arm its own CQ */
 	sodp_lock(&cq->arm_lock);
 	if (!solicited_only)
-		atomic_store_explicit(&cq->armed_next, true,
-				      memory_order_relaxed);
-	if (atomic_load_explicit(&cq->armed_next, memory_order_relaxed))
+		cq->armed_next = true;
+	if (cq->armed_next)
 		kind = SODP_CQ_ARM_NEXT;
 
 	__atomic_store_n(&cq->page->arm, ++cq->arm_count << 2 | kind,
@@ -116,15 +115,27 @@ int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 	 * word, or the poll sees the entry.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!solicited_only)
+		cq->next_pi = cq_load_pi(cq);
 	sodp_unlock(&cq->arm_lock);
 	return 0;
 }
 
+/**
+ * sodp_cq_event() - an event of the CQ was read
+ * @ibcq: the CQ
+ *
+ * It may be that of an earlier request: as long as nothing has completed since
+ * the last one for any completion, that one is still to come.
+ */
 void sodp_cq_event(struct ibv_cq *ibcq)
 {
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 
-	atomic_store_explicit(&cq->armed_next, false, memory_order_relaxed);
+	sodp_lock(&cq->arm_lock);
+	if (cq_load_pi(cq) != cq->next_pi)
+		cq->armed_next = false;
+	sodp_unlock(&cq->arm_lock);
 }
 
 static inline pthread_t cq_poller(const struct sodp_cq *cq)

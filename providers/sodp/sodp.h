@@ -97,9 +97,10 @@ struct sodp_cq {
 	struct sodp_cq_page *page;
 	const struct sodp_cqe *cqe; /* the one that the session is at */
 	_Atomic(pthread_t) poller; /* who began the session, 0: there is none */
-	struct sodp_lock arm_lock; /* arm_count; writes of page->arm */
+	struct sodp_lock arm_lock; /* all up to next_pi; writes of page->arm */
 	uint32_t arm_count;
-	atomic_bool armed_next; /* cleared without the lock by cq_event */
+	bool armed_next; /* its event has not been read */
+	uint32_t next_pi; /* pi when that was armed */
 	int64_t wallclock_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC_RAW */
 	struct sodp_map map;
 };

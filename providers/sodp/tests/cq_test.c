@@ -74,6 +74,19 @@ static void test_arm(void)
 	/* Not weakened until the event has been had */
 	sodp_req_notify_cq(rig.cq, 1);
 	CHECK((fake.cq_page->arm & 3) == SODP_CQ_ARM_NEXT);
+	fake_complete(FAKE_QPN, 1);
+	sodp_cq_event(rig.cq);
+	sodp_req_notify_cq(rig.cq, 1);
+	CHECK((fake.cq_page->arm & 3) == SODP_CQ_ARM_SOLICITED);
+
+	/* The event that is read was there before the last request */
+	sodp_req_notify_cq(rig.cq, 0);
+	fake_complete(FAKE_QPN, 2);
+	sodp_req_notify_cq(rig.cq, 0);
+	sodp_cq_event(rig.cq);
+	sodp_req_notify_cq(rig.cq, 1);
+	CHECK((fake.cq_page->arm & 3) == SODP_CQ_ARM_NEXT);
+	fake_complete(FAKE_QPN, 3);
 	sodp_cq_event(rig.cq);
 	sodp_req_notify_cq(rig.cq, 1);
 	CHECK((fake.cq_page->arm & 3) == SODP_CQ_ARM_SOLICITED);
