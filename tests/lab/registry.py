@@ -160,6 +160,9 @@ def _host_tests():
     yield Test(
         "lab", cmd + ["tests/lab/unit"] + modules, on_host=True, timeout=120
     )
+    cmd = ["python3", "-B", "tests/packages/packages.py"]
+    options = {"on_host": True, "only_all": True, "timeout": 1800}
+    yield Test("packages", cmd, **options)
 
 
 def _smoke():
