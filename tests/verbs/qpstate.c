@@ -200,6 +200,7 @@ static void round_trip(void)
 	t_pair(&dev, &a, &b, &opt);
 	addr_b = t_ep_addr(&b);
 	memset(&attr, 0, sizeof(attr));
+	attr.path_mig_state = IBV_MIG_ARMED;
 	T_OK(ibv_query_qp(a.qp, &attr, 0xfffff, &init));
 	T_ASSERT(attr.qp_state == IBV_QPS_RTS, "state %d", attr.qp_state);
 	T_ASSERT(attr.timeout == 17, "timeout %u", attr.timeout);
@@ -224,6 +225,9 @@ static void round_trip(void)
 			 attr.ah_attr.grh.sgid_index == dev.gid_index &&
 			 !memcmp(&attr.ah_attr.grh.dgid, &dev.gid, 16),
 		 "address vector differs");
+	/* There is one path, and packets say so */
+	T_ASSERT(attr.path_mig_state == IBV_MIG_MIGRATED, "path_mig_state %d",
+		 attr.path_mig_state);
 	T_ASSERT(attr.cap.max_send_wr >= 16 && attr.cap.max_recv_wr >= 16 &&
 			 attr.cap.max_send_sge >= 4 &&
 			 attr.cap.max_recv_sge >= 4,
