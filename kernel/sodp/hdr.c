@@ -417,7 +417,7 @@ static void hdr_put_ext(u8 *p, u16 ext, const struct sodp_pkt *pkt)
  * sodp_pkt_build() - write BTH and extension headers
  * @buf: place for SODP_MAX_HDR_BYTES, or for what the opcode needs
  * @pkt: opcode and values; the pad count is made from @pkt->length, and op,
- *	pad, ecn and payload are not looked at
+ *	pad and payload are not looked at
  *
  * Context: any.
  * Return: bytes written; the payload follows there.

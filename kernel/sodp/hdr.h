@@ -90,7 +90,6 @@ extern const struct sodp_wire_op sodp_wire_ops[256];
  * @ack_req: A bit
  * @migrated: MigReq bit
  * @pad: bytes of padding behind the payload
- * @ecn: the IP header said "congestion experienced"
  * @pkey: P_Key
  * @qpn: destination
  * @psn: PSN, 24 bits
@@ -118,7 +117,6 @@ struct sodp_pkt {
 	bool ack_req;
 	bool migrated;
 	u8 pad;
-	bool ecn;
 	u16 pkey;
 	u32 qpn;
 	u32 psn;

@@ -12,8 +12,7 @@
 #include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <linux/udp.h>
-#include <net/dsfield.h>
-#include <net/inet_ecn.h>
+#include <net/ipv6.h>
 #include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
@@ -101,12 +100,9 @@ bool sodp_rx_parse(struct sk_buff *skb, u32 index, struct sodp_pkt *pkt)
 	u32 off = index * cb->seg_len;
 	u32 len = min(skb->len - off, cb->seg_len) - SODP_ICRC_BYTES;
 
-	if (unlikely(sodp_pkt_parse(skb, off, len, pkt) ||
-		     pkt->op->type != cb->type ||
-		     !(pkt->op->flags & SODP_WIRE_REQUEST) == cb->request))
-		return false;
-	pkt->ecn = cb->ecn;
-	return true;
+	return likely(!sodp_pkt_parse(skb, off, len, pkt) &&
+		      pkt->op->type == cb->type &&
+		      !(pkt->op->flags & SODP_WIRE_REQUEST) == !cb->request);
 }
 
 /**
@@ -278,9 +274,6 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 		   VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev) : 0;
 	/* It may be unregistered while the skb waits in a QP's queue */
 	skb->dev = NULL;
-	cb->ecn = INET_ECN_is_ce(train->ipv6 ?
-				 ipv6_get_dsfield(ipv6_hdr(skb)) :
-				 ipv4_get_dsfield(ip_hdr(skb)));
 	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);
 	if (pkt->op->type == IB_QPT_UD)
 		sodp_ud_rx(qp, skb);

@@ -167,7 +167,6 @@ int sodp_burst_send(struct sodp_burst *burst);
  *	one QP, all requests or all responses, ICRC good
  * @type: enum ib_qp_type of their opcodes
  * @request: they are requests, not responses
- * @ecn: IP header said "congestion experienced"
  * @ipv6: which IP header skb_network_header() is
  * @vlan: VLAN_CFI_MASK | id of the VLAN that it came by, or 0
  *
@@ -179,7 +178,6 @@ struct sodp_rx_cb {
 	u16 next;
 	u8 type;
 	bool request;
-	bool ecn;
 	bool ipv6;
 	u16 vlan;
 };
