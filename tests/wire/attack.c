@@ -138,6 +138,8 @@ static void learn(struct attack *at, const uint8_t *ip, size_t len)
 
 		if (pkt.qpn != (to_victim ? aim->qpn : aim->peer_qpn))
 			continue;
+		if (at->seen)
+			at->seen(aim, &pkt);
 		/* The unreliable transports take a packet twice */
 		again = aim->transport == ROCE_RC || aim->transport == ROCE_XRC;
 		if (!roce_op(pkt.opcode)->request)

@@ -60,6 +60,8 @@ struct attack {
 	unsigned int nr_out;
 	uint64_t sent;
 	uint64_t lost; /* the socket did not take them */
+	/* If set, what others send to a QP of an aim is shown to it */
+	void (*seen)(const struct aim *aim, const struct roce_pkt *pkt);
 	/* If set, packets are shown to it, IP header on, and not sent */
 	void (*judge)(struct attack *at, const uint8_t *ip, size_t len,
 		      bool icrc_matters);

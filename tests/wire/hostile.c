@@ -409,6 +409,7 @@ static const struct t_test tests[] = {
 	{ "uc_twice", hostile_uc_twice },
 	{ "requester", hostile_requester, 120 },
 	{ "requester_storm", hostile_requester_storm, 600 },
+	{ "rd_limit", watch_rd_limit },
 };
 
 int main(int argc, char **argv)

@@ -43,6 +43,27 @@ void scene_check(struct scene *s, const struct pair *p);
 void honest_post(struct pair *p, uint64_t round);
 void honest_wait(struct pair *p, uint64_t round);
 
+/* A packet of one of the aims, and what it carried */
+struct watched {
+	struct roce_pkt pkt;
+	const struct aim *aim;
+	bool to_victim;
+	uint8_t data[1024];
+};
+
+/* hostile_watch.c: forget what was seen, and see what comes from now on */
+void watch_begin(struct scene *s);
+/* In the order in which they passed; NULL: none yet */
+const struct watched *watch_next(struct scene *s, const struct watched *last);
+const struct watched *watch_find(struct scene *s, const struct watched *last,
+				 bool to_victim, uint8_t kind);
+/* The same, awaited */
+const struct watched *watch_await(struct scene *s, const struct watched *last,
+				  bool to_victim, uint8_t kind);
+/* A port counter; false: the device has none of this name */
+bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
+void watch_rd_limit(void);
+
 /* hostile_kill.c */
 void hostile_responder(void);
 void hostile_responder_storm(void);

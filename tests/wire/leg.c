@@ -200,7 +200,7 @@ static void leg_rts(struct leg *leg)
 		.timeout = leg->opt.timeout,
 		.retry_cnt = leg->opt.retry_cnt,
 		.rnr_retry = leg->opt.rnr_retry,
-		.max_rd_atomic = 16,
+		.max_rd_atomic = leg->opt.rd_atomic,
 	};
 	int mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
 

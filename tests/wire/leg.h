@@ -30,6 +30,7 @@ struct leg_opt {
 	uint8_t retry_cnt;
 	uint8_t rnr_retry;
 	uint8_t min_rnr;
+	uint8_t rd_atomic; /* READs and atomics asked at once; 16 are answered */
 	bool odp; /* where the device can */
 };
 
@@ -38,7 +39,7 @@ struct leg_opt {
 		.type = IBV_QPT_RC, .depth = 64, .psn = 0xffff00,         \
 		.access = T_ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE,         \
 		.mtu = IBV_MTU_1024, .timeout = 14, .retry_cnt = 7,       \
-		.rnr_retry = 7, .min_rnr = 1,                             \
+		.rnr_retry = 7, .min_rnr = 1, .rd_atomic = 16,            \
 	}
 
 struct leg {

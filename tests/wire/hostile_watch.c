@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What can be seen on the wire only: that a requester keeps to what its peer
+ * can take, how often a responder answers, and by which way packets go.
+ */
+
+#include <stdlib.h>
+
+#include "hostile.h"
+
+#define SILENT_TIMEOUT 20 /* 4.3 s: nothing is repeated meanwhile */
+#define SMALL 100
+#define MTU 1024
+
+static struct scene scene;
+static struct watched seen[1024];
+static unsigned int nr_seen;
+
+static void take_note(const struct aim *aim, const struct roce_pkt *pkt)
+{
+	struct watched *w = &seen[nr_seen];
+
+	T_ASSERT(nr_seen < T_ARRAY_SIZE(seen), "more packets than expected");
+	T_ASSERT(pkt->len <= sizeof(w->data), "a payload of %zu bytes",
+		 pkt->len);
+	w->pkt = *pkt;
+	w->aim = aim;
+	w->to_victim = pkt->qpn == aim->qpn;
+	memcpy(w->data, pkt->payload, pkt->len);
+	w->pkt.payload = w->data;
+	nr_seen++;
+}
+
+void watch_begin(struct scene *s)
+{
+	attack_listen(&s->at);
+	s->at.seen = take_note;
+	nr_seen = 0;
+}
+
+const struct watched *watch_next(struct scene *s, const struct watched *last)
+{
+	const struct watched *next = last ? last + 1 : seen;
+
+	attack_listen(&s->at);
+	return next < seen + nr_seen ? next : NULL;
+}
+
+/* The first one of a kind behind some other */
+const struct watched *watch_find(struct scene *s, const struct watched *last,
+				 bool to_victim, uint8_t kind)
+{
+	do {
+		last = watch_next(s, last);
+	} while (last && (last->to_victim != to_victim ||
+			  ROCE_KIND(last->pkt.opcode) != kind));
+	return last;
+}
+
+const struct watched *watch_await(struct scene *s, const struct watched *last,
+				  bool to_victim, uint8_t kind)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	const struct watched *w;
+
+	while (!(w = watch_find(s, last, to_victim, kind))) {
+		T_ASSERT(t_now_ns() < end, "no packet of kind %#x", kind);
+		t_sleep_ms(1);
+	}
+	return w;
+}
+
+bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value)
+{
+	char path[256], text[64];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
+		 name);
+	if (!t_read_file(path, text, sizeof(text)))
+		return false;
+	*value = strtoull(text, NULL, 0);
+	return true;
+}
+
+/* PSNs of requests of the victim that begin a message; each counts once */
+static unsigned int nr_asked(uint8_t kind, uint8_t or_kind)
+{
+	const struct watched *w = NULL;
+	uint32_t newest = 0;
+	unsigned int nr = 0;
+
+	while ((w = watch_next(&scene, w))) {
+		if (w->to_victim || (ROCE_KIND(w->pkt.opcode) != kind &&
+				     ROCE_KIND(w->pkt.opcode) != or_kind))
+			continue;
+		if (nr && roce_psn_diff(w->pkt.psn, newest) <= 0)
+			continue;
+		newest = w->pkt.psn;
+		nr++;
+	}
+	return nr;
+}
+
+/* So many, and no more for a while */
+static void want_asked(uint8_t kind, uint8_t or_kind, unsigned int want)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	unsigned int nr;
+
+	while ((nr = nr_asked(kind, or_kind)) < want) {
+		T_ASSERT(t_now_ns() < end, "%u requests on their way, want %u",
+			 nr, want);
+		t_sleep_ms(1);
+	}
+	t_sleep_ms(T_QUIET_MS);
+	nr = nr_asked(kind, or_kind);
+	T_ASSERT(nr == want, "%u requests on their way, want %u", nr, want);
+}
+
+static void open_pair(struct pair *p, const struct leg_opt *opt)
+{
+	scene_open(&scene, 9);
+	pair_open(&scene, p, opt);
+	pair_aim(&scene, p);
+	watch_begin(&scene);
+}
+
+static void ask(struct pair *p, uint64_t wr_id, bool atomic, uint32_t len)
+{
+	uint64_t remote = leg_addr(&p->b, HOST_HALF);
+	struct ibv_qp_ex *qpx = leg_begin(&p->a, wr_id);
+
+	if (atomic)
+		ibv_wr_atomic_fetch_add(qpx, p->b.mr->rkey, remote, 1);
+	else
+		ibv_wr_rdma_read(qpx, p->b.mr->rkey, remote);
+	leg_end(&p->a, &p->b, 0, len);
+}
+
+static void answer(struct pair *p, uint32_t index, bool atomic)
+{
+	uint8_t kind = atomic ? ROCE_ATOMIC_ACK : ROCE_READ_ONLY;
+	struct roce_pkt pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+					 ROCE_OPCODE(ROCE_RC, kind));
+
+	attack_payload(&scene.at, &pkt, atomic ? 0 : SMALL);
+	pkt.psn = roce_psn_add(p->a.opt.psn, index);
+	pkt.msn = index + 1;
+	attack_add(&scene.at, &pkt);
+	attack_flush(&scene.at);
+}
+
+/* Eight of them are posted; the peer is deaf, its answers are forged */
+static void rd_limit(uint8_t limit, bool atomics)
+{
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+	unsigned int i, nr = 8;
+
+	t_case("limit %u, READs%s", limit, atomics ? " and atomics" : "");
+	opt.rd_atomic = limit;
+	opt.timeout = SILENT_TIMEOUT;
+	open_pair(&pair, &opt);
+	leg_reset(&pair.b);
+	for (i = 0; i < nr; i++)
+		ask(&pair, i, atomics && i & 1, atomics && i & 1 ? 8 : SMALL);
+	for (i = 0; i < nr; i++) {
+		want_asked(ROCE_READ_REQ, ROCE_FETCH_ADD,
+			   i + limit < nr ? i + limit : nr);
+		answer(&pair, i, atomics && i & 1);
+		t_want_wc(pair.a.scq, i, IBV_WC_SUCCESS);
+	}
+	leg_close(&pair.a);
+	leg_close(&pair.b);
+	attack_close(&scene.at);
+}
+
+/* A READ that is asked for in two pieces, and one behind it: each counts */
+static void long_read(uint8_t limit, unsigned int asked)
+{
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+
+	t_case("limit %u, a long READ", limit);
+	opt.rd_atomic = limit;
+	opt.timeout = SILENT_TIMEOUT;
+	open_pair(&pair, &opt);
+	leg_reset(&pair.b);
+	ask(&pair, 0, false, 200 * MTU);
+	/* One of a single packet would wait for company */
+	ask(&pair, 1, false, 2 * MTU);
+	want_asked(ROCE_READ_REQ, ROCE_READ_REQ, asked);
+	leg_close(&pair.a);
+	leg_close(&pair.b);
+	attack_close(&scene.at);
+}
+
+/* READs and atomics on their way: max_rd_atomic of the requester */
+void watch_rd_limit(void)
+{
+	rd_limit(1, false);
+	rd_limit(1, true);
+	rd_limit(3, true);
+	rd_limit(16, true);
+	long_read(1, 1);
+	long_read(2, 2);
+	long_read(16, 3);
+}
