@@ -409,6 +409,10 @@ static const struct t_test tests[] = {
 	{ "uc_twice", hostile_uc_twice },
 	{ "requester", hostile_requester, 120 },
 	{ "requester_storm", hostile_requester_storm, 600 },
+	{ "dup_atomic", dup_atomic },
+	{ "dup_read", dup_read },
+	{ "dup_message", dup_message },
+	{ "dup_inside", dup_inside },
 	{ "rd_limit", watch_rd_limit },
 };
 

@@ -64,6 +64,12 @@ const struct watched *watch_await(struct scene *s, const struct watched *last,
 bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
 void watch_rd_limit(void);
 
+/* hostile_dup.c */
+void dup_atomic(void);
+void dup_read(void);
+void dup_message(void);
+void dup_inside(void);
+
 /* hostile_kill.c */
 void hostile_responder(void);
 void hostile_responder_storm(void);
