@@ -414,6 +414,7 @@ static const struct t_test tests[] = {
 	{ "dup_message", dup_message },
 	{ "dup_inside", dup_inside },
 	{ "rd_limit", watch_rd_limit },
+	{ "credits", watch_credits },
 };
 
 int main(int argc, char **argv)

@@ -63,6 +63,7 @@ const struct watched *watch_await(struct scene *s, const struct watched *last,
 /* A port counter; false: the device has none of this name */
 bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
 void watch_rd_limit(void);
+void watch_credits(void);
 
 /* hostile_dup.c */
 void dup_atomic(void);

@@ -4,6 +4,7 @@
  * can take, how often a responder answers, and by which way packets go.
  */
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "hostile.h"
@@ -11,6 +12,9 @@
 #define SILENT_TIMEOUT 20 /* 4.3 s: nothing is repeated meanwhile */
 #define SMALL 100
 #define MTU 1024
+/* IBA table 45: 0 asks for 655 ms */
+#define RNR_CODE 0
+#define RNR_MS 655
 
 static struct scene scene;
 static struct watched seen[1024];
@@ -206,4 +210,75 @@ void watch_rd_limit(void)
 	long_read(1, 1);
 	long_read(2, 2);
 	long_read(16, 3);
+}
+
+/* At once, so that they leave together where nothing is in their way */
+static void post_chain(struct pair *p, bool write, unsigned int nr)
+{
+	struct ibv_qp_ex *qpx = p->a.qpx;
+	unsigned int i;
+
+	ibv_wr_start(qpx);
+	for (i = 0; i < nr; i++) {
+		qpx->wr_id = i;
+		qpx->wr_flags = IBV_SEND_SIGNALED;
+		if (write)
+			ibv_wr_rdma_write(qpx, p->b.mr->rkey,
+					  leg_addr(&p->b, i * SMALL));
+		else
+			ibv_wr_send(qpx);
+		ibv_wr_set_sge(qpx, p->a.mr->lkey, leg_addr(&p->a, i * SMALL),
+			       SMALL);
+	}
+	T_OK(ibv_wr_complete(qpx));
+}
+
+static void await_rnr(void)
+{
+	const struct watched *w = NULL;
+
+	do {
+		w = watch_await(&scene, w, true, ROCE_ACK);
+	} while ((w->pkt.syndrome & 0xe0) != 0x20);
+}
+
+/*
+ * Two receives are left, and the requester was told so (IBA 9.7.7.2): of
+ * eight SENDs two go out, then one alone, to see how things are, and no more
+ * before there are receives.
+ */
+void watch_credits(void)
+{
+	uint64_t before = 0, naks = 0, began = t_now_ns();
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+	unsigned int i, most;
+
+	opt.min_rnr = RNR_CODE;
+	opt.timeout = SILENT_TIMEOUT;
+	open_pair(&pair, &opt);
+	for (i = 0; i < 3; i++)
+		leg_recv(&pair.b, i, 0, SMALL);
+	post_chain(&pair, false, 1);
+	t_want_wc(pair.a.scq, 0, IBV_WC_SUCCESS);
+	t_want_wc(pair.b.rcq, 0, IBV_WC_SUCCESS);
+	watch_counter(pair.b.dev, "rnr_naks", &before);
+	watch_begin(&scene);
+	post_chain(&pair, false, 8);
+	await_rnr();
+	want_asked(ROCE_SEND_ONLY, ROCE_SEND_ONLY, 3);
+	for (i = 0; i < 8; i++)
+		leg_recv(&pair.b, 3 + i, 0, SMALL);
+	for (i = 0; i < 8; i++)
+		t_want_wc(pair.a.scq, i, IBV_WC_SUCCESS);
+	for (i = 1; i < 9; i++)
+		t_want_wc(pair.b.rcq, i, IBV_WC_SUCCESS);
+	if (!watch_counter(pair.b.dev, "rnr_naks", &naks))
+		return;
+	naks -= before;
+	/* One for each time that it came back to see */
+	most = 2 + (t_now_ns() - began) / 1000000 / RNR_MS;
+	T_ASSERT(naks && naks <= most, "%" PRIu64 " RNR NAKs, want 1 to %u",
+		 naks, most);
+	t_note("%" PRIu64 " RNR NAKs", naks);
 }
