@@ -415,6 +415,7 @@ static const struct t_test tests[] = {
 	{ "dup_inside", dup_inside },
 	{ "rd_limit", watch_rd_limit },
 	{ "credits", watch_credits },
+	{ "acks", watch_acks },
 };
 
 int main(int argc, char **argv)

@@ -64,6 +64,7 @@ const struct watched *watch_await(struct scene *s, const struct watched *last,
 bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
 void watch_rd_limit(void);
 void watch_credits(void);
+void watch_acks(void);
 
 /* hostile_dup.c */
 void dup_atomic(void);

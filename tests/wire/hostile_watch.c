@@ -11,6 +11,7 @@
 
 #define SILENT_TIMEOUT 20 /* 4.3 s: nothing is repeated meanwhile */
 #define SMALL 100
+#define CHAIN 64
 #define MTU 1024
 /* IBA table 45: 0 asks for 655 ms */
 #define RNR_CODE 0
@@ -281,4 +282,29 @@ void watch_credits(void)
 	T_ASSERT(naks && naks <= most, "%" PRIu64 " RNR NAKs, want 1 to %u",
 		 naks, most);
 	t_note("%" PRIu64 " RNR NAKs", naks);
+}
+
+/* Packets that came together are acknowledged together */
+void watch_acks(void)
+{
+	unsigned int i, k, rounds = 8, acks = 0, writes = 0;
+	struct leg_opt opt = LEG_OPT;
+	const struct watched *w;
+	static struct pair pair;
+
+	open_pair(&pair, &opt);
+	for (i = 0; i < rounds; i++) {
+		watch_begin(&scene);
+		post_chain(&pair, true, CHAIN);
+		for (k = 0; k < CHAIN; k++)
+			t_want_wc(pair.a.scq, k, IBV_WC_SUCCESS);
+		for (w = NULL; (w = watch_next(&scene, w));) {
+			acks += ROCE_KIND(w->pkt.opcode) == ROCE_ACK;
+			writes += ROCE_KIND(w->pkt.opcode) == ROCE_WRITE_ONLY;
+		}
+	}
+	T_ASSERT(writes >= rounds * CHAIN && acks >= rounds,
+		 "%u WRITEs seen, %u ACKs", writes, acks);
+	T_ASSERT(acks <= writes / 2, "%u ACKs for %u WRITEs", acks, writes);
+	t_note("%u ACKs for %u WRITEs", acks, writes);
 }
