@@ -416,6 +416,7 @@ static const struct t_test tests[] = {
 	{ "rd_limit", watch_rd_limit },
 	{ "credits", watch_credits },
 	{ "acks", watch_acks },
+	{ "ports", watch_ports },
 };
 
 int main(int argc, char **argv)

@@ -308,3 +308,42 @@ void watch_acks(void)
 	T_ASSERT(acks <= writes / 2, "%u ACKs for %u WRITEs", acks, writes);
 	t_note("%u ACKs for %u WRITEs", acks, writes);
 }
+
+/* One port for all that one QP sends to another, and not that of all QPs */
+void watch_ports(void)
+{
+	static struct pair pairs[ATTACK_MAX_AIMS];
+	unsigned int i, k, nr = T_ARRAY_SIZE(pairs), shared = 0;
+	uint16_t ports[ATTACK_MAX_AIMS][2] = { 0 };
+	struct leg_opt opt = LEG_OPT;
+	const struct watched *w;
+	uint16_t *port;
+
+	scene_open(&scene, 10);
+	for (i = 0; i < nr; i++) {
+		pair_open(&scene, &pairs[i], &opt);
+		pair_aim(&scene, &pairs[i]);
+	}
+	for (i = 0; i < nr; i++) {
+		watch_begin(&scene);
+		honest_post(&pairs[i], 2 + 2 * i);
+		honest_wait(&pairs[i], 2 + 2 * i);
+		for (w = NULL; (w = watch_next(&scene, w));) {
+			port = &ports[w->aim - scene.at.aims][w->to_victim];
+			if (!*port)
+				*port = w->pkt.sport;
+			T_ASSERT(w->pkt.sport == *port,
+				 "from port %#x, before from %#x",
+				 w->pkt.sport, *port);
+			T_ASSERT(*port >= 0xc000, "port %#x: IBA A17.9.2",
+				 *port);
+		}
+		T_ASSERT(ports[i][0] && ports[i][1], "no packets of pair %u",
+			 i);
+	}
+	/* Two may meet by chance, of 16384 */
+	for (i = 0; i < nr; i++)
+		for (k = 0; k < i; k++)
+			shared += ports[i][0] == ports[k][0];
+	T_ASSERT(shared <= 1, "%u pairs of pairs share a port", shared);
+}
