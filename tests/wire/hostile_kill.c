@@ -197,6 +197,25 @@ static void want_state(struct leg *leg, enum ibv_qp_state state)
 	}
 }
 
+/* What the peer is told: done, or which packet was wrong, and how */
+static void want_answer(struct pair *p, const struct responder_case *c)
+{
+	uint32_t psn = roce_psn_add(p->b.opt.psn, c->nr - 1);
+	const struct watched *w = NULL;
+	uint8_t want = c->lives				  ? 0 :
+		       c->event == IBV_EVENT_QP_REQ_ERR ? 0x61 :
+							  0x62;
+
+	/* An ACK of what was good may have gone before */
+	do {
+		w = watch_await(&scene, w, false, ROCE_ACK);
+	} while (!(w->pkt.syndrome & 0x60) && !c->lives);
+	T_ASSERT((c->lives ? w->pkt.syndrome & 0x60 : w->pkt.syndrome) == want,
+		 "syndrome %#x, want %#x", w->pkt.syndrome, want);
+	T_ASSERT(w->pkt.psn == psn, "PSN %#x in it, want %#x", w->pkt.psn,
+		 psn);
+}
+
 static void responder_case(struct pair *p, const struct responder_case *c)
 {
 	struct ibv_async_event event;
@@ -204,6 +223,7 @@ static void responder_case(struct pair *p, const struct responder_case *c)
 
 	t_case("%s", c->name);
 	again(p);
+	watch_begin(&scene);
 	if (c->recv_len >= 0)
 		leg_recv(&p->a, 5, 0, c->recv_len);
 	send_case(p, c);
@@ -216,12 +236,14 @@ static void responder_case(struct pair *p, const struct responder_case *c)
 			t_sleep_ms(1);
 		}
 		T_ASSERT(i < 2000, "it was not carried out");
+		want_answer(p, c);
 		want_state(&p->a, IBV_QPS_RTS);
 		return;
 	}
 	event = t_want_event(&scene.a, c->event);
 	T_ASSERT(event.element.qp == p->a.qp, "event of another QP");
 	want_state(&p->a, IBV_QPS_ERR);
+	want_answer(p, c);
 	if (c->recv_status)
 		t_want_wc(p->a.rcq, 5, c->recv_status);
 	T_ASSERT(!t_event_for(&scene.a, &event, 0), "one more event: %s",
