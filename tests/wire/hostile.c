@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include "hostile.h"
 
@@ -304,11 +305,75 @@ static void make_cold(struct scene *s, struct pair *p)
 	t_fill_data(p->b.buf + READ_SRC, MAX_MSG, 77, 0);
 }
 
+/* Packets that the victim's device threw away, and of how many at least one */
+static const struct {
+	const char *name;
+	unsigned int of;
+} refusals[] = {
+	{ "rx_icrc_errors", 100 },
+	{ "rx_malformed", 4 },
+	{ "rx_drops", 20 },
+};
+
+struct refused {
+	bool counted;
+	uint64_t value[T_ARRAY_SIZE(refusals)];
+};
+
+static struct refused refused_now(const struct scene *s)
+{
+	struct refused r = { .counted = true };
+	unsigned int i;
+
+	for (i = 0; i < T_ARRAY_SIZE(refusals); i++)
+		r.counted &= watch_counter(&s->a, refusals[i].name,
+					   &r.value[i]);
+	return r;
+}
+
+/* Sockets take trains of UDP since 6.2 */
+static bool takes_trains(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	T_ASSERT(!uname(&name) &&
+			 sscanf(name.release, "%u.%u", &major, &minor) == 2,
+		 "kernel release");
+	return major > 6 || (major == 6 && minor >= 2);
+}
+
+/* The forgeries came as far as the device, or nothing was tested */
+static void want_refused(const struct scene *s, const struct refused *before)
+{
+	struct refused now = refused_now(s);
+	uint64_t n, sum = 0, lost = s->at.lost;
+	unsigned int i;
+
+	if (!takes_trains())
+		lost -= attack_counts[attack_nr - 1];
+	T_ASSERT(lost * 20 <= s->at.sent, "%llu not sent, %llu sent",
+		 (unsigned long long)lost, (unsigned long long)s->at.sent);
+	if (!now.counted || getenv("SODP_ATTACK_ONLY"))
+		return;
+	for (i = 0; i < T_ARRAY_SIZE(refusals); i++) {
+		n = now.value[i] - before->value[i];
+		sum += n;
+		t_diag("%-20s %llu", refusals[i].name, (unsigned long long)n);
+		T_ASSERT(n * refusals[i].of >= s->at.sent,
+			 "%s grew by %llu only", refusals[i].name,
+			 (unsigned long long)n);
+	}
+	T_ASSERT(sum * 2 >= s->at.sent, "%llu of %llu were refused",
+		 (unsigned long long)sum, (unsigned long long)s->at.sent);
+}
+
 /* Rounds of honest traffic, a batch of hostile packets in each */
 static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 		    uint64_t packets)
 {
 	uint64_t began = t_now_ns(), slab = slab_kb();
+	struct refused before = refused_now(s);
 	unsigned int i;
 
 	while (s->at.sent < packets) {
@@ -329,6 +394,7 @@ static void survive(struct scene *s, struct pair *pairs, unsigned int nr,
 				scene_check(s, &pairs[i]);
 	}
 	say_counts(s, began);
+	want_refused(s, &before);
 	for (i = 0; i < nr; i++) {
 		t_case("afterwards, pair %u", i);
 		scene_check(s, &pairs[i]);
