@@ -351,6 +351,37 @@ static void nak_request(void)
 	t_want_wc(b.rcq, 1, IBV_WC_LOC_LEN_ERR);
 }
 
+/* The peer expects an older PSN than there ever comes */
+static void nak_sequence(void)
+{
+	struct ibv_qp_ex *qpx;
+
+	make(IBV_QPT_RC);
+	leg_reset(&a);
+	a.opt.psn++;
+	a.opt.retry_cnt = 1;
+	leg_connect(&a, &b);
+	qpx = leg_begin(&a, 2);
+	ibv_wr_rdma_write(qpx, b.mr->rkey, leg_addr(&b, 0));
+	leg_end(&a, &b, 0, 100);
+	t_want_wc(a.scq, 2, IBV_WC_RETRY_EXC_ERR);
+	T_ASSERT(leg_state(&b) == IBV_QPS_RTS, "state %d", leg_state(&b));
+}
+
+/* A receive into memory that its key does not cover */
+static void nak_operation(void)
+{
+	struct ibv_qp_ex *qpx;
+
+	make(IBV_QPT_RC);
+	leg_recv(&b, 1, LEN - 4, 100);
+	qpx = leg_begin(&a, 2);
+	ibv_wr_send(qpx);
+	leg_end(&a, &b, 0, 100);
+	t_want_wc(a.scq, 2, IBV_WC_REM_OP_ERR);
+	t_want_wc(b.rcq, 1, IBV_WC_LOC_PROT_ERR);
+}
+
 static void post_send(struct leg *from, const struct leg *to, uint64_t wr_id,
 		      size_t off)
 {
@@ -404,6 +435,8 @@ static const struct t_test tests[] = {
 	{ "credits", credits },
 	{ "nak_access", nak_access },
 	{ "nak_request", nak_request },
+	{ "nak_sequence", nak_sequence },
+	{ "nak_operation", nak_operation },
 	{ "sqe_uc", sqe_uc },
 	{ "sqe_ud", sqe_ud },
 };

@@ -42,11 +42,13 @@ EXPECTED = {
     "credits": (0, [4, 17]),
     "nak_access": (0, [10, 17]),
     "nak_request": (0, [4, 17]),
+    "nak_sequence": (0, [10, 17]),
+    "nak_operation": (0, [4, 17]),
     "sqe_uc": (1, [4]),
     "sqe_ud": (3, [4]),
 }
 # Cases that others lack
-OURS_ONLY = ("xrc", "credits", "sqe_uc", "sqe_ud")
+OURS_ONLY = "xrc credits nak_sequence nak_operation sqe_uc sqe_ud".split()
 # An AETH that must be seen: bits of the syndrome that count, their value
 SYNDROMES = {
     "rc": (0xE0, 0x00),
@@ -55,6 +57,8 @@ SYNDROMES = {
     "credits": (0xFF, 0x05),
     "nak_access": (0xFF, 0x62),
     "nak_request": (0xFF, 0x61),
+    "nak_sequence": (0xFF, 0x60),
+    "nak_operation": (0xFF, 0x63),
 }
 # rdma_rxe's ICRC of a FLUSH runs over its headers twice
 RXE_FLUSH = "opcode 0x1c"

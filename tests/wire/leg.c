@@ -212,7 +212,7 @@ static void leg_rts(struct leg *leg)
 	T_OK(ibv_modify_qp(leg->qp, &attr, mask));
 }
 
-static void leg_connect(struct leg *leg, const struct leg *peer)
+void leg_connect(struct leg *leg, const struct leg *peer)
 {
 	struct ibv_ah_attr attr = leg_ah(leg, peer);
 

@@ -63,7 +63,8 @@ void leg_devices(struct t_dev *a, struct t_dev *b);
 void leg_open(struct leg *leg, struct t_dev *dev, size_t len,
 	      const struct leg_opt *opt);
 void leg_close(struct leg *leg);
-/* INIT to RTS, both */
+/* INIT to RTS, one or both */
+void leg_connect(struct leg *leg, const struct leg *peer);
 void leg_join(struct leg *a, struct leg *b);
 void leg_reset(struct leg *leg);
 void leg_recv(struct leg *leg, uint64_t wr_id, size_t off, uint32_t len);
