@@ -4,6 +4,7 @@
  * other, and checks what comes out; somebody else watches the wire.
  *
  *	$SODP_MTU: path MTU; $SODP_BIG: bytes of a long message
+ *	$SODP_TCLASS: TOS, or traffic class, of all packets
  */
 
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static void make(enum ibv_qp_type type)
 	big = number("SODP_BIG", 20000);
 	opt.type = type;
 	opt.mtu = mtu_code(mtu);
+	opt.tclass = number("SODP_TCLASS", 0);
 	if (type == IBV_QPT_RC)
 		opt.wr_ops = IBV_QP_EX_WITH_SEND_WITH_INV |
 			     IBV_QP_EX_WITH_BIND_MW;
@@ -96,6 +98,18 @@ static void want_recv(uint32_t len, bool imm)
 		 "immediate data %#x", be32toh(wc.imm_data));
 }
 
+/* The IP header is in the last 20 bytes in front, or in all of them */
+static void want_grh(const uint8_t *grh)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
+	uint8_t tclass = (grh[0] & 15) << 4 | grh[1] >> 4;
+
+	if (!memcmp(dev_b.gid.raw, mapped, sizeof(mapped)))
+		tclass = grh[21];
+	T_ASSERT(tclass == a.opt.tclass, "traffic class %#x, want %#x", tclass,
+		 a.opt.tclass);
+}
+
 static void send(uint32_t len, bool imm, size_t shift)
 {
 	struct ibv_qp_ex *qpx;
@@ -114,6 +128,8 @@ static void send(uint32_t len, bool imm, size_t shift)
 	T_ASSERT(t_check_data(b.buf + shift + recv_off(), len, round_seed,
 			      0) < 0,
 		 "data");
+	if (a.opt.type == IBV_QPT_UD)
+		want_grh((uint8_t *)b.buf + shift);
 }
 
 static void write_one(uint32_t len, bool imm, size_t shift)

@@ -60,6 +60,8 @@ SYNDROMES = {
     "nak_sequence": (0xFF, 0x60),
     "nak_operation": (0xFF, 0x63),
 }
+# Traffic class of all packets: expedited forwarding, ECN-capable
+TCLASS = 46 << 2 | 2
 # rdma_rxe's ICRC of a FLUSH runs over its headers twice
 RXE_FLUSH = "opcode 0x1c"
 # path MTU, bytes of a long message, IPv6
@@ -133,22 +135,24 @@ def dissect():
 
 
 def own_judgement(rxe):
-    """Of rocecheck: {opcode: count}, syndromes, complaints."""
+    """Of rocecheck: {opcode: count}, syndromes, TOS, complaints."""
     done = subprocess.run(
         [f"{FOLDER}/rocecheck", CAPTURE], capture_output=True, text=True
     )
-    kinds, syndromes, bad = {}, [], []
+    kinds, syndromes, tos, bad = {}, [], [], []
     for line in done.stdout.splitlines():
         words = line.split()
         if words[0] == "kind":
             kinds[int(words[1], 0)] = int(words[2])
         elif words[0] == "aeth":
             syndromes.append(int(words[1], 0))
+        elif words[0] == "tos":
+            tos.append(int(words[1], 0))
         elif words[0] == "bad" and not (rxe and RXE_FLUSH in line):
             bad.append(line)
     if done.returncode > 1:
         raise Failure(f"rocecheck: {done.stderr.strip()}")
-    return kinds, syndromes, bad
+    return kinds, syndromes, tos, bad
 
 
 def some(what, items):
@@ -158,9 +162,11 @@ def some(what, items):
 
 
 def check(name, sodp):
-    kinds, syndromes, bad = own_judgement(rxe=not sodp)
+    kinds, syndromes, tos, bad = own_judgement(rxe=not sodp)
     if bad:
         raise some("wrong packets", bad)
+    if sodp and tos != [TCLASS]:
+        raise Failure(f"traffic classes {tos}, want {TCLASS} only")
     transport, wanted = EXPECTED[name]
     lacking = {transport << 5 | kind for kind in wanted} - set(kinds)
     if lacking:
@@ -196,6 +202,7 @@ def one(name, shape, topology, sodp, counts):
         # Between two of rdma_rxe as well
         raise Skip("rdma_rxe refuses a long message by another NAK")
     env = {"SODP_MTU": str(mtu), "SODP_BIG": str(big)}
+    env["SODP_TCLASS"] = str(TCLASS)
     for letter, end in (("A", topology.a), ("B", topology.b)):
         env[f"SODP_DEV_{letter}"] = end["DEV"]
         env[f"SODP_GID_{letter}"] = end["GID6_INDEX" if six else "GID_INDEX"]

@@ -146,6 +146,7 @@ static struct ibv_ah_attr leg_ah(const struct leg *leg, const struct leg *to)
 			.dgid = to->dev->gid,
 			.sgid_index = leg->dev->gid_index,
 			.hop_limit = 64,
+			.traffic_class = leg->opt.tclass,
 		},
 	};
 

@@ -31,6 +31,7 @@ struct leg_opt {
 	uint8_t rnr_retry;
 	uint8_t min_rnr;
 	uint8_t rd_atomic; /* READs and atomics asked at once; 16 are answered */
+	uint8_t tclass; /* of the address */
 	bool odp; /* where the device can */
 };
 

@@ -3,8 +3,9 @@
  * rocecheck FILE.pcap: judges every RoCEv2 packet of a capture
  *
  * Prints "kind OPCODE COUNT NAME" for each opcode seen, "aeth SYNDROME COUNT"
- * for kinds of acknowledgements, "bad FRAME: why" for packets that are wrong,
- * and last "total N bad M". --hex N prints the first N of every opcode.
+ * for kinds of acknowledgements, "tos TOS COUNT", "bad FRAME: why" for packets
+ * that are wrong, and last "total N bad M". --hex N prints the first N of
+ * every opcode.
  */
 
 #include <stdio.h>
@@ -19,6 +20,7 @@
 struct counts {
 	unsigned long opcode[256];
 	unsigned long syndrome[256];
+	unsigned long tos[256];
 	unsigned long total;
 	unsigned long bad;
 	unsigned long csum_bad;
@@ -64,6 +66,7 @@ static void judge(const uint8_t *frame, size_t len, unsigned long number,
 		printf("bad %lu: opcode 0x%02x: UDP checksum\n", number,
 		       pkt.opcode);
 	}
+	counts->tos[pkt.tos]++;
 	if (roce_op(pkt.opcode)->ext & ROCE_AETH)
 		counts->syndrome[pkt.syndrome]++;
 	if (counts->opcode[pkt.opcode] <= hex)
@@ -117,6 +120,9 @@ int main(int argc, char **argv)
 	for (i = 0; i < 256; i++)
 		if (counts.syndrome[i])
 			printf("aeth 0x%02x %lu\n", i, counts.syndrome[i]);
+	for (i = 0; i < 256; i++)
+		if (counts.tos[i])
+			printf("tos 0x%02x %lu\n", i, counts.tos[i]);
 	printf("total %lu bad %lu\n", counts.total,
 	       counts.bad + counts.csum_bad);
 	return counts.bad + counts.csum_bad ? 1 : 0;
