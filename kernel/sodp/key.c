@@ -113,6 +113,20 @@ void sodp_key_quiesce(struct sodp_key *key)
 }
 
 /**
+ * sodp_key_unlink() - take a key out of the table, wait for its users
+ * @key: from sodp_key_alloc(); to be freed by kfree_rcu()
+ *
+ * What others did to it is done, and nobody finds it again.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_key_unlink(struct sodp_key *key)
+{
+	rhashtable_remove_fast(&key->dev->keys, &key->node, key_params);
+	sodp_key_quiesce(key);
+}
+
+/**
  * sodp_key_retire() - take a key out of the table, wait for its users, free
  * @key: from sodp_key_alloc()
  *
@@ -122,8 +136,7 @@ void sodp_key_quiesce(struct sodp_key *key)
  */
 void sodp_key_retire(struct sodp_key *key)
 {
-	rhashtable_remove_fast(&key->dev->keys, &key->node, key_params);
-	sodp_key_quiesce(key);
+	sodp_key_unlink(key);
 	kfree_rcu(key, rcu);
 }
 

@@ -40,10 +40,12 @@ int sodp_mw_dealloc(struct ib_mw *ibmw)
 {
 	struct sodp_key *key = to_sodp_mw(ibmw)->key;
 
+	/* Not before: a BIND_MW that has found it may be about to bind it */
+	sodp_key_unlink(key);
 	mutex_lock(&key->mw_mutex);
 	mw_unbind(key);
 	mutex_unlock(&key->mw_mutex);
-	sodp_key_retire(key);
+	kfree_rcu(key, rcu);
 	return 0;
 }
 

@@ -738,6 +738,7 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 int sodp_keys_init(struct sodp_dev *dev);
 void sodp_keys_destroy(struct sodp_dev *dev);
 struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind);
+void sodp_key_unlink(struct sodp_key *key);
 void sodp_key_retire(struct sodp_key *key);
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key);
 void sodp_key_put(struct sodp_key *key);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Memory windows of type 1 and 2B, invalidation by either side */
 
+#include <pthread.h>
+
 #include "common/t_duo.h"
 
 #define LEN (4 * T_PAGE)
@@ -384,6 +386,77 @@ static void bound_region(void)
 	T_OK(ibv_dereg_mr(m.mr));
 }
 
+#define CHAIN 1024
+
+struct binder {
+	struct mw_duo m;
+	struct ibv_mw mw; /* a copy: the window goes meanwhile */
+};
+
+/*
+ * Binds of one window, posted together. Those of type 1 may be repeated, but
+ * only ibv_bind_mw() posts them: type 2 is what the library sees.
+ */
+static void *post_binds(void *arg)
+{
+	struct binder *b = arg;
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_BIND_MW,
+		.send_flags = IBV_SEND_SIGNALED,
+		.bind_mw = {
+			.mw = &b->mw,
+			.rkey = b->mw.rkey,
+			.bind_info = {
+				.mr = b->m.mr,
+				.addr = (uintptr_t)b->m.d.bbuf,
+				.length = WIN_LEN,
+				.mw_access_flags = MW_RIGHTS,
+			},
+		},
+	};
+
+	b->mw.type = IBV_MW_TYPE_2;
+	t_post_chain(&b->m.d.b, &wr, 0, CHAIN);
+	return NULL;
+}
+
+/* A window that goes while it is being bound leaves nothing behind. */
+static void dealloc_while_bound(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	unsigned int round, i, cut = 0;
+	struct ibv_wc wc;
+	pthread_t thread;
+	struct binder b;
+
+	memset(&b, 0, sizeof(b));
+	opt.sq = CHAIN;
+	opt.cqe = 2 * CHAIN;
+	t_duo_open(&b.m.d, LEN, T_PINNED, &opt);
+	need_mw(&b.m.d.dev, IBV_MW_TYPE_1);
+	b.m.mr = t_reg(b.m.d.dev.pd, b.m.d.bbuf, LEN,
+		       T_ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	for (round = 0; round < 40; round++) {
+		b.m.mw = ibv_alloc_mw(b.m.d.dev.pd, IBV_MW_TYPE_1);
+		T_ASSERT(b.m.mw, "ibv_alloc_mw: %s", t_errname(errno));
+		b.mw = *b.m.mw;
+		T_ASSERT(!pthread_create(&thread, NULL, post_binds, &b),
+			 "thread");
+		while (!ibv_poll_cq(b.m.d.b.scq, 1, &wc))
+			;
+		T_OK(ibv_dealloc_mw(b.m.mw));
+		T_ASSERT(!pthread_join(thread, NULL), "join");
+		for (i = 1; i < CHAIN; i++)
+			if (t_poll(b.m.d.b.scq).status == IBV_WC_MW_BIND_ERR)
+				cut++;
+		t_ep_reset(&b.m.d.a);
+		t_ep_reset(&b.m.d.b);
+		t_join(&b.m.d.a, &b.m.d.b);
+	}
+	T_OK(ibv_dereg_mr(b.m.mr));
+	t_note("%u of %u in the middle of it", cut, round);
+}
+
 /* Nothing but a window's key can be invalidated here. */
 static void local_invalidate_bad(void)
 {
@@ -423,6 +496,7 @@ static const struct t_test tests[] = {
 	{ "bad_binds_1", bad_binds_1 },
 	{ "bad_binds_2", bad_binds_2 },
 	{ "bound_region", bound_region },
+	{ "dealloc_while_bound", dealloc_while_bound },
 };
 
 int main(int argc, char **argv)
