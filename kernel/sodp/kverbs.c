@@ -2,8 +2,9 @@
 /*
  * The data path of kernel consumers: they fill the same rings as an
  * application, from any context, and a worker does what a doorbell does for
- * an application. Objects of applications are refused: uverbs would offer
- * these verbs to them by its old write() commands.
+ * an application. Objects of applications are refused: uverbs has old write()
+ * commands for these verbs, even if we do not ask it to offer them, and rings
+ * of applications are replaced and freed. Whose an object is never changes.
  */
 #include <linux/if_vlan.h>
 
@@ -272,7 +273,7 @@ int sodp_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 	int ret;
 
 	*bad_wr = wr;
-	if (!sodp_ring_is_kernel(srq->ring))
+	if (ibsrq->uobject)
 		return -EINVAL;
 	/* Only an application's SRQ changes its ring */
 	rq = (struct kverbs_rq){
@@ -347,7 +348,7 @@ int sodp_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 	int found = 0;
 	u32 ci, pi;
 
-	if (!sodp_ring_is_kernel(cq->ring))
+	if (ibcq->uobject)
 		return -EINVAL;
 	spin_lock_irqsave(&cq->poll_lock, flags);
 	ci = cq->page->ci;
@@ -381,7 +382,7 @@ int sodp_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
 	u32 arm, kind;
 	int ret;
 
-	if (!sodp_ring_is_kernel(cq->ring))
+	if (ibcq->uobject)
 		return -EINVAL;
 	kind = (flags & IB_CQ_SOLICITED_MASK) == IB_CQ_SOLICITED ?
 	       SODP_CQ_ARM_SOLICITED : SODP_CQ_ARM_NEXT;

@@ -58,15 +58,10 @@ void sodp_ring_free(struct sodp_ring *ring)
 {
 	if (!ring)
 		return;
-	if (sodp_ring_is_kernel(ring))
+	if (!ring->mmap_entry.ucontext)
 		sodp_mmap_free(&ring->mmap_entry);
 	else
 		rdma_user_mmap_entry_remove(&ring->mmap_entry);
-}
-
-bool sodp_ring_is_kernel(const struct sodp_ring *ring)
-{
-	return !ring->mmap_entry.ucontext;
 }
 
 u64 sodp_ring_offset(struct sodp_ring *ring)

@@ -673,7 +673,6 @@ void sodp_nl_unregister(void);
 struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
 void sodp_ring_free(struct sodp_ring *ring);
 u64 sodp_ring_offset(struct sodp_ring *ring);
-bool sodp_ring_is_kernel(const struct sodp_ring *ring);
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
 void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
 

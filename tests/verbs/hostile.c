@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <rdma/ib_user_verbs.h>
 #include <rdma/sodp-abi.h>
 
 #include "common/t_duo.h"
@@ -335,11 +336,41 @@ static void mappings(void)
 	t_note("%u of 2000 mappings were rings", good);
 }
 
+/* The kernel does not poll for applications: not by the old command either */
+static void old_command(void)
+{
+	struct {
+		struct ib_uverbs_poll_cq_resp resp;
+		struct ib_uverbs_wc wc;
+	} out;
+	struct {
+		struct ib_uverbs_cmd_hdr hdr;
+		struct ib_uverbs_poll_cq cmd;
+	} in = {
+		.hdr = {
+			.command = IB_USER_VERBS_CMD_POLL_CQ,
+			.in_words = sizeof(in) / 4,
+			.out_words = sizeof(out) / 4,
+		},
+		.cmd = { .response = (uintptr_t)&out, .ne = 1 },
+	};
+	struct t_duo d;
+	ssize_t n;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	in.cmd.cq_handle = d.a.scq->handle;
+	n = write(d.dev.ctx->cmd_fd, &in, sizeof(in));
+	T_ASSERT(n < 0 && (errno == EOPNOTSUPP || errno == EINVAL),
+		 "POLL_CQ: %zd, %s", n, t_errname(errno));
+	t_duo_works(&d);
+}
+
 static const struct t_test tests[] = {
 	{ "rings", rings, 120 },
 	{ "rings_racing", rings_racing, 120 },
 	{ "bells", bells },
 	{ "mappings", mappings },
+	{ "old_command", old_command },
 };
 
 int main(int argc, char **argv)
