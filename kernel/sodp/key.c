@@ -188,11 +188,11 @@ static bool key_kernel_grants(const struct sodp_key *key,
 	       key_grants(key, qp, value, addr, len, access);
 }
 
-/* @held is the key whose reference @seg takes over: @key, or a window's MR */
-static void key_fill_seg(struct sodp_seg *seg, const struct sodp_key *key,
-			 struct sodp_key *held, u64 addr, u64 len)
+/* @seg takes the caller's reference over */
+static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
+			 u64 len)
 {
-	seg->key = held;
+	seg->key = key;
 	seg->region = key->region;
 	seg->va = key->va + (addr - key->iova);
 	seg->length = len;
@@ -225,11 +225,11 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
 		goto deny;
 	if (likely(key->kind == SODP_KEY_MR &&
 		   key_grants(key, qp, lkey, addr, len, access))) {
-		key_fill_seg(seg, key, key, addr, len);
+		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
 	if (key_kernel_grants(key, qp, lkey, addr, len, access)) {
-		key_fill_seg(seg, key, key, addr, len);
+		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
 	sodp_key_put(key);
@@ -240,7 +240,10 @@ deny:
 	return SODP_E_LOC_PROT;
 }
 
-/* A window grants what its binding says, on memory of its MR */
+/*
+ * A window grants what its binding says, on memory of its MR, which stays for
+ * as long as the window is bound: until its references are gone, see mw.c.
+ */
 static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 			      u32 rkey, u64 addr, u64 len, u32 access,
 			      struct sodp_seg *seg)
@@ -249,9 +252,8 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 
 	mutex_lock(&key->mw_mutex);
 	if (key_grants(key, qp, rkey, addr, len, access) &&
-	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn) &&
-	    refcount_inc_not_zero(&key->mr->ref)) {
-		key_fill_seg(seg, key, key->mr, addr, len);
+	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn)) {
+		key_fill_seg(seg, key, addr, len);
 		ok = true;
 	}
 	mutex_unlock(&key->mw_mutex);
@@ -274,25 +276,23 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg)
 {
 	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
-	bool window;
 
 	if (unlikely(!key))
 		goto deny;
 	if (likely(key->kind == SODP_KEY_MR &&
 		   key_grants(key, qp, rkey, addr, len, access))) {
-		key_fill_seg(seg, key, key, addr, len);
+		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
 	if (key_kernel_grants(key, qp, rkey, addr, len, access) &&
 	    sodp_kmem_exists(key, addr, len)) {
-		key_fill_seg(seg, key, key, addr, len);
+		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
-	window = (key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2) &&
-		 key_window_grants(qp, key, rkey, addr, len, access, seg);
-	sodp_key_put(key);
-	if (window)
+	if ((key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2) &&
+	    key_window_grants(qp, key, rkey, addr, len, access, seg))
 		return SODP_OK;
+	sodp_key_put(key);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
 		  "QP %#x: rkey %#x does not grant %#llx+%llu access %#x\n",

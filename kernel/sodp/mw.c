@@ -2,6 +2,11 @@
 /*
  * Memory windows of type 1 and 2B (IBA 10.6.7): a key of its own over part
  * of an MR, bound and invalidated by work requests.
+ *
+ * Whoever takes a window away may use the memory as it likes when it sees the
+ * completion, so that has to wait for accesses in flight, which hold the
+ * window's key. As in kmem.c the work request ends its slice and is tried
+ * again; meanwhile the key is closing, and lets nobody in.
  */
 #include "sodp.h"
 #include "compat_rdma.h"
@@ -9,6 +14,9 @@
 #define MW_ACCESS (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
 		   IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED | \
 		   SODP_ACCESS_FLUSHABLE)
+
+/* References on a key that no access holds: its owner's and one of ours */
+#define MW_REFS_IDLE	2
 
 int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 {
@@ -26,14 +34,20 @@ int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 	return 0;
 }
 
-static void mw_unbind(struct sodp_key *key)
+/* SODP_BUDGET: an access is under way, call again */
+static enum sodp_verdict mw_unbind(struct sodp_key *key)
 {
 	lockdep_assert_held(&key->mw_mutex);
-	if (key->state != SODP_KEY_VALID)
-		return;
+	if (key->state == SODP_KEY_FREE)
+		return SODP_OK;
+	/* Who found it valid, under mw_mutex too, had its reference before */
+	key->state = SODP_KEY_CLOSING;
+	if (refcount_read(&key->ref) > MW_REFS_IDLE)
+		return SODP_BUDGET;
 	key->state = SODP_KEY_FREE;
 	atomic_dec(&key->mr->mw_count);
 	key->mr = NULL;
+	return SODP_OK;
 }
 
 int sodp_mw_dealloc(struct ib_mw *ibmw)
@@ -76,16 +90,19 @@ static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
 				    const struct sodp_sqe *sqe)
 {
 	struct sodp_key *mr = sodp_key_get(qp->dev, sqe->bind.mr_lkey);
+	enum sodp_verdict verdict = SODP_E_MW_BIND;
 
 	lockdep_assert_held(&key->mw_mutex);
 	if (!mr)
 		return SODP_E_MW_BIND;
 	if (!mw_bind_allowed(qp, key, mr, sqe) ||
-	    !atomic_inc_unless_negative(&mr->mw_count)) {
-		sodp_key_put(mr);
-		return SODP_E_MW_BIND;
+	    !atomic_inc_unless_negative(&mr->mw_count))
+		goto out_put;
+	verdict = mw_unbind(key);
+	if (verdict) {
+		atomic_dec(&mr->mw_count);
+		goto out_put;
 	}
-	mw_unbind(key);
 	key->mr = mr;
 	key->region = mr->region;
 	key->va = mr->va + (sqe->bind.addr - mr->iova);
@@ -96,8 +113,9 @@ static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
 	key->key = sqe->bind.new_rkey;
 	key->state = SODP_KEY_VALID;
 	/* mw_count keeps the MR from here on */
+out_put:
 	sodp_key_put(mr);
-	return SODP_OK;
+	return verdict;
 }
 
 /**
@@ -108,7 +126,8 @@ static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
  * A length of 0 unbinds a window of type 1 (ibv_bind_mw(3)).
  *
  * Context: process, under exec_mutex.
- * Return: SODP_OK or SODP_E_MW_BIND.
+ * Return: SODP_OK or SODP_E_MW_BIND; SODP_BUDGET while an access to what it
+ * was bound to is under way: call again.
  */
 enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 {
@@ -132,15 +151,15 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	if (sqe->bind.length) {
 		verdict = mw_bind_to(qp, key, sqe);
 	} else {
-		mw_unbind(key);
-		key->key = sqe->bind.new_rkey;
-		verdict = SODP_OK;
+		verdict = mw_unbind(key);
+		if (!verdict)
+			key->key = sqe->bind.new_rkey;
 	}
 out_unlock:
 	mutex_unlock(&key->mw_mutex);
 	sodp_key_put(key);
 out:
-	if (verdict)
+	if (verdict > SODP_BUDGET)
 		ibdev_dbg(&qp->dev->base_dev,
 			  "QP %#x: window %#x not bound to MR %#x\n", qp->qpn,
 			  sqe->bind.mw_rkey, sqe->bind.mr_lkey);
@@ -156,14 +175,14 @@ out:
  * Context: process, under exec_mutex or resp_mutex; the caller holds no
  * reference on a key.
  * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote);
- * SODP_BUDGET while an access to a fast-reg MR is under way: call again.
+ * SODP_BUDGET while an access by the key is under way: call again.
  */
 enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 rkey,
 				      bool remote)
 {
 	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
-	enum sodp_verdict verdict;
-	bool ok = false;
+	enum sodp_verdict verdict = remote ? SODP_E_REM_ACCESS :
+					     SODP_E_LOC_QP_OP;
 
 	if (key && key->kind == SODP_KEY_FRMR) {
 		verdict = sodp_kmem_invalidate(key, qp, rkey, remote);
@@ -173,17 +192,15 @@ enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 rkey,
 	if (key) {
 		mutex_lock(&key->mw_mutex);
 		if (key->kind == SODP_KEY_MW2 && key->key == rkey &&
-		    key->pd == qp->pd && key->state == SODP_KEY_VALID &&
-		    key->qpn == qp->qpn) {
-			mw_unbind(key);
-			ok = true;
-		}
+		    key->pd == qp->pd && key->state != SODP_KEY_FREE &&
+		    key->qpn == qp->qpn)
+			verdict = mw_unbind(key);
 		mutex_unlock(&key->mw_mutex);
 		sodp_key_put(key);
 	}
-	if (ok)
-		return SODP_OK;
-	ibdev_dbg(&qp->dev->base_dev, "QP %#x: key %#x cannot be invalidated\n",
-		  qp->qpn, rkey);
-	return remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
+	if (verdict > SODP_BUDGET)
+		ibdev_dbg(&qp->dev->base_dev,
+			  "QP %#x: key %#x cannot be invalidated\n", qp->qpn,
+			  rkey);
+	return verdict;
 }

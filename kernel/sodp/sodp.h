@@ -192,7 +192,7 @@ enum sodp_key_kind {
 enum sodp_key_state {
 	SODP_KEY_FREE,		/* unbound window, invalidated key */
 	SODP_KEY_VALID,
-	SODP_KEY_CLOSING,	/* fast-reg: invalidated, not yet let go by all */
+	SODP_KEY_CLOSING,	/* invalidated, not yet let go by all */
 };
 
 /*
@@ -222,7 +222,7 @@ struct sodp_key {
 	bool implicit;
 	/* windows */
 	struct mutex mw_mutex;
-	struct sodp_key *mr;	/* holds a reference and mr->mw_count */
+	struct sodp_key *mr;	/* holds mr->mw_count */
 	u32 qpn;		/* type 2B: the QP that bound it */
 	/* regions: windows bound to it */
 	atomic_t mw_count;

@@ -29,15 +29,21 @@ static void need_mw(const struct t_dev *dev, enum ibv_mw_type type)
 		t_skip("no such memory windows");
 }
 
-static void open_mw(struct mw_duo *m, enum ibv_mw_type type, enum t_kind kind)
+static void open_mw_len(struct mw_duo *m, enum ibv_mw_type type,
+			enum t_kind kind, size_t len)
 {
 	memset(m, 0, sizeof(*m));
-	t_duo_open(&m->d, LEN, kind, NULL);
+	t_duo_open(&m->d, len, kind, NULL);
 	need_mw(&m->d.dev, type);
-	m->mr = t_reg_kind(&m->d.dev, kind, m->d.bbuf, LEN,
+	m->mr = t_reg_kind(&m->d.dev, kind, m->d.bbuf, len,
 			   T_ACCESS_ALL | IBV_ACCESS_MW_BIND);
 	m->mw = ibv_alloc_mw(m->d.dev.pd, type);
 	T_ASSERT(m->mw, "ibv_alloc_mw: %s", t_errname(errno));
+}
+
+static void open_mw(struct mw_duo *m, enum ibv_mw_type type, enum t_kind kind)
+{
+	open_mw_len(m, type, kind, LEN);
 }
 
 /* Binds through b's send queue; returns what the completion says. */
@@ -457,6 +463,112 @@ static void dealloc_while_bound(void)
 	t_note("%u of %u in the middle of it", cut, round);
 }
 
+/* One slice of a doorbell and one of a worker, together */
+#define FENCE_LEN (16UL << 20)
+#define FENCE_FROM (4UL << 20)
+
+static void *post_long_write(void *arg)
+{
+	struct mw_duo *m = arg;
+
+	t_post(&m->d.a, IBV_WR_RDMA_WRITE, 60, t_duo_sge(&m->d, 0, FENCE_LEN),
+	       t_remote(&m->d, 0), m->mw->rkey);
+	return NULL;
+}
+
+/* Data has the top bit set, background has not */
+static size_t fence_written(const struct mw_duo *m)
+{
+	size_t off = 0;
+
+	while (off < FENCE_LEN && (m->d.bbuf[off] & 0x80))
+		off += T_PAGE;
+	return off;
+}
+
+/*
+ * Takes the window away by rebinding, invalidating or freeing it. False: that
+ * had no success, for the WRITE was refused meanwhile, which ends b too.
+ */
+static bool fence_revoke(struct mw_duo *m, bool dealloc)
+{
+	struct ibv_send_wr inv = {
+		.wr_id = 5,
+		.opcode = IBV_WR_LOCAL_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+		.invalidate_rkey = m->mw->rkey,
+	};
+	enum ibv_wc_status status;
+
+	if (dealloc) {
+		T_OK(ibv_dealloc_mw(m->mw));
+		return true;
+	}
+	if (m->mw->type == IBV_MW_TYPE_1) {
+		status = try_bind(m, 0, 100, IBV_ACCESS_REMOTE_READ);
+	} else {
+		T_OK(t_try_post(&m->d.b, &inv));
+		status = t_poll(m->d.b.scq).status;
+	}
+	T_ASSERT(status == IBV_WC_SUCCESS || status == IBV_WC_WR_FLUSH_ERR,
+		 "'%s'", t_wc_name(status));
+	return status == IBV_WC_SUCCESS;
+}
+
+/* Once the window is gone, nothing that it let in is still being written. */
+static void fence(enum ibv_mw_type type, bool dealloc)
+{
+	unsigned int round, cut = 0;
+	pthread_t thread;
+	struct mw_duo m;
+	size_t off;
+
+	open_mw_len(&m, type, T_PINNED, FENCE_LEN);
+	t_fill_data(m.d.abuf, FENCE_LEN, 1, 0);
+	for (round = 0; round < (t_quick ? 3 : 8); round++) {
+		volatile char *begun = m.d.bbuf + FENCE_FROM;
+
+		t_fill_background(m.d.bbuf, FENCE_LEN);
+		bind(&m, 0, FENCE_LEN, MW_RIGHTS);
+		T_ASSERT(!pthread_create(&thread, NULL, post_long_write, &m),
+			 "thread");
+		while (!(*begun & 0x80))
+			;
+		if (fence_revoke(&m, dealloc)) {
+			off = fence_written(&m);
+			t_sleep_ms(20);
+			t_case("round %u, %zu bytes written", round, off);
+			T_ASSERT(t_check_background(m.d.bbuf + off,
+						    FENCE_LEN - off) < 0,
+				 "more was written later");
+			cut += off < FENCE_LEN;
+		}
+		T_ASSERT(!pthread_join(thread, NULL), "join");
+		t_poll(m.d.a.scq);
+		if (!dealloc)
+			T_OK(ibv_dealloc_mw(m.mw));
+		t_duo_renew(&m.d);
+		m.mw = ibv_alloc_mw(m.d.dev.pd, type);
+		T_ASSERT(m.mw, "ibv_alloc_mw: %s", t_errname(errno));
+	}
+	t_note("%u of %u cut short", cut, round);
+}
+
+static void fence_rebind(void)
+{
+	fence(IBV_MW_TYPE_1, false);
+}
+
+static void fence_invalidate(void)
+{
+	fence(IBV_MW_TYPE_2, false);
+}
+
+static void fence_dealloc(void)
+{
+	fence(IBV_MW_TYPE_2, true);
+}
+
 /* Nothing but a window's key can be invalidated here. */
 static void local_invalidate_bad(void)
 {
@@ -497,6 +609,9 @@ static const struct t_test tests[] = {
 	{ "bad_binds_2", bad_binds_2 },
 	{ "bound_region", bound_region },
 	{ "dealloc_while_bound", dealloc_while_bound },
+	{ "fence_rebind", fence_rebind },
+	{ "fence_invalidate", fence_invalidate },
+	{ "fence_dealloc", fence_dealloc },
 };
 
 int main(int argc, char **argv)
