@@ -48,7 +48,9 @@ static int fault_check_vma(const struct sodp_fault *fault,
 	if (fault->write && !(vma->vm_flags & VM_WRITE))
 		return -EFAULT;
 #ifdef VM_SHADOW_STACK
-	if (fault->write && (vma->vm_flags & VM_SHADOW_STACK))
+	/* Its entries look writable to hmm, to one who only reads too */
+	if ((fault->region->flags & SODP_REGION_WRITABLE) &&
+	    (vma->vm_flags & VM_SHADOW_STACK))
 		return -EFAULT;
 #endif
 	if (!arch_vma_access_permitted(vma, fault->write, false, true))
