@@ -33,7 +33,7 @@ struct sodp_leaf *sodp_access_lookup(struct sodp_region *region,
 		sodp_access_uncount(leaf);
 		return NULL;
 	}
-	/* We have an access: leaf_unlinked_and_put() will wait, then clear */
+	/* We have an access: leaf_unlink_locked() waits; cleared after that */
 	WRITE_ONCE(*sodp_region_hint(region, index), leaf);
 	return leaf;
 }

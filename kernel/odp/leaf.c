@@ -19,7 +19,7 @@ static void leaf_free_rcu(struct rcu_head *rcu)
 static void leaf_free(struct sodp_leaf *leaf)
 {
 	/*
-	 * No access is in flight (sodp_leaf_unlink() waited, and an access
+	 * No access is in flight (leaf_unlink_locked() waited, and an access
 	 * that comes later sees LEAF_DEAD), so the table can go at once.
 	 */
 	free_page((unsigned long)leaf->table);
@@ -193,27 +193,32 @@ int sodp_leaf_add_table(struct sodp_region *region, struct sodp_leaf *leaf,
 	return 0;
 }
 
-/* Under leaf_mutex: @leaf leaves the region. No access begins after this. */
+/*
+ * Under leaf_mutex: @leaf leaves the region. No access begins after this, and
+ * those in flight end before: an invalidation finds the leaf until then.
+ */
 static void leaf_unlink_locked(struct sodp_region *region,
 			       struct sodp_leaf *leaf)
 {
 	lockdep_assert_held(&leaf->leaf_mutex);
 	/* Pairs with atomic_inc_return() in sodp_access_hold() */
 	atomic_fetch_or(LEAF_DEAD, &leaf->accesses);
+	lock_map_acquire(&sodp_accessor_map);
+	lock_map_release(&sodp_accessor_map);
+	wait_var_event(&leaf->accesses,
+		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
+	/* What the last access did comes before the leaf cannot be found */
+	smp_mb();
 	xa_erase(&region->leaves, leaf->index);
 	if (leaf->present)
 		sodp_count(region, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
 }
 
-/* Wait for the accesses in flight, then drop the reference of the region */
+/* Drop the reference of the region to a leaf that was unlinked */
 static void leaf_unlinked_and_put(struct sodp_region *region,
 				  struct sodp_leaf *leaf)
 {
-	lock_map_acquire(&sodp_accessor_map);
-	lock_map_release(&sodp_accessor_map);
-	wait_var_event(&leaf->accesses,
-		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
 	/*
 	 * Only who has an access sets a hint, so there will be none again.
 	 * Who has read it already counts itself under RCU and backs off.

@@ -184,6 +184,50 @@ out:
 	return ret;
 }
 
+static int destroyer_thread(void *data)
+{
+	struct holder *holder = data;
+
+	sodp_region_destroy(holder->region);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* The same while the region is being destroyed, which waits for it too */
+static int test_fence_destroy(void)
+{
+	struct task_struct *task, *destroyer;
+	struct holder holder = { };
+	bool ended = false;
+	int ret;
+
+	holder.region = event_region(&holder.va, SZ_64K);
+	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
+	init_completion(&holder.held);
+	sodp_region_get(holder.region);
+	task = kthread_run(holder_thread, &holder, "sodp_holder");
+	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
+	wait_for_completion(&holder.held);
+	destroyer = kthread_run(destroyer_thread, &holder, "sodp_destroyer");
+	ret = PTR_ERR_OR_ZERO(destroyer);
+	while (!ret && sodp_region_fault(holder.region, holder.va, 8, 0) !=
+	       -ESRCH)
+		usleep_range(900, 1100);
+	msleep(20);
+	st_unmap(holder.va, SZ_64K);
+	ended = READ_ONCE(holder.ended);
+	ret = kthread_stop(task) ?: ret;
+	if (!IS_ERR(destroyer))
+		kthread_stop(destroyer);
+	else
+		sodp_region_destroy(holder.region);
+	sodp_region_put(holder.region);
+	ST_CHECK(!ret, ret);
+	ST_CHECK(ended, -EBADMSG);
+	return 0;
+}
+
 static int stalled_thread(void *data)
 {
 	struct holder *holder = data;
@@ -298,6 +342,7 @@ const struct st_case st_event_cases[] = {
 	{ "event: write protection downgrades", test_downgrade },
 	{ "event: non-blockable", test_nonblock },
 	{ "event: waits for accesses in flight", test_fence },
+	{ "event: waits for them in a region that goes", test_fence_destroy },
 	{ "event: destroy does not wait for a stalled fault", test_destroy_stalled },
 	{ "event: emptied leaves and children are collected", test_collect },
 	{ "event: remap, read-only, no access", test_remap },
