@@ -98,20 +98,41 @@ static struct sodp_child *child_create(struct sodp_region *region,
 	return child;
 }
 
-/* Find a child that is alive; @seen is what was there, dying ones included */
 static struct sodp_child *child_find(struct sodp_region *region,
-				     unsigned long index,
-				     struct sodp_child **seen)
+				     unsigned long index)
 {
 	struct sodp_child *child;
 
 	rcu_read_lock();
 	child = xa_load(&region->children, index);
-	*seen = child;
 	if (child && !refcount_inc_not_zero(&child->refs))
 		child = NULL;
 	rcu_read_unlock();
 	return child;
+}
+
+/*
+ * Put @child where others find it. Return it, or the one that is there and
+ * alive; NULL when that may be another by now.
+ */
+static struct sodp_child *child_publish(struct sodp_child *child)
+{
+	struct xarray *children = &child->region->children;
+	struct sodp_child *seen, *old;
+
+	xa_lock(children);
+	/* Whoever frees it takes it out first, under xa_lock */
+	seen = xa_load(children, child->index);
+	if (seen && refcount_inc_not_zero(&seen->refs)) {
+		xa_unlock(children);
+		return seen;
+	}
+	/* Drops xa_lock to allocate, but only where nothing is yet */
+	old = __xa_cmpxchg(children, child->index, seen, child, GFP_KERNEL);
+	xa_unlock(children);
+	if (xa_is_err(old))
+		return ERR_PTR(xa_err(old));
+	return old == seen ? child : NULL;
 }
 
 /**
@@ -130,10 +151,10 @@ static struct sodp_child *child_find(struct sodp_region *region,
 struct sodp_child *sodp_child_get(struct sodp_region *region,
 				  unsigned long index, bool nowait)
 {
-	struct sodp_child *child, *seen, *old;
+	struct sodp_child *child, *found;
 
 	for (;;) {
-		child = child_find(region, index, &seen);
+		child = child_find(region, index);
 		if (child)
 			return child;
 		/* The mm's first notifier ever takes mmap_lock */
@@ -142,16 +163,15 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 		child = child_create(region, index);
 		if (IS_ERR(child))
 			return child;
-		old = xa_cmpxchg(&region->children, index, seen, child,
-				 GFP_KERNEL);
-		if (old == seen) {
+		found = child_publish(child);
+		if (found == child) {
 			trace_sodp_child_create(region, child->start,
 						child->last);
 			return child;
 		}
 		sodp_child_put_sync(child);
-		if (xa_is_err(old))
-			return ERR_PTR(xa_err(old));
+		if (found)
+			return found;
 	}
 }
 
@@ -169,7 +189,7 @@ void sodp_child_detach_all(struct sodp_region *region)
 	unsigned long index;
 
 	xa_for_each(&region->children, index, seen) {
-		child = child_find(region, index, &seen);
+		child = child_find(region, index);
 		if (!child)
 			continue;
 		child_detach(child);
