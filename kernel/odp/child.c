@@ -94,6 +94,8 @@ static struct sodp_child *child_create(struct sodp_region *region,
 		kfree(child);
 		return ERR_PTR(ret);
 	}
+	/* Once is enough, for as long as the mm lives */
+	WRITE_ONCE(region->pool->listens, true);
 	atomic_inc(&region->live_children);
 	return child;
 }
@@ -157,8 +159,8 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 		child = child_find(region, index);
 		if (child)
 			return child;
-		/* The mm's first notifier ever takes mmap_lock */
-		if (nowait && !mm_has_notifiers(region->mm))
+		/* The mm's first interval notifier ever takes mmap_lock */
+		if (nowait && !READ_ONCE(region->pool->listens))
 			return ERR_PTR(-EAGAIN);
 		child = child_create(region, index);
 		if (IS_ERR(child))

@@ -121,6 +121,8 @@ struct sodp_domain {
  * @node: in the table of pools, by @mm
  * @wq: the workers
  * @prefetches: of asynchronous prefetches, under way or queued
+ * @listens: the mm has had an interval notifier, so that one more needs no
+ *	mmap_lock (READ_ONCE, WRITE_ONCE)
  * @release_work: runs when @refs is 0
  */
 struct sodp_pool {
@@ -129,6 +131,7 @@ struct sodp_pool {
 	struct hlist_node node;
 	struct workqueue_struct *wq;
 	atomic_t prefetches;
+	bool listens;
 	struct work_struct release_work;
 };
 

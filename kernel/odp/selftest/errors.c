@@ -217,6 +217,45 @@ static int test_nowait(void)
 	return ret;
 }
 
+static void bystander_free(struct mmu_notifier *subscription)
+{
+}
+
+static const struct mmu_notifier_ops bystander_ops = {
+	.free_notifier = bystander_free,
+};
+
+/*
+ * The first interval notifier of a mm takes mmap_lock for writing, also when
+ * the mm has a notifier of another kind. Who may not wait leaves that to
+ * others, and need not once one of the mm's regions has a child.
+ */
+static int test_nowait_first(void)
+{
+	struct mmu_notifier bystander = { .ops = &bystander_ops };
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region, *other;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	ret = mmu_notifier_register(&bystander, current->mm);
+	ST_CHECK(!ret, ret);
+	region = st_region(va, SZ_64K);
+	other = st_region(va, SZ_64K);
+	ret = sodp_region_fault(region, va, 1, SODP_FAULT_NOWAIT);
+	ST_CHECK_GOTO(ret == -EAGAIN, out);
+	ret = sodp_region_fault(region, va, 1, 0);
+	ST_CHECK_GOTO(!ret, out);
+	ret = sodp_region_fault(other, va, 1, SODP_FAULT_NOWAIT);
+	ST_CHECK_GOTO(!ret, out);
+out:
+	sodp_region_destroy(other);
+	sodp_region_destroy(region);
+	mmu_notifier_unregister(&bystander, current->mm);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
 const struct st_case st_error_cases[] = {
 	{ "error: create", test_create },
 	{ "error: bounds", test_bounds },
@@ -225,5 +264,6 @@ const struct st_case st_error_cases[] = {
 	{ "error: prefetch without faulting", test_no_fault },
 	{ "error: fault model", test_fault_model },
 	{ "error: fault without waiting", test_nowait },
+	{ "error: without waiting, first of its mm", test_nowait_first },
 	{ }
 };
