@@ -86,6 +86,7 @@ static void commit_huge(struct sodp_fault *fault)
 	unsigned long entry = commit_entry(fault, fault->pfns[fault->first]);
 	unsigned int added = SODP_LEAF_PAGES - leaf->present;
 	bool had_table = leaf->present && !leaf->huge_entry;
+	unsigned int page;
 
 	entry -= (unsigned long)fault->first << PAGE_SHIFT;
 	entry |= leaf->huge_entry & SODP_ENTRY_FLAGS;
@@ -93,8 +94,8 @@ static void commit_huge(struct sodp_fault *fault)
 		return;
 	WRITE_ONCE(leaf->huge_entry, entry);
 	/* An access that looked before may miss, which does no harm */
-	if (had_table)
-		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
+	for (page = 0; had_table && page < SODP_LEAF_PAGES; page++)
+		WRITE_ONCE(leaf->table[page], 0);
 	WRITE_ONCE(leaf->present, SODP_LEAF_PAGES);
 	if (added)
 		sodp_count(fault->region, mapped_pages, added);
