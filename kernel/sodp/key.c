@@ -158,6 +158,12 @@ struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key)
 	if (found && !refcount_inc_not_zero(&found->ref))
 		found = NULL;
 	rcu_read_unlock();
+	/*
+	 * Reference, then state and grant. Pairs with smp_wmb() before the
+	 * reference is set anew in sodp_mr_rereg_user(), and with smp_mb()
+	 * between state and reference count in sodp_kmem_invalidate().
+	 */
+	smp_mb__after_atomic();
 	return found;
 }
 
@@ -173,7 +179,9 @@ static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
 static bool key_grants(const struct sodp_key *key, const struct sodp_qp *qp,
 		       u32 value, u64 addr, u64 len, u32 access)
 {
-	return key->state == SODP_KEY_VALID && key->key == value &&
+	/* Pairs with the release stores of SODP_KEY_VALID */
+	return smp_load_acquire(&key->state) == SODP_KEY_VALID &&
+	       key->key == value &&
 	       key->pd == qp->pd && !(access & ~key->access) &&
 	       key_covers(key, addr, len);
 }
@@ -184,7 +192,6 @@ static bool key_kernel_grants(const struct sodp_key *key,
 			      u64 len, u32 access)
 {
 	return (key->kind == SODP_KEY_DMA || key->kind == SODP_KEY_FRMR) &&
-	       sodp_kmem_opened(key) &&
 	       key_grants(key, qp, value, addr, len, access);
 }
 

@@ -59,7 +59,7 @@ struct ib_mr *sodp_kmem_get_dma_mr(struct ib_pd *pd, int access)
 		return ERR_CAST(mr);
 	mr->key->length = U64_MAX;
 	mr->key->access = access & KMEM_ACCESS;
-	/* Pairs with sodp_kmem_opened() */
+	/* Pairs with smp_load_acquire() in key_grants() */
 	smp_store_release(&mr->key->state, SODP_KEY_VALID);
 	return &mr->base_mr;
 }
@@ -146,25 +146,6 @@ int sodp_kmem_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg,
 	/* From here on the consumer may choose any iova for the first byte */
 	mr->map_offset = ibmr->iova & (ibmr->page_size - 1);
 	return nr;
-}
-
-/**
- * sodp_kmem_opened() - may a key of kernel memory be used?
- * @key: the key, referenced
- *
- * If so, what it grants stays the same until the reference is put.
- *
- * Context: any.
- */
-bool sodp_kmem_opened(const struct sodp_key *key)
-{
-	/*
-	 * Reference, then state. Pairs with the smp_mb() between state and
-	 * reference count in sodp_kmem_invalidate().
-	 */
-	smp_mb__after_atomic();
-	/* Pairs with the release stores of SODP_KEY_VALID */
-	return smp_load_acquire(&key->state) == SODP_KEY_VALID;
 }
 
 /**
@@ -258,7 +239,7 @@ static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
 	key->length = mr->base_mr.length;
 	key->access = sqe->bind.access & KMEM_ACCESS;
 	key->key = sqe->bind.new_rkey;
-	/* Pairs with sodp_kmem_opened() */
+	/* Pairs with smp_load_acquire() in key_grants() */
 	smp_store_release(&key->state, SODP_KEY_VALID);
 }
 
@@ -322,7 +303,7 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 		verdict = remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
 	} else if (key->state != SODP_KEY_FREE) {
 		WRITE_ONCE(key->state, SODP_KEY_CLOSING);
-		/* State, then references: see sodp_kmem_opened() */
+		/* State, then references: see sodp_key_get() */
 		smp_mb();
 		if (refcount_read(&key->ref) > KMEM_REFS_IDLE)
 			verdict = SODP_BUDGET;

@@ -279,7 +279,7 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 		key->pd = pd;
 	key->access = mr_key_access(access);
 	atomic_set(&key->mw_count, 0);
-	/* Publishes the above; lookups pair by refcount_inc_not_zero() */
+	/* Publishes the above; pairs with sodp_key_get() */
 	smp_wmb();
 	refcount_set(&key->ref, 1);
 	if (old.region)
@@ -329,10 +329,14 @@ static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
 		ret = -EINVAL;
 		goto out_put;
 	}
-	off = sge->addr - key->iova;
-	if (key->key != sge->lkey || key->state != SODP_KEY_VALID)
+	/* Pairs with the release store of SODP_KEY_VALID */
+	if (key->key != sge->lkey ||
+	    smp_load_acquire(&key->state) != SODP_KEY_VALID) {
 		ret = -ENOENT;
-	else if (key->pd != pd)
+		goto out_put;
+	}
+	off = sge->addr - key->iova;
+	if (key->pd != pd)
 		ret = -EPERM;
 	else if (!sodp_region_is_odp(key->region))
 		ret = -EINVAL;

@@ -67,12 +67,14 @@ int sodp_mw_dealloc(struct ib_mw *ibmw)
 static bool mw_bind_allowed(struct sodp_qp *qp, struct sodp_key *key,
 			    struct sodp_key *mr, const struct sodp_sqe *sqe)
 {
-	u64 off = sqe->bind.addr - mr->iova;
+	u64 off;
 
+	/* The state pairs with the release store of SODP_KEY_VALID */
 	if (mr->kind != SODP_KEY_MR || mr->key != sqe->bind.mr_lkey ||
-	    mr->state != SODP_KEY_VALID || mr->pd != qp->pd ||
-	    !(mr->access & IB_ACCESS_MW_BIND))
+	    smp_load_acquire(&mr->state) != SODP_KEY_VALID ||
+	    mr->pd != qp->pd || !(mr->access & IB_ACCESS_MW_BIND))
 		return false;
+	off = sqe->bind.addr - mr->iova;
 	if (sqe->bind.access & ~MW_ACCESS)
 		return false;
 	/* IBA 10.6.7.2: remote writes need the MR to be locally writable */
