@@ -9,8 +9,17 @@
 
 #ifndef HAVE_DMA_BUF_VMAP_UNLOCKED
 /* Drop when the oldest kernel is > 6.1, which takes the lock itself */
-#define dma_buf_vmap_unlocked	dma_buf_vmap
-#define dma_buf_vunmap_unlocked	dma_buf_vunmap
+static inline int dma_buf_vmap_unlocked(struct dma_buf *buf,
+					struct iosys_map *map)
+{
+	return dma_buf_vmap(buf, map);
+}
+
+static inline void dma_buf_vunmap_unlocked(struct dma_buf *buf,
+					   struct iosys_map *map)
+{
+	dma_buf_vunmap(buf, map);
+}
 #endif
 
 #endif /* SODP_COMPAT_DMABUF_H */

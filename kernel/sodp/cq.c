@@ -20,7 +20,8 @@ static void cq_use_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth)
 	cq->ring = ring;
 	cq->page = ring->mem;
 	cq->cqes = ring->mem + sizeof(struct sodp_cq_page);
-	cq->depth = depth;
+	/* Pairs with READ_ONCE() of those that only report it */
+	WRITE_ONCE(cq->depth, depth);
 }
 
 static enum hrtimer_restart cq_mod_expired(struct hrtimer *timer)

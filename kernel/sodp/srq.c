@@ -31,7 +31,8 @@ static void srq_use_ring(struct sodp_srq *srq, struct sodp_ring *ring,
 	srq->ring = ring;
 	srq->page = ring->mem;
 	srq->rqes = ring->mem + sizeof(struct sodp_srq_page);
-	srq->depth = depth;
+	/* Pairs with READ_ONCE() in modify and query */
+	WRITE_ONCE(srq->depth, depth);
 }
 
 static u8 *srq_slot(struct sodp_srq *srq, u32 index)
@@ -167,7 +168,8 @@ static int srq_move(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth)
 	done = ci;
 	for (;;) {
 		spin_lock_bh(&srq->srq_lock);
-		pi = READ_ONCE(srq->page->rq_pi);
+		/* Pairs with the release store of rq_pi by the provider */
+		pi = smp_load_acquire(&srq->page->rq_pi);
 		if (pi - ci > min(depth, srq->depth)) {
 			spin_unlock_bh(&srq->srq_lock);
 			return -EINVAL;
