@@ -105,6 +105,10 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 		req->operand = sqe->atomic_write.value;
 		break;
 	case SODP_WR_FLUSH:
+		/* A RETH says no more; of a whole MR it is not looked at */
+		if (sqe->flush.length > U32_MAX &&
+		    sqe->flush.level != SODP_FLUSH_MR)
+			return SODP_E_LOC_LEN;
 		req->remote_addr = sqe->flush.remote_addr;
 		req->rkey = sqe->flush.rkey;
 		req->flush_length = sqe->flush.length;

@@ -327,6 +327,11 @@ static void flush(void)
 		/* The whole MR: the range is not looked at */
 		flush_one(&d, mr, 0xdead, 0xffffffff, IBV_FLUSH_GLOBAL,
 			  IBV_FLUSH_MR, IBV_WC_SUCCESS);
+		/* More than the wire can say, of which a part would do */
+		t_case("%s, 4 GiB and a little", t_kind_names[kind]);
+		flush_one(&d, mr, t_remote(&d, 0), (4ULL << 30) + 8,
+			  IBV_FLUSH_GLOBAL, IBV_FLUSH_RANGE,
+			  IBV_WC_LOC_LEN_ERR);
 		t_case("%s, out of range", t_kind_names[kind]);
 		flush_one(&d, mr, t_remote(&d, 10), LEN, IBV_FLUSH_GLOBAL,
 			  IBV_FLUSH_RANGE, IBV_WC_REM_ACCESS_ERR);
