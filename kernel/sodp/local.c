@@ -12,6 +12,17 @@ static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
 }
 
 /*
+ * Part of the message is placed, in a receive that is not there any more: the
+ * peer was reset and connected anew in the middle of it.
+ */
+static bool local_lost_recv(const struct sodp_qp *qp,
+			    const struct sodp_qp *peer)
+{
+	return qp->wqe.req.done && !peer->recv.valid &&
+	       (sodp_op_of(qp->wqe.req.opcode)->flags & SODP_OP_RECV);
+}
+
+/*
  * Would a packet of this QP be taken by @peer? What a wire would drop in
  * silence is lost here too, and ends in the requester's retry count.
  */
@@ -23,7 +34,8 @@ static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 	       peer->peer_dev_id == qp->dev->id &&
 	       sodp_qp_receives(peer) &&
 	       peer->attr.dest_qp_num == qp->qpn &&
-	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC);
+	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC) &&
+	       !local_lost_recv(qp, peer);
 }
 
 /*

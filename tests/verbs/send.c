@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "common/t_uffd.h"
 #include "common/t_duo.h"
 
 #define LEN (16 * T_PAGE)
@@ -412,6 +413,56 @@ static void immediate(void)
 	T_ASSERT(wc.qp_num == d.b.qp->qp_num, "qp_num %#x", wc.qp_num);
 }
 
+#define LATE 8 /* the page that a SEND waits for in its middle */
+
+/*
+ * The receiver starts afresh in the middle of a SEND: what was placed before
+ * is not in the receive that it takes then, which must not be said to be good.
+ */
+static void reset_midway(void)
+{
+	char *late, *src, *second;
+	struct ibv_mr *smr, *mr;
+	struct ibv_sge early;
+	struct t_addr addr_a;
+	struct ibv_wc wc;
+	struct t_duo d;
+	int fd;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	if (!t_can_kind(&d.dev, T_EXPLICIT))
+		t_skip("no on-demand paging");
+	src = t_map(LEN);
+	late = src + LATE * T_PAGE;
+	fd = t_uffd(late, T_PAGE);
+	t_fill_data(src, late - src, 5, 0);
+	t_fill_data(late + T_PAGE, LEN - (late - src) - T_PAGE, 5,
+		    late - src + T_PAGE);
+	smr = t_reg_kind(&d.dev, T_EXPLICIT, src, LEN, T_ACCESS_ALL);
+	/* Else one fault would wait for all of it */
+	early = t_sge(smr, src, late - src);
+	T_OK(ibv_advise_mr(d.dev.pd, IBV_ADVISE_MR_ADVICE_PREFETCH,
+			   IBV_ADVISE_MR_FLAG_FLUSH, &early, 1));
+	second = t_map_lonely(LEN);
+	t_fill_background(second, LEN);
+	mr = t_reg(d.dev.pd, second, LEN, T_ACCESS_ALL);
+	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
+	t_post(&d.a, IBV_WR_SEND, 7, t_sge(smr, src, LEN), 0, 0);
+	while (!(*(volatile char *)(d.bbuf + (LATE - 1) * T_PAGE) & 0x80))
+		t_sleep_ms(1);
+	addr_a = t_ep_addr(&d.a);
+	t_ep_reset(&d.b);
+	t_ep_connect(&d.b, &addr_a);
+	t_post_recv(&d.b, 2, t_sge(mr, second, LEN));
+	t_uffd_serve(fd, late);
+	wc = t_poll(d.a.scq);
+	t_note("'%s'", t_wc_name(wc.status));
+	if (wc.status != IBV_WC_SUCCESS)
+		return;
+	t_want_wc(d.b.rcq, 2, IBV_WC_SUCCESS);
+	t_want_data(second, LATE * T_PAGE, 5);
+}
+
 static const struct t_test tests[] = {
 	{ "inline_lengths", inline_lengths },
 	{ "inline_reuse", inline_reuse },
@@ -425,6 +476,7 @@ static const struct t_test tests[] = {
 	{ "wrap", wrap },
 	{ "too_long", too_long },
 	{ "immediate", immediate },
+	{ "reset_midway", reset_midway },
 };
 
 int main(int argc, char **argv)
