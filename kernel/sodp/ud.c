@@ -327,13 +327,17 @@ static void ud_work(struct work_struct *work)
 	struct sk_buff *skb;
 
 	mutex_lock(&qp->resp_mutex);
-	if (qp->dead || !sodp_qp_receives(qp))
-		sodp_ud_reset(qp);
-	while (!ud->wait.on && packets-- && (skb = skb_peek(&ud->queue))) {
+	for (;;) {
+		/* Every time: softirq may queue what it checked before */
+		if (qp->dead || !sodp_qp_receives(qp)) {
+			sodp_ud_reset(qp);
+			break;
+		}
+		skb = skb_peek(&ud->queue);
+		if (ud->wait.on || !skb || !packets--)
+			break;
 		if (!ud_deliver(ud, skb))
 			break;
-		if (!sodp_qp_receives(qp))
-			sodp_ud_reset(qp);
 	}
 	if (!ud->wait.on && !skb_queue_empty(&ud->queue))
 		ud_kick(qp);
