@@ -31,6 +31,7 @@
  * @seg_len: bytes from one BTH to the next
  * @nr: packets
  * @ip_id: IPv4 identification of the first
+ * @gsi_vlan: of the GID that QP 1 was found by, 0xffff: none
  * @ipv6: IP version
  * @check: ICRC has to be checked
  */
@@ -43,6 +44,7 @@ struct rx_train {
 	u32 seg_len;
 	u32 nr;
 	u16 ip_id;
+	u16 gsi_vlan;
 	bool ipv6;
 	bool check;
 };
@@ -228,7 +230,11 @@ static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
 	return pkt->op->type == IB_QPT_UD || rx_path_ok(qp, train);
 }
 
-/* QP 1 of the device that has the destination address */
+/*
+ * QP 1 of the device that has the destination address. ib_core looks for a
+ * GID with the VLAN of the completion: it has to be that of the GID's netdev,
+ * by whichever the packet came (lo, or a bridge over a VLAN).
+ */
 static struct sodp_qp *rx_get_gsi(struct rx_train *train)
 {
 	const struct ib_gid_attr *attr;
@@ -246,10 +252,23 @@ static struct sodp_qp *rx_get_gsi(struct rx_train *train)
 					     NULL);
 		if (IS_ERR(attr))
 			continue;
+		train->gsi_vlan = 0xffff;
+		rdma_read_gid_l2_fields(attr, &train->gsi_vlan, NULL);
 		rdma_put_gid_attr(attr);
 		return refcount_inc_not_zero(&qp->ref) ? qp : NULL;
 	}
 	return NULL;
+}
+
+/* What a kernel consumer's completion says; see struct sodp_rx_cb */
+static u16 rx_vlan(const struct rx_train *train, const struct sodp_pkt *pkt,
+		   const struct sk_buff *skb)
+{
+	if (pkt->qpn == SODP_QPN_GSI)
+		return train->gsi_vlan < VLAN_N_VID ?
+		       VLAN_CFI_MASK | train->gsi_vlan : 0;
+	return skb->dev && is_vlan_dev(skb->dev) ?
+	       VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev) : 0;
 }
 
 /* Hand packets @first up to @end over; they have the headers of @pkt */
@@ -270,8 +289,7 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	cb->type = pkt->op->type;
 	cb->request = pkt->op->flags & SODP_WIRE_REQUEST;
 	cb->ipv6 = train->ipv6;
-	cb->vlan = skb->dev && is_vlan_dev(skb->dev) ?
-		   VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev) : 0;
+	cb->vlan = rx_vlan(train, pkt, skb);
 	/* It may be unregistered while the skb waits in a QP's queue */
 	skb->dev = NULL;
 	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);

@@ -168,7 +168,8 @@ int sodp_burst_send(struct sodp_burst *burst);
  * @type: enum ib_qp_type of their opcodes
  * @request: they are requests, not responses
  * @ipv6: which IP header skb_network_header() is
- * @vlan: VLAN_CFI_MASK | id of the VLAN that it came by, or 0
+ * @vlan: VLAN_CFI_MASK | id of the VLAN that it came by (QP 1: of its GID),
+ *	or 0
  *
  * skb->data is at the BTH of packet 0, which need not be one of ours.
  */
