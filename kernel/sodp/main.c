@@ -12,6 +12,7 @@
 #include <rdma/rdma_netlink.h>
 
 #include "wire.h"
+#include "compat_rdma.h"
 
 struct workqueue_struct *sodp_wq;
 /* QPs of all devices by number: a requester finds its peer with one load */
@@ -159,6 +160,41 @@ void sodp_device_remove(struct sodp_dev *dev)
 	dev_put(dev->ndev);
 }
 
+static int link_port_state(const struct net_device *ndev)
+{
+	return netif_running(ndev) && netif_carrier_ok(ndev) ?
+	       IB_PORT_ACTIVE : IB_PORT_DOWN;
+}
+
+/* ib_core: events can come from now on; again after a change of namespace */
+static int link_enable(struct ib_device *ibdev)
+{
+	struct sodp_dev *dev = to_sodp_dev(ibdev);
+
+	/* Unless one was here first */
+	cmpxchg(&dev->port_state, 0, link_port_state(dev->ndev));
+	return 0;
+}
+
+#ifdef HAVE_REPORT_PORT_EVENT
+/*
+ * Its presence keeps ib_core from reporting what link_netdev_event() does on
+ * all kernels, and for ports of a bond too.
+ */
+static void link_report_port_event(struct ib_device *ibdev,
+				   struct net_device *ndev,
+				   unsigned long event)
+{
+}
+#endif
+
+static const struct ib_device_ops link_ops = {
+	.enable_driver = link_enable,
+#ifdef HAVE_REPORT_PORT_EVENT
+	.report_port_event = link_report_port_event,
+#endif
+};
+
 static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 {
 	struct sodp_dev *dev = ib_alloc_device(sodp_dev, base_dev);
@@ -171,6 +207,7 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	dev_hold(ndev);
 	dev->ndev = ndev;
 	sodp_device_init(dev);
+	ib_set_device_ops(&dev->base_dev, &link_ops);
 	xa_init_flags(&dev->qp_counters, XA_FLAGS_ALLOC1);
 	if (sodp_keys_init(dev))
 		goto err_dealloc;
@@ -234,15 +271,20 @@ static struct rdma_link_ops sodp_link_ops = {
 	.newlink = link_new,
 };
 
-static void link_port_event(struct ib_device *ibdev, enum ib_event_type type)
+/* An event for each change of state, not for each of the netdev's; RTNL */
+static void link_port_event(struct ib_device *ibdev)
 {
+	struct sodp_dev *dev = to_sodp_dev(ibdev);
+	int state = link_port_state(dev->ndev);
 	struct ib_event event = {
 		.device = ibdev,
 		.element.port_num = 1,
-		.event = type,
+		.event = state == IB_PORT_ACTIVE ? IB_EVENT_PORT_ACTIVE :
+						   IB_EVENT_PORT_ERR,
 	};
 
-	ib_dispatch_event(&event);
+	if (xchg(&dev->port_state, state) != state)
+		ib_dispatch_event(&event);
 }
 
 static int link_netdev_event(struct notifier_block *nb, unsigned long event,
@@ -260,12 +302,8 @@ static int link_netdev_event(struct notifier_block *nb, unsigned long event,
 		break;
 	case NETDEV_UP:
 	case NETDEV_CHANGE:
-		link_port_event(ibdev, netif_running(ndev) &&
-				netif_carrier_ok(ndev) ?
-				IB_EVENT_PORT_ACTIVE : IB_EVENT_PORT_ERR);
-		break;
 	case NETDEV_DOWN:
-		link_port_event(ibdev, IB_EVENT_PORT_ERR);
+		link_port_event(ibdev);
 		break;
 	}
 	ib_device_put(ibdev);

@@ -547,6 +547,7 @@ struct sodp_dev {
 	struct list_head list;	/* sodp_devs_mutex */
 	u64 id;			/* never reused */
 	bool registered;	/* has a GID table; sodp_devs_mutex */
+	int port_state;		/* last reported, 0: not registered; main.c */
 	struct net_device *ndev;
 	struct sodp_net *sn;	/* of ndev; stays when that moves */
 	struct list_head net_node;	/* sn->devs; RCU */
