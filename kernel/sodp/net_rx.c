@@ -13,6 +13,8 @@
 #include <linux/netfilter.h>
 #include <linux/udp.h>
 #include <net/ipv6.h>
+#include <net/udp.h>
+#include <net/xfrm.h>
 #include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
@@ -504,6 +506,21 @@ int sodp_net_rx(struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
+/* To our port? skb->data is at the IP header, which has @off bytes */
+static bool rx_hook_ours(struct sk_buff *skb, u32 off, bool ipv6)
+{
+	const struct udphdr *udp;
+
+	if (!pskb_may_pull(skb, off + sizeof(*udp)))
+		return false;
+	if (ipv6 ? ipv6_hdr(skb)->nexthdr != IPPROTO_UDP :
+		   ip_hdr(skb)->protocol != IPPROTO_UDP || ip_hdr(skb)->ihl != 5)
+		return false;
+	udp = (const struct udphdr *)(skb->data + off);
+	return udp->dest == htons(SODP_UDP_PORT) &&
+	       ntohs(udp->len) == skb->len - off;
+}
+
 /**
  * sodp_net_rx_hook() - everything that is delivered in this namespace
  * @priv: struct sodp_net
@@ -511,27 +528,28 @@ int sodp_net_rx(struct sock *sk, struct sk_buff *skb)
  * @state: tells the IP version
  *
  * Context: softirq.
- * Return: NF_STOLEN for trains to our port; the rest is not for us.
+ * Return: NF_STOLEN for trains to our port; NF_DROP for those that the
+ * sockets would not take, as IPsec has to protect them; the rest is not for
+ * us.
  */
 unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 			      const struct nf_hook_state *state)
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 	u32 off = ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	const struct udphdr *udp;
 
 	if (likely(!skb_is_gso(skb) ||
 		   !(skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4)))
 		return NF_ACCEPT;
-	if (!pskb_may_pull(skb, off + sizeof(*udp)))
+	if (!rx_hook_ours(skb, off, ipv6))
 		return NF_ACCEPT;
-	if (ipv6 ? ipv6_hdr(skb)->nexthdr != IPPROTO_UDP :
-		   ip_hdr(skb)->protocol != IPPROTO_UDP || ip_hdr(skb)->ihl != 5)
+	/* From a VRF: no socket of ours, unless udp_l3mdev_accept is set */
+	if (!udp_sk_bound_dev_eq(state->net, 0, skb->dev->ifindex,
+				 ipv6 ? inet6_sdif(skb) : inet_sdif(skb)))
 		return NF_ACCEPT;
-	udp = (const struct udphdr *)(skb->data + off);
-	if (udp->dest != htons(SODP_UDP_PORT) ||
-	    ntohs(udp->len) != skb->len - off)
-		return NF_ACCEPT;
+	if (ipv6 ? !xfrm6_policy_check(NULL, XFRM_POLICY_IN, skb) :
+		   !xfrm4_policy_check(NULL, XFRM_POLICY_IN, skb))
+		return NF_DROP;
 	__skb_pull(skb, off);
 	rx_skb(priv, skb, ipv6);
 	return NF_STOLEN;
