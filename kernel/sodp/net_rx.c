@@ -304,13 +304,14 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	return true;
 }
 
-/* Did the skb come in by the device's netdev, or by a VLAN on it? */
+/*
+ * Did the skb come in by the device's netdev, or by one above it? A VLAN, a
+ * bridge that it is a port of, a bond: their addresses are the device's GIDs.
+ */
 static bool rx_came_by(const struct sk_buff *skb, const struct sodp_dev *dev)
 {
-	if (skb->dev == dev->ndev)
-		return true;
-	return is_vlan_dev(skb->dev) &&
-	       vlan_dev_real_dev(skb->dev) == dev->ndev;
+	return skb->dev == dev->ndev ||
+	       netdev_has_upper_dev_all_rcu(dev->ndev, skb->dev);
 }
 
 /* A copy for each QP in the group */
