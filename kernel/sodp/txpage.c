@@ -10,6 +10,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/spinlock.h>
 
 #include "wire.h"
 
@@ -17,11 +18,15 @@
 #define TXPAGE_RING	20
 
 struct txpage_ring {
+	/* Guards the ring, from process context and softirq; innermost */
+	spinlock_t lock;
 	struct page *pages[TXPAGE_RING];
 	u32 next;
 };
 
-static DEFINE_PER_CPU(struct txpage_ring, txpage_rings);
+static DEFINE_PER_CPU(struct txpage_ring, txpage_rings) = {
+	.lock = __SPIN_LOCK_UNLOCKED(txpage_rings.lock),
+};
 
 /**
  * sodp_txpage_get() - have a compound page of SODP_TXPAGE_ORDER
@@ -31,12 +36,12 @@ static DEFINE_PER_CPU(struct txpage_ring, txpage_rings);
  */
 struct page *sodp_txpage_get(void)
 {
-	struct txpage_ring *ring;
+	/* Another CPU's after a migration will do as well */
+	struct txpage_ring *ring = raw_cpu_ptr(&txpage_rings);
 	struct page **slot, *page;
 
-	/* Trains are made in process context and in softirq */
-	local_bh_disable();
-	ring = this_cpu_ptr(&txpage_rings);
+	/* Without bottom halves others may run here still: PREEMPT_RT */
+	spin_lock_bh(&ring->lock);
 	slot = &ring->pages[ring->next++ % TXPAGE_RING];
 	page = *slot;
 	if (!page || page_ref_count(page) != 1) {
@@ -51,7 +56,7 @@ struct page *sodp_txpage_get(void)
 	}
 	if (page)
 		get_page(page);
-	local_bh_enable();
+	spin_unlock_bh(&ring->lock);
 	return page;
 }
 
