@@ -173,6 +173,9 @@ static int link_enable(struct ib_device *ibdev)
 
 	/* Unless one was here first */
 	cmpxchg(&dev->port_state, 0, link_port_state(dev->ndev));
+	mutex_lock(&sodp_devs_mutex);
+	dev->registered = true;
+	mutex_unlock(&sodp_devs_mutex);
 	return 0;
 }
 
@@ -256,9 +259,7 @@ static int link_new(const char *name, struct net_device *ndev)
 	ret = ib_register_device(&dev->base_dev, name, NULL);
 	if (ret)
 		goto err_dealloc;
-	mutex_lock(&sodp_devs_mutex);
-	dev->registered = true;
-	mutex_unlock(&sodp_devs_mutex);
+	/* It may be gone by now */
 	return 0;
 
 err_dealloc:
