@@ -539,8 +539,10 @@ unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 	u32 off = ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 
+	/* A list of packets (SKB_GSO_FRAGLIST) is no train */
 	if (likely(!skb_is_gso(skb) ||
-		   !(skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4)))
+		   (skb_shinfo(skb)->gso_type &
+		    (SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST)) != SKB_GSO_UDP_L4))
 		return NF_ACCEPT;
 	if (!rx_hook_ours(skb, off, ipv6))
 		return NF_ACCEPT;
