@@ -113,6 +113,16 @@ static inline int sodp_compat_resize_cq(struct ib_cq *ibcq, int cqe,
 }
 #endif
 
+static inline struct sodp_dev *sodp_compat_alloc_device(struct net *net)
+{
+#ifdef HAVE_ALLOC_DEVICE_NET
+	return ib_alloc_device_with_net(sodp_dev, base_dev, net);
+#else
+	/* Of the first namespace, until somebody moves it */
+	return ib_alloc_device(sodp_dev, base_dev);
+#endif
+}
+
 #ifndef HAVE_HRTIMER_SETUP
 /* Drop when the oldest kernel is > 6.12 */
 static inline void

@@ -200,7 +200,7 @@ static const struct ib_device_ops link_ops = {
 
 static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 {
-	struct sodp_dev *dev = ib_alloc_device(sodp_dev, base_dev);
+	struct sodp_dev *dev = sodp_compat_alloc_device(dev_net(ndev));
 
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
