@@ -114,7 +114,9 @@ static int dev_query_port(struct ib_device *ibdev, u32 port,
 		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;
 	} else {
 		attr->state = IB_PORT_DOWN;
-		attr->phys_state = IB_PORT_PHYS_STATE_DISABLED;
+		attr->phys_state = netif_running(ndev) ?
+				   IB_PORT_PHYS_STATE_POLLING :
+				   IB_PORT_PHYS_STATE_DISABLED;
 	}
 	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
 				&attr->active_width);
