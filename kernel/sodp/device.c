@@ -6,12 +6,11 @@
  */
 #include <linux/netdevice.h>
 #include <net/addrconf.h>
-#include <rdma/ib_addr.h>
 #include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "sodp.h"
+#include "wire.h"
 #include "compat_rdma.h"
 
 #define DEV_MAX_OBJECTS	SZ_1M
@@ -108,7 +107,7 @@ static int dev_query_port(struct ib_device *ibdev, u32 port,
 	attr->max_msg_sz = SODP_MAX_MSG;
 	attr->max_vl_num = 1;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = iboe_get_mtu(READ_ONCE(ndev->mtu)) ? : IB_MTU_256;
+	attr->active_mtu = sodp_active_mtu(to_sodp_dev(ibdev));
 	if (netif_running(ndev) && netif_carrier_ok(ndev)) {
 		attr->state = IB_PORT_ACTIVE;
 		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;

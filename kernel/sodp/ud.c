@@ -7,7 +7,6 @@
  * the spec has it.
  */
 #include <linux/ip.h>
-#include <rdma/ib_addr.h>
 #include <rdma/ib_mad.h>
 
 #include "ops.h"
@@ -111,7 +110,6 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 			       struct sodp_stop *stop)
 {
-	struct net_device *ndev = qp->dev->ndev;
 	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_cursor payload;
 	enum sodp_verdict verdict;
@@ -121,7 +119,7 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 	if (wqe->sqe.opcode != SODP_WR_SEND &&
 	    wqe->sqe.opcode != SODP_WR_SEND_WITH_IMM)
 		return SODP_E_LOC_QP_OP;
-	if (wqe->length > ib_mtu_enum_to_int(iboe_get_mtu(ndev->mtu)))
+	if (wqe->length > ib_mtu_enum_to_int(sodp_active_mtu(qp->dev)))
 		return SODP_E_LOC_LEN;
 	/* Message and packet are one */
 	wqe->req.nr_packets = 1;

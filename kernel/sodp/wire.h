@@ -20,6 +20,7 @@
 #include <linux/skbuff.h>
 #include <linux/udp.h>
 #include <net/dst.h>
+#include <rdma/ib_addr.h>
 
 #include "hdr.h"
 #include "sodp.h"
@@ -197,6 +198,13 @@ u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 /* wire_resp.c, wire_ack.c: from softirq; they take the skb over */
 void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb);
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
+
+/* The smallest there is also where the netdev has no room for it */
+static inline enum ib_mtu sodp_active_mtu(const struct sodp_dev *dev)
+{
+	return iboe_get_mtu(READ_ONCE(dev->ndev->mtu)) ? : IB_MTU_256;
+}
+
 /* mcast.c */
 struct sodp_mcast;
 struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
