@@ -2,15 +2,11 @@
 /*
  * The QP state machine (IBA 10.3.1) and the attributes set along its way.
  */
-#include <rdma/ib_addr.h>
-
 #include "wire_req.h"
 
 static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			     int mask)
 {
-	struct ib_port_attr port;
-
 	if ((mask & IB_QP_PORT) && attr->port_num != 1)
 		return -EINVAL;
 	if ((mask & IB_QP_PKEY_INDEX) && attr->pkey_index)
@@ -20,13 +16,11 @@ static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	if ((mask & IB_QP_PATH_MIG_STATE) &&
 	    attr->path_mig_state != IB_MIG_MIGRATED)
 		return -EINVAL;
-	if (mask & IB_QP_PATH_MTU) {
-		if (ib_query_port(&qp->dev->base_dev, 1, &port))
-			return -EINVAL;
-		if (attr->path_mtu < IB_MTU_256 ||
-		    attr->path_mtu > port.active_mtu)
-			return -EINVAL;
-	}
+	/* Not by ib_query_port(), which takes RTNL and asks the netdev */
+	if ((mask & IB_QP_PATH_MTU) &&
+	    (attr->path_mtu < IB_MTU_256 ||
+	     attr->path_mtu > sodp_active_mtu(qp->dev)))
+		return -EINVAL;
 	if ((mask & IB_QP_AV) &&
 	    !(rdma_ah_get_ah_flags(&attr->ah_attr) & IB_AH_GRH))
 		return -EINVAL;
