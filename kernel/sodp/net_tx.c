@@ -396,9 +396,12 @@ static void tx_free_small(struct sk_buff *skb)
 static void tx_free_page(struct sk_buff *skb)
 {
 	struct tx_mark *mark = skb_shinfo(skb)->destructor_arg;
+	struct sodp_qp *qp = mark->qp;
+	u32 charge = mark->charge;
 
-	tx_uncharge(mark->qp, mark->charge);
 	put_page(virt_to_head_page(mark));
+	/* Last: the module may go when the last QP has */
+	tx_uncharge(qp, charge);
 }
 
 static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
@@ -456,8 +459,12 @@ static struct sk_buff *tx_take_skb(struct sodp_burst *burst)
 static bool tx_csum_offload(const struct sodp_burst *burst,
 			    const struct dst_entry *dst)
 {
-	netdev_features_t features = READ_ONCE(dst->dev->features);
+	netdev_features_t features;
 
+	/* It may be replaced while the netdev goes, which waits for us then */
+	rcu_read_lock();
+	features = READ_ONCE(READ_ONCE(dst->dev)->features);
+	rcu_read_unlock();
 	if (features & NETIF_F_HW_CSUM)
 		return true;
 	return features & (burst->path->family == AF_INET ?
