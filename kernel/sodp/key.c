@@ -276,6 +276,9 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
  * @access: IB_ACCESS_REMOTE_* and flush bits needed
  * @seg: result; holds a reference until sodp_seg_put()
  *
+ * For memory of the kernel the caller asks sodp_kmem_exists() too, before it
+ * touches any.
+ *
  * Context: process, under resp_mutex.
  * Return: SODP_OK or SODP_E_REM_ACCESS.
  */
@@ -291,8 +294,7 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
-	if (key_kernel_grants(key, qp, rkey, addr, len, access) &&
-	    sodp_kmem_exists(key, addr, len)) {
+	if (key_kernel_grants(key, qp, rkey, addr, len, access)) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}

@@ -150,19 +150,23 @@ int sodp_kmem_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg,
 
 /**
  * sodp_kmem_exists() - is there memory at what a peer asked for?
- * @key: a key that covers it
- * @addr: first byte, as the peer names it
+ * @seg: what its key led to
+ * @off: first byte in it
  * @len: bytes
  *
- * The rkey of a DMA MR covers every address, not only those of memory.
+ * The rkey of a DMA MR covers every address, not only those of memory. To be
+ * asked for what is about to be touched: all of a message can be 2 GiB, in
+ * many parts.
  *
  * Context: any.
  */
-bool sodp_kmem_exists(const struct sodp_key *key, u64 addr, u64 len)
+bool sodp_kmem_exists(const struct sodp_seg *seg, u64 off, u64 len)
 {
+	u64 addr = seg->va + off;
 	u64 page;
 
-	if (key->kind != SODP_KEY_DMA)
+	if (likely(seg->region || !seg->key ||
+		   seg->key->kind != SODP_KEY_DMA))
 		return true;
 	for (page = addr & PAGE_MASK; page < addr + len; page += PAGE_SIZE)
 		if (!virt_addr_valid((void *)(uintptr_t)page))

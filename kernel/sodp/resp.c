@@ -98,17 +98,36 @@ static enum sodp_verdict resp_check_flush(struct resp_ctx *c)
 			       SODP_ACCESS_FLUSH_GLOBAL, &c->remote);
 }
 
+/* What this pass may touch of what the key grants */
+static bool resp_exists(const struct resp_ctx *c)
+{
+	const struct sodp_request *req = c->req;
+	u64 done = req->done;
+
+	if (c->op->flags & SODP_OP_ATOMIC)
+		return sodp_kmem_exists(&c->remote, 0, req->length);
+	if (req->ready <= done)
+		return true;
+	return sodp_kmem_exists(&c->remote, done,
+				min(req->ready - done, *c->budget));
+}
+
 /* As in IBA, a READ or WRITE of no bytes is not checked against its key */
 static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 {
+	enum sodp_verdict verdict;
+
 	if (!(c->op->flags & SODP_OP_RDMA))
 		return SODP_OK;
 	if (unlikely(c->req->opcode == SODP_WR_FLUSH))
 		return resp_check_flush(c);
 	if (!c->req->length)
 		return SODP_OK;
-	return sodp_key_remote(c->qp, c->req->rkey, c->req->remote_addr,
-			       c->req->length, c->op->access, &c->remote);
+	verdict = sodp_key_remote(c->qp, c->req->rkey, c->req->remote_addr,
+				  c->req->length, c->op->access, &c->remote);
+	if (likely(!verdict) && unlikely(!resp_exists(c)))
+		verdict = SODP_E_REM_ACCESS;
+	return verdict;
 }
 
 /* Place a SEND's payload in the receive's SGEs */

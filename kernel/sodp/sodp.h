@@ -723,7 +723,7 @@ struct ib_mr *sodp_kmem_alloc_mr(struct ib_pd *pd, enum ib_mr_type type,
 int sodp_kmem_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg,
 			int sg_nents, unsigned int *sg_offset);
 void sodp_kmem_free(struct sodp_mr *mr, u64 *pages);
-bool sodp_kmem_exists(const struct sodp_key *key, u64 addr, u64 len);
+bool sodp_kmem_exists(const struct sodp_seg *seg, u64 off, u64 len);
 u8 *sodp_kmem_ptr(const struct sodp_seg *seg, u64 off, u64 *run);
 enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
 				   struct sodp_request *req);

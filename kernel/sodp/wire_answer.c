@@ -165,6 +165,8 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	u64 done = read->done;
 	u32 len;
 
+	if (unlikely(!sodp_kmem_exists(remote->segs, done, n)))
+		return SODP_E_REM_ACCESS;
 	answer_header(qp, &pkt, answer_opcode(qp, read_opcode(read, n)),
 		      read->psn);
 	pkt.length = n;

@@ -146,6 +146,10 @@ static int nowhere_run(struct kt_pair *p)
 				  places[i], p->pd->unsafe_global_rkey) ==
 			  IB_WC_REM_ACCESS_ERR);
 		KT_EXPECT(!kt_pair_reconnect(p));
+		KT_EXPECT(kt_rdma(&p->a, IB_WR_RDMA_READ, p->a.buf, 64,
+				  places[i], p->pd->unsafe_global_rkey) ==
+			  IB_WC_REM_ACCESS_ERR);
+		KT_EXPECT(!kt_pair_reconnect(p));
 	}
 	KT_EXPECT(kt_rdma(&p->a, IB_WR_RDMA_READ, p->a.buf, 64,
 			  (uintptr_t)p->b.buf, 0) == IB_WC_REM_ACCESS_ERR);
