@@ -205,7 +205,6 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&dev->list);
-	INIT_LIST_HEAD(&dev->mcasts);
 	xa_init_flags(&dev->avs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev_hold(ndev);
 	dev->ndev = ndev;

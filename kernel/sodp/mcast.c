@@ -3,8 +3,10 @@
  * Multicast groups: a QP that is attached has the netdev join the IP group,
  * and gets a copy of each datagram to it.
  */
+#include <linux/hashtable.h>
 #include <linux/igmp.h>
 #include <linux/inetdevice.h>
+#include <linux/jhash.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
@@ -13,20 +15,36 @@
 
 /**
  * struct sodp_mcast - a QP in a group
- * @list: dev->mcasts; written under mcast_mutex, read by softirq under RCU
+ * @node: in mcast_table; written under mcast_mutex, read by softirq under RCU
  * @rcu: frees it
  * @addr: the group, IPv4 as a mapped address
+ * @dev: the QP's
  * @qp: holds a reference
  */
 struct sodp_mcast {
-	struct list_head list;
+	struct hlist_node node;
 	struct rcu_head rcu;
 	struct in6_addr addr;
+	const struct sodp_dev *dev;
 	struct sodp_qp *qp;
 };
 
-/* Guards the lists of all devices; joins and leaves are in their order */
+/* Guards the table; joins and leaves are in the order of its changes */
 static DEFINE_MUTEX(mcast_mutex);
+/* Of all devices, by mcast_key() */
+static DEFINE_HASHTABLE(mcast_table, 10);
+
+static u32 mcast_key(const struct sodp_dev *dev, const struct in6_addr *addr)
+{
+	return jhash2((const u32 *)addr->s6_addr32,
+		      ARRAY_SIZE(addr->s6_addr32), (u32)dev->id);
+}
+
+static bool mcast_is(const struct sodp_mcast *mcast,
+		     const struct sodp_dev *dev, const struct in6_addr *addr)
+{
+	return mcast->dev == dev && ipv6_addr_equal(&mcast->addr, addr);
+}
 
 static int mcast_join(struct net_device *ndev, const struct in6_addr *addr)
 {
@@ -75,9 +93,9 @@ static struct sodp_mcast *mcast_find(struct sodp_qp *qp,
 	struct sodp_mcast *mcast;
 
 	lockdep_assert_held(&mcast_mutex);
-	list_for_each_entry(mcast, &qp->dev->mcasts, list)
-		if (mcast->qp == qp &&
-		    (!addr || ipv6_addr_equal(&mcast->addr, addr)))
+	hash_for_each_possible(mcast_table, mcast, node,
+			       mcast_key(qp->dev, addr))
+		if (mcast->qp == qp && ipv6_addr_equal(&mcast->addr, addr))
 			return mcast;
 	return NULL;
 }
@@ -87,7 +105,7 @@ static void mcast_remove(struct sodp_mcast *mcast)
 	struct sodp_dev *dev = mcast->qp->dev;
 
 	lockdep_assert_held(&mcast_mutex);
-	list_del_rcu(&mcast->list);
+	hash_del_rcu(&mcast->node);
 	dev->nr_mcasts--;
 	mcast_leave(dev->ndev, &mcast->addr);
 	sodp_qp_put(mcast->qp);
@@ -117,6 +135,7 @@ int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	if (!mcast)
 		return -ENOMEM;
 	memcpy(&mcast->addr, gid, sizeof(mcast->addr));
+	mcast->dev = dev;
 	mcast->qp = qp;
 	mutex_lock(&mcast_mutex);
 	ret = mcast_valid(&mcast->addr) ? 0 : -EINVAL;
@@ -128,7 +147,7 @@ int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 		goto err_free;
 	refcount_inc(&qp->ref);
 	dev->nr_mcasts++;
-	list_add_rcu(&mcast->list, &dev->mcasts);
+	hash_add_rcu(mcast_table, &mcast->node, mcast_key(dev, &mcast->addr));
 	mutex_unlock(&mcast_mutex);
 	return 0;
 
@@ -170,12 +189,16 @@ int sodp_mcast_detach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 void sodp_mcast_forget(struct sodp_qp *qp)
 {
 	struct sodp_mcast *mcast;
+	struct hlist_node *next;
+	int i;
 
 	if (qp->type != IB_QPT_UD)
 		return;
 	mutex_lock(&mcast_mutex);
-	while ((mcast = mcast_find(qp, NULL)))
-		mcast_remove(mcast);
+	if (qp->dev->nr_mcasts)
+		hash_for_each_safe(mcast_table, i, next, mcast, node)
+			if (mcast->qp == qp)
+				mcast_remove(mcast);
 	mutex_unlock(&mcast_mutex);
 }
 
@@ -194,9 +217,15 @@ struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
 {
 	struct sodp_mcast *mcast = last;
 
-	mcast = list_prepare_entry(mcast, &dev->mcasts, list);
-	list_for_each_entry_continue_rcu(mcast, &dev->mcasts, list)
-		if (ipv6_addr_equal(&mcast->addr, addr))
+	if (last) {
+		hlist_for_each_entry_continue_rcu(mcast, node)
+			if (mcast_is(mcast, dev, addr))
+				return mcast;
+		return NULL;
+	}
+	hash_for_each_possible_rcu(mcast_table, mcast, node,
+				   mcast_key(dev, addr))
+		if (mcast_is(mcast, dev, addr))
 			return mcast;
 	return NULL;
 }

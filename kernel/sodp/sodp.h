@@ -553,7 +553,6 @@ struct sodp_dev {
 	struct list_head net_node;	/* sn->devs; RCU */
 	struct xarray avs;	/* struct sodp_av by number; RCU */
 	u32 next_av;
-	struct list_head mcasts;	/* struct sodp_mcast; see mcast.c */
 	u32 nr_mcasts;
 	struct sodp_qp __rcu *gsi;	/* QP 1, while there is one */
 	struct sodp_domain *domain;
