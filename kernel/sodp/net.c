@@ -77,29 +77,6 @@ static void net_init_hooks(struct sodp_net *sn)
 	}
 }
 
-/* The port of the one family without the other's is of no use to a peer */
-static int net_open(struct sodp_net *sn)
-{
-	int ret = 0;
-
-	lockdep_assert_held(&sodp_net_mutex);
-	if (!sn->net || sn->hooked)
-		return 0;
-	if (!sn->sock4)
-		sn->sock4 = net_open_one(sn, AF_INET, &ret);
-	if (ret)
-		return ret;
-	if (!sn->sock6)
-		sn->sock6 = net_open_one(sn, AF_INET6, &ret);
-	/* There are hosts without IPv6 */
-	if (ret && ret != -EAFNOSUPPORT && ret != -EPFNOSUPPORT)
-		return ret;
-	ret = nf_register_net_hooks(sn->net, sn->hooks, sn->sock6 ? 2 : 1);
-	if (!ret)
-		sn->hooked = true;
-	return ret;
-}
-
 static void net_close(struct sodp_net *sn)
 {
 	lockdep_assert_held(&sodp_net_mutex);
@@ -115,6 +92,35 @@ static void net_close(struct sodp_net *sn)
 	sn->sock4 = NULL;
 	/* Softirq may be looking at sn or at a device of it */
 	synchronize_net();
+}
+
+/*
+ * The port of the one family without the other's is of no use to a peer, but
+ * maybe to whoever has the other.
+ */
+static int net_open(struct sodp_net *sn)
+{
+	int ret = 0;
+
+	lockdep_assert_held(&sodp_net_mutex);
+	if (!sn->net || sn->hooked)
+		return 0;
+	sn->sock4 = net_open_one(sn, AF_INET, &ret);
+	if (ret)
+		return ret;
+	sn->sock6 = net_open_one(sn, AF_INET6, &ret);
+	/* There are hosts without IPv6 */
+	if (ret && ret != -EAFNOSUPPORT && ret != -EPFNOSUPPORT)
+		goto err_close;
+	ret = nf_register_net_hooks(sn->net, sn->hooks, sn->sock6 ? 2 : 1);
+	if (ret)
+		goto err_close;
+	sn->hooked = true;
+	return 0;
+
+err_close:
+	net_close(sn);
+	return ret;
 }
 
 /**
