@@ -238,6 +238,10 @@ def _wire_here():
     yield test("interop", run + ["sodp-sodp"] + quick)
     events = PYTHON + [f"{WIRE}/events.py"]
     yield test("events", events + EVENTS.split())
+    paths = PYTHON + [f"{WIRE}/paths.py"]
+    yield test("paths", paths)
+    ports = paths + ["exclusive", "port_events"]
+    yield test("ports", ports, kernels=("7.2", "backports"))
     paging = run + ["sodp-sodp", "paging"]
     yield test("paging", paging + PAGING.split())
     netem = PYTHON + [f"{WIRE}/netem.py"]

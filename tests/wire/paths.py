@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Ways that packets take inside a host, and what a port says of itself.
+
+paths.py [CASE…]
+"""
+
+import contextlib
+import functools
+import os
+import sys
+import time
+
+import netem
+import programs
+from ends import SLOW, Failure, LocalEnd, Skip, Tap, call, devices
+from ends import environment, settle
+from events import add_vlans, eventually, pair, port_state, refresh_six
+from events import set_up, want_state
+from topology import rxe_has_netns
+
+sys.path.insert(0, "/src/tests/rdmacm")
+
+import cm  # noqa: E402
+
+UDP_PORT = 4791
+# Of ibv_event_type
+PORT_EVENTS = {"(9)": "active", "(10)": "error"}
+HOLD_PORT6 = f"""
+import socket, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+s.bind(("::", {UDP_PORT}))
+time.sleep(600)
+"""
+
+
+def counter(end, name):
+    base = f"/sys/class/infiniband/{end['DEV']}/ports/1/hw_counters"
+    with open(f"{base}/{name}") as handle:
+        return int(handle.read())
+
+
+def write(both):
+    """Trains from a to b; nobody waits for an answer."""
+    ends = (both.b, both.a)
+    programs.perftest("ib_write_bw", "-c UC", 65536, False, ends)
+
+
+def own_vlan(both):
+    """rdma_cm to an address of one's own VLAN."""
+    _, end, netdev, addresses = next(add_vlans(both))
+    set_up(0, netdev, addresses)
+    env = environment(end["DEV"], addresses)
+    near = LocalEnd("a", dict(end.env, **env), "a")
+    try:
+        for family in "46":
+            cm.rping(cm.Pair(near, near), family, "100")
+    finally:
+        call("ip", "-n", "a", "link", "del", netdev)
+
+
+def bridge(both):
+    """The addresses are those of a bridge, the link is on its port."""
+    words = "name bra mtu 9000 type bridge forward_delay 0 mcast_snooping 0"
+    call(*f"ip -n a link add {words}".split())
+    call(*"ip -n a addr flush dev wa scope global".split())
+    call(*"ip -n a link set wa master bra".split())
+    set_up(0, "bra", both.addresses(0))
+    both.a.env.update(environment(both.a["DEV"], both.addresses(0)))
+    both.a.env["SODP_NETDEV"] = "bra"
+    try:
+        settle(both.a)
+        for ends in ((both.a, both.b), (both.b, both.a)):
+            cm.rping(cm.Pair(*ends), "4", "100")
+            cm.mckey(cm.Pair(*ends))
+    finally:
+        call(*"ip -n a link del bra".split())
+        del both.a.env["SODP_NETDEV"]
+
+
+@contextlib.contextmanager
+def policy(both):
+    here, there = both.addresses(1)[0], both.addresses(0)[0]
+    which = f"src {there} dst {here} proto udp dport {UDP_PORT} dir in"
+    tmpl = f"tmpl src {there} dst {here} proto esp mode transport"
+    call(*f"ip -n b xfrm policy add {which} {tmpl}".split())
+    try:
+        yield
+    finally:
+        call(*f"ip -n b xfrm policy delete {which}".split())
+
+
+def ipsec(both):
+    """What has to be encrypted, and is not, never gets in."""
+    before = counter(both.b, "rx_packets")
+    write(both)
+    middle = counter(both.b, "rx_packets")
+    if middle == before:
+        raise Failure("no packets without a policy")
+    with policy(both):
+        write(both)
+        came = counter(both.b, "rx_packets") - middle
+    if came:
+        raise Failure(f"{came} packets came in the clear")
+
+
+def gro_list(both):
+    """GRO that makes lists of packets, not trains."""
+    names = ("rx_icrc_errors", "rx_malformed")
+    before = [counter(both.b, name) for name in names]
+    packets = counter(both.b, "rx_packets")
+    # Packets of their own, with checksums
+    both.a.run(["ethtool", "-K", "wa"] + netem.OFF)
+    lists = ["ethtool", "-K", "wb", "rx-gro-list"]
+    both.b.run(lists + ["on", "gro", "on"])
+    try:
+        write(both)
+    finally:
+        both.b.run(lists + ["off", "gro", "off"])
+        on = ["on" if word == "off" else word for word in netem.OFF]
+        both.a.run(["ethtool", "-K", "wa"] + on)
+    if counter(both.b, "rx_packets") == packets:
+        raise Failure("no packets")
+    after = [counter(both.b, name) for name in names]
+    if after != before:
+        raise Failure(f"{names}: {before}, then {after}")
+
+
+def physical(end, state):
+    def check():
+        text = end.run(["rdma", "link", "show", f"{end['DEV']}/1"])
+        return f"physical_state {state} " in text
+
+    eventually(f"{end['DEV']} {state}", check)
+
+
+def change_port(both, space, netdev, down):
+    call("ip", "-n", space, "link", "set", netdev, "down")
+    want_state(both.a, "DOWN")
+    physical(both.a, down)
+    call("ip", "-n", space, "link", "set", netdev, "up")
+    want_state(both.a, "ACTIVE")
+    physical(both.a, "LINK_UP")
+    # A change, but not of the state
+    for flag in ("on", "off"):
+        call(*f"ip -n a link set wa dynamic {flag}".split())
+
+
+def port_events(both):
+    """One event for each change, and none for what is no change."""
+    args = ["stdbuf", "-oL", "ibv_asyncwatch", "-d", both.a["DEV"]]
+    watch = both.a.start(args)
+    eventually("watch", lambda: "event FD" in watch.output())
+    try:
+        change_port(both, "a", "wa", "DISABLED")
+        change_port(both, "b", "wb", "POLLING")
+        time.sleep(SLOW)
+    finally:
+        watch.kill()
+    lines = watch.output().splitlines()
+    found = [t for x in lines for k, t in PORT_EVENTS.items() if k in x]
+    if found != ["error", "active"] * 2:
+        raise Failure(f"events {found}:\n{watch.output()}")
+    refresh_six(both)
+
+
+@contextlib.contextmanager
+def one_space(*netdevs):
+    """A namespace x with dummy interfaces."""
+    call("ip", "netns", "add", "x")
+    try:
+        for name in netdevs:
+            words = f"-n x link add name {name} up type dummy"
+            call("ip", *words.split())
+        yield
+    finally:
+        call("ip", "netns", "del", "x")
+
+
+def add_link(name, netdev):
+    words = f"rdma link add {name} type sodp netdev {netdev}"
+    call("ip", "netns", "exec", "x", *words.split())
+
+
+def exclusive():
+    """A link belongs to the namespace that it is added in."""
+    if not rxe_has_netns():
+        raise Skip("this kernel makes all devices in the first namespace")
+    call(*"rdma system set netns exclusive".split())
+    try:
+        with one_space("dx"):
+            add_link("sodpx", "dx")
+            there = call(*"ip netns exec x rdma dev".split())
+            here = call("rdma", "dev")
+            if "sodpx" in here or "sodpx" not in there:
+                raise Failure(f"here:\n{here}\nthere:\n{there}")
+            call(*"ip netns exec x rdma link delete sodpx".split())
+    finally:
+        call(*"rdma system set netns shared".split())
+
+
+def ports_of_x():
+    text = call(*f"ip netns exec x ss -Huln sport = :{UDP_PORT}".split())
+    return sorted(x.split()[3].rsplit(":", 1)[0] for x in text.splitlines())
+
+
+def half_port():
+    """Another has the port of IPv6: sodp has none of either."""
+    with one_space("dx", "dy"):
+        holder = LocalEnd("x", {}, "x").start(["python3", "-c", HOLD_PORT6])
+        try:
+            eventually("port held", ports_of_x)
+            held = ports_of_x()
+            add_link("sodpx", "dx")
+            if ports_of_x() != held:
+                raise Failure(f"{held} before, {ports_of_x()} now")
+        finally:
+            holder.kill()
+        # The next one finds it free
+        add_link("sodpy", "dy")
+        if len(ports_of_x()) != 2:
+            raise Failure(f"{ports_of_x()} when the port is free")
+        for name in ("sodpx", "sodpy"):
+            call("rdma", "link", "delete", name)
+
+
+def send_datagram(device, address, length):
+    """Status of the send of a datagram to oneself."""
+    from pyverbs import enums as e
+    from pyverbs.addr import AH, AHAttr, GlobalRoute
+    from pyverbs.cq import CQ
+    from pyverbs.device import Context
+    from pyverbs.mr import MR
+    from pyverbs.pd import PD
+    from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
+    from pyverbs.wr import SGE, SendWR
+
+    index = devices.gid_index(device, address)
+    ctx = Context(name=device)
+    pd, cq = PD(ctx), CQ(ctx, 10)
+    init = QPInitAttr(
+        qp_type=e.IBV_QPT_UD, scq=cq, rcq=cq, cap=QPCap(), sq_sig_all=1
+    )
+    qp = QP(pd, init, QPAttr())
+    route = GlobalRoute(dgid=ctx.query_gid(1, index), sgid_index=index)
+    ah = AH(pd, attr=AHAttr(gr=route, is_global=1, port_num=1))
+    mr = MR(pd, length, e.IBV_ACCESS_LOCAL_WRITE)
+    work = SendWR(num_sge=1, sg=[SGE(mr.buf, length, mr.lkey)])
+    work.set_wr_ud(ah, qp.qp_num, 0)
+    qp.post_send(work)
+    done = []
+
+    def poll():
+        done.extend(cq.poll()[1])
+        return done
+
+    eventually("completion", poll)
+    status = done[0].status
+    for thing in (qp, ah, mr, cq, pd, ctx):
+        thing.close()
+    return status
+
+
+def tiny_mtu():
+    """A send that is too long is an error on every netdev."""
+    address, device = "10.73.0.1", "sodpx"
+    call(*"ip link add name dx mtu 300 up type dummy".split())
+    try:
+        call("ip", "addr", "add", f"{address}/24", "dev", "dx")
+        call(*f"rdma link add {device} type sodp netdev dx".split())
+        # IBV_WC_SUCCESS and IBV_WC_LOC_LEN_ERR
+        for length, want in ((256, 0), (257, 1), (1000, 1)):
+            status = send_datagram(device, address, length)
+            if status != want:
+                raise Failure(f"{length} bytes: status {status}, not {want}")
+    finally:
+        call(*"ip link del dx".split())
+        here = LocalEnd("here", {})
+        eventually("no device", lambda: not port_state(here, device))
+
+
+ALONE = {
+    "exclusive": exclusive,
+    "half_port": half_port,
+    "tiny_mtu": tiny_mtu,
+}
+# With the same two ends, one after the other
+TOGETHER = {
+    "own_vlan": own_vlan,
+    "ipsec": ipsec,
+    "gro_list": gro_list,
+    "port_events": port_events,
+    "bridge": bridge,
+}
+
+
+def main(argv):
+    if not os.environ.get("SODP_DEV", "").startswith("sodp"):
+        print("1..0 # SKIP sodp is not loaded")
+        return 4
+    names = argv or [*ALONE, *TOGETHER]
+    with contextlib.ExitStack() as stack:
+        ends = functools.cache(lambda: stack.enter_context(pair()))
+        plan = [(x, ALONE[x]) for x in names if x in ALONE]
+        for name in names:
+            if name in TOGETHER:
+                plan.append((name, lambda n=name: TOGETHER[n](ends())))
+        return Tap(plan).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
