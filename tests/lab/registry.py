@@ -20,7 +20,7 @@ GUEST = "/src/tests/lab/guest"
 # Runs a command while peers on the same host are reached by packets
 WIRE_ONLY = ["sh", f"{GUEST}/wire_only.sh"]
 RDMA_CORE_TESTS = "/usr/share/doc/rdma-core/tests"
-ALLOWED_SKIPS = host.REPO / "tests/rdma-core/allowed-skips.txt"
+ALLOWED_SKIPS = host.REPO / "tests/lab/allowed-skips.txt"
 
 # module of rdma-core's suite -> seconds it may take
 RDMA_CORE = {
@@ -73,7 +73,6 @@ class Test:
         self.kernels = options.pop("kernels", (MAIN,))
         self.only_all = options.pop("only_all", False)
         self.on_host = options.pop("on_host", False)
-        self.allowed_skips = options.pop("allowed_skips", None)
         self.cwd = options.pop("cwd", "/src")
         # What the second of two joined machines is like and does: a dict
         # of machine options and "cmd".  None: there is one machine only.
@@ -200,7 +199,6 @@ def _python_tests():
             runner + ["--rdma-core", RDMA_CORE_TESTS, module],
             kernels=SMALL if odp else (MAIN, "debug"),
             timeout=seconds,
-            allowed_skips=ALLOWED_SKIPS,
             cwd="/tmp",
         )
 

@@ -4,6 +4,9 @@
 import fnmatch
 import re
 
+from . import suites
+from .host import LabError
+
 PASS, FAIL, SKIP = "passed", "failed", "skipped"
 EXIT_SKIP = 4
 
@@ -91,29 +94,47 @@ def judge(style, status, text):
 
 
 class AllowedSkips:
-    """A file of lines `pattern  reason`; other skips are failures."""
+    """A file of lines `test case [in=kernel,…] reason`.
+
+    Test and case are patterns; skips of none of the lines are failures.
+    """
 
     def __init__(self, path):
         self.entries = []
-        for line in path.read_text().splitlines():
-            pattern, _, reason = line.partition(" ")
-            if pattern and not pattern.startswith("#"):
-                self.entries.append((pattern, reason.strip()))
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.strip() and not line.startswith("#"):
+                self._read(f"{path}:{number}", line)
 
-    def apply(self, cases):
+    def _read(self, where, line):
+        words = line.split()
+        test, case, kernels = words[0], "".join(words[1:2]), None
+        if words[2:3] and words[2].startswith("in="):
+            kernels = words.pop(2)[3:].split(",")
+            if not set(kernels) <= set(suites.KERNELS):
+                raise LabError(f"{where}: unknown kernel: {line}")
+        if not words[2:]:
+            raise LabError(f"{where}: no reason: {line}")
+        self.entries.append((test, case, kernels, " ".join(words[2:])))
+
+    def apply(self, test, kernel, cases):
+        """kernel: None for what runs on the host."""
         for case in cases:
             if case.result != SKIP:
                 continue
-            reason = self._reason(case.name)
+            reason = self._reason(test, kernel, case.name)
             if reason is None:
                 case.result = FAIL
                 case.why = f"skip that is not allowed: {case.why}"
             else:
                 case.why = reason
 
-    def _reason(self, name):
-        for pattern, reason in self.entries:
-            if fnmatch.fnmatchcase(name, pattern):
+    def _reason(self, *skip):
+        for test, case, kernels, reason in self.entries:
+            if (
+                fnmatch.fnmatchcase(skip[0], test)
+                and (kernels is None or skip[1] in kernels)
+                and fnmatch.fnmatchcase(skip[2], case)
+            ):
                 return reason
         return None
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """TAP, exit codes, allowed skips, the closing line."""
 
+import fnmatch
 import tempfile
 import unittest
 from pathlib import Path
 
 import support  # noqa: F401
-from lab import results
+from lab import registry, results, testing
+from lab.host import LabError
 from lab.results import FAIL, PASS, SKIP
+from lab.vm import VmConfig
 
 GOOD = """TAP version 13
 1..3
@@ -92,21 +95,78 @@ class ExitStyle(unittest.TestCase):
             self.assertEqual(kinds(cases), [kind], status)
 
 
+def allowed(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        path.write_text(text)
+        return results.AllowedSkips(path)
+
+
 class Skips(unittest.TestCase):
+    def judged(self, text, test, kernel, name):
+        case = results.Case(name, SKIP, "x")
+        allowed(text).apply(test, kernel, [case])
+        return case.result
+
     def test_unlisted_skip_fails_and_listed_one_gets_its_reason(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "list"
-            path.write_text("# comment\ntests.a.* no hardware\n")
-            allowed = results.AllowedSkips(path)
         cases = [
             results.Case("tests.a.One", SKIP, "x"),
             results.Case("tests.b.Two", SKIP, "y"),
             results.Case("tests.b.Three", PASS),
         ]
-        allowed.apply(cases)
+        text = "# comment\nmine tests.a.* no hardware\n"
+        allowed(text).apply("mine", "6.12", cases)
         self.assertEqual(kinds(cases), [SKIP, FAIL, PASS])
         self.assertEqual(cases[0].why, "no hardware")
         self.assertIn("not allowed: y", cases[1].why)
+
+    def test_of_another_test(self):
+        text = "verbs.wire-* flush why not"
+        for test, kind in (("verbs.wire-x", SKIP), ("verbs.x", FAIL)):
+            self.assertEqual(self.judged(text, test, "6.1", "flush"), kind)
+
+    def test_of_another_kernel(self):
+        text = "verbs.* flush in=6.1,debug why not"
+        for kernel, kind in (
+            ("6.1", SKIP),
+            ("debug", SKIP),
+            ("6.12", FAIL),
+            (None, FAIL),
+        ):
+            result = self.judged(text, "verbs.x", kernel, "flush")
+            self.assertEqual(result, kind, kernel)
+
+    def test_whole_program(self):
+        """A skip of everything has the name of no case."""
+        self.assertEqual(self.judged("a b why", "a", "6.1", "all"), FAIL)
+        self.assertEqual(self.judged("a b why", "a", "6.1", ""), FAIL)
+
+    def test_mistakes_name_the_line(self):
+        for line in ("a", "a b", "a b in=6.1", "a b in=5.4 why"):
+            with self.assertRaisesRegex(LabError, "list:2"):
+                allowed(f"# one\n{line}\n")
+
+    def test_the_list_names_tests_that_there_are(self):
+        names = [t.name for t in registry.all_tests()]
+        entries = results.AllowedSkips(registry.ALLOWED_SKIPS).entries
+        for test, *_ in entries:
+            self.assertTrue(fnmatch.filter(names, test), test)
+
+    def test_only_without_sodp_may_all_be_lacking(self):
+        test = registry.Test("nix", ["x"])
+        configs = (
+            VmConfig("trixie", "6.12"),
+            VmConfig("trixie", "6.12", rxe=True),
+            VmConfig("trixie", "6.12", rxe=True, sodp=False),
+        )
+        report = testing.Report(None)
+        for config, kind in zip(configs, (FAIL, FAIL, SKIP)):
+            case = results.Case("a", SKIP, "x")
+            report.judge_skips(registry.Planned(test, config), [case])
+            self.assertEqual(case.result, kind)
+        case = results.Case("a", SKIP, "x")
+        report.judge_skips(registry.Planned(test), [case])
+        self.assertEqual(case.result, FAIL)
 
 
 class Closing(unittest.TestCase):
