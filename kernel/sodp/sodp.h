@@ -594,13 +594,14 @@ static inline bool sodp_qp_flushes_sends(const struct sodp_qp *qp)
 	return state == IB_QPS_ERR || state == IB_QPS_SQE;
 }
 
-/* Under one of the QP's mutexes */
+/* Under one of the QP's mutexes; ib_core adds the sets to the link's own */
 static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 				 u64 n)
 {
-	sodp_count(qp->dev, c, n);
 	if (unlikely(qp->counters))
 		this_cpu_add(qp->counters->value[c], n);
+	else
+		sodp_count(qp->dev, c, n);
 }
 
 static inline struct sodp_dev *to_sodp_dev(struct ib_device *ibdev)

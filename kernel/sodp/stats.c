@@ -109,10 +109,20 @@ struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port)
 					  0);
 }
 
-/* What a set of QPs counts is a prefix of what a link does: ib_core asks */
+/*
+ * What a set of QPs counts is a prefix of what a link does. ib_core reads the
+ * rest too, to add it to the link's: it is there, zero, and not shown.
+ */
 struct rdma_hw_stats *sodp_counter_alloc_stats(struct rdma_counter *counter)
 {
-	return rdma_alloc_hw_stats_struct(stats_descs, SODP_NR_COUNTERS, 0);
+	struct rdma_hw_stats *stats;
+
+	stats = rdma_alloc_hw_stats_struct(stats_descs,
+					   ARRAY_SIZE(stats_descs), 0);
+	if (stats)
+		bitmap_set(stats->is_disabled, SODP_NR_COUNTERS,
+			   ARRAY_SIZE(stats_descs) - SODP_NR_COUNTERS);
+	return stats;
 }
 
 void sodp_counters_sum(struct sodp_counters __percpu *counters, u64 *value)
