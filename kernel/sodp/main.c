@@ -242,7 +242,7 @@ static int link_new(const char *name, struct net_device *ndev)
 	/* ib_core gives the GIDs of a VLAN to the device of the netdev below */
 	if (is_vlan_dev(ndev)) {
 		netdev_dbg(ndev, "sodp: a VLAN; its parent's device serves it\n");
-		return -EINVAL;
+		return -EPERM;
 	}
 	dev = link_alloc(name, ndev);
 	if (IS_ERR(dev))
