@@ -71,6 +71,8 @@ class Test:
         self.style = options.pop("style", "tap")
         self.timeout = options.pop("timeout", 120)
         self.kernels = options.pop("kernels", (MAIN,))
+        # The only one that it is meant for
+        self.suite = options.pop("suite", None)
         self.only_all = options.pop("only_all", False)
         self.on_host = options.pop("on_host", False)
         self.cwd = options.pop("cwd", "/src")
@@ -201,6 +203,18 @@ def _python_tests():
             timeout=seconds,
             cwd="/tmp",
         )
+
+
+def _compare():
+    """All of the newest rdma-core's suite, with rdma_rxe's figures."""
+    yield Test(
+        "compare",
+        ["python3", "-B", "/src/tests/rdma-core/compare.py"],
+        suite="forky",
+        kernels=("7.2",),
+        timeout=2400,
+        only_all=True,
+    )
 
 
 def _perftest():
@@ -360,6 +374,7 @@ def all_tests():
     tests += _selftests()
     tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
     tests += _python_tests()
+    tests += _compare()
     tests += _perftest()
     tests += _wire_here()
     tests += _wire_there()
@@ -410,6 +425,13 @@ def plan(args):
 
 def _places(test, args):
     """Suite and kernel pairs that a test runs on."""
+    if test.suite:
+        places = [(test.suite, kernel) for kernel in test.kernels]
+        return [
+            (suite, kernel)
+            for suite, kernel in places
+            if args.suite in (None, suite) and args.kernel in (None, kernel)
+        ]
     if args.suite or args.kernel:
         place = suites.pick(args.suite, args.kernel)
         if place is None:

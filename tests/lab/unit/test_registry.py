@@ -53,6 +53,17 @@ class Choice(unittest.TestCase):
         (one,) = registry.select(["smoke"])
         self.assertEqual(one.name, "smoke")
 
+    def test_a_test_of_one_suite(self):
+        def places(**given):
+            planned = registry.plan(options(names=["compare"], **given))
+            return [(p.config.suite, p.config.kernel) for p in planned]
+
+        self.assertEqual(places(), [("forky", "7.2")])
+        self.assertEqual(places(kernel="7.2"), [("forky", "7.2")])
+        self.assertEqual(places(suite="forky"), [("forky", "7.2")])
+        self.assertEqual(places(kernel="6.12"), [])
+        self.assertEqual(places(suite="trixie", kernel="7.2"), [])
+
     def test_debug_only_with_all(self):
         def kernels(**given):
             planned = registry.plan(options(names=["smoke"], **given))

@@ -2,15 +2,20 @@
 """TAP, exit codes, allowed skips, the closing line."""
 
 import fnmatch
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-import support  # noqa: F401
-from lab import registry, results, testing
-from lab.host import LabError
-from lab.results import FAIL, PASS, SKIP
-from lab.vm import VmConfig
+import support
+
+sys.path.insert(0, str(support.REPO / "tests/rdma-core"))
+
+import compare  # noqa: E402
+from lab import registry, results, testing  # noqa: E402
+from lab.host import LabError  # noqa: E402
+from lab.results import FAIL, PASS, SKIP  # noqa: E402
+from lab.vm import VmConfig  # noqa: E402
 
 GOOD = """TAP version 13
 1..3
@@ -148,6 +153,7 @@ class Skips(unittest.TestCase):
 
     def test_the_list_names_tests_that_there_are(self):
         names = [t.name for t in registry.all_tests()]
+        names += [f"rdma-core.{name}" for name in compare.RXE]
         entries = results.AllowedSkips(registry.ALLOWED_SKIPS).entries
         for test, *_ in entries:
             self.assertTrue(fnmatch.filter(names, test), test)
