@@ -107,7 +107,17 @@ def perftest(program, options, size, six, ends, count=20):
     table = rows(said)
     if not table:
         raise Failure(f"no figures:\n{said}")
-    return "MB/s " + ", ".join(str(row[2]) for row in table.values())
+    return figures(program, table, said)
+
+
+def figures(program, table, said):
+    """MB/s, or us; what has few of MB/s has more digits of messages."""
+    what, shown = ("us", 3) if program.endswith("_lat") else ("MB/s", 2)
+    for size, row in table.items():
+        # Microseconds, or millions of messages
+        if not row[3] > 0:
+            raise Failure(f"size {size} shows no progress:\n{said}")
+    return f"{what} " + ", ".join(str(row[shown]) for row in table.values())
 
 
 def no_mckey(sender, six):
