@@ -256,7 +256,9 @@ def _wire_here():
     yield test("ports", ports, kernels=("7.2", "backports"))
     paging = run + ["sodp-sodp", "paging"]
     yield test("paging", paging + PAGING.split())
-    yield test("mcast", PYTHON + [f"{WIRE}/legs.py", "mcast"], timeout=240)
+    legs = PYTHON + [f"{WIRE}/legs.py"]
+    yield test("mcast", legs + ["mcast"], timeout=240)
+    yield test("late", legs + ["late"])
     netem = PYTHON + [f"{WIRE}/netem.py"]
     yield test("netem", netem + ["--quick", "sodp-sodp"])
     programs = PYTHON + [f"{WIRE}/programs.py"]

@@ -5,16 +5,13 @@
     hostile.py [--kind=KIND] [--ipv6] [ARGUMENTS of wire-hostile]
 """
 
-import os
 import subprocess
 import sys
 
 from ends import call
+from legs import FOLDER, environment
 from topology import Topology
 
-PROGRAM = os.path.join(
-    os.environ.get("SODP_BUILD", "/build/user"), "tests/wire/wire-hostile"
-)
 # The attacker has to see packets, not trains
 NO_TRAINS = "gso_max_segs", "1"
 
@@ -23,20 +20,18 @@ def main(args):
     kind = "sodp"
     if args and args[0].startswith("--kind="):
         kind = args.pop(0)[7:]
-    gid = "GID_INDEX"
-    if args and args[0] == "--ipv6":
-        gid = "GID6_INDEX"
-        args.pop(0)
-    with Topology(kind, kind) as topology:
-        env = dict(os.environ)
-        for letter, end in (("A", topology.a), ("B", topology.b)):
+    ipv6 = args[:1] == ["--ipv6"]
+    with Topology(kind, kind) as both:
+        ends = both.a, both.b
+        for end in ends:
             link = *end.prefix, "ip", "link", "set", end["NETDEV"]
             call(*link, *NO_TRAINS)
-            env[f"SODP_DEV_{letter}"] = end["DEV"]
-            env[f"SODP_GID_{letter}"] = end[gid]
-            env[f"SODP_NETDEV_{letter}"] = end["NETDEV"]
-            env[f"SODP_NETNS_{letter}"] = end.prefix[3] if end.prefix else ""
-        return subprocess.run([PROGRAM] + args, env=env).returncode
+        env = environment(ends)
+        if ipv6:
+            for letter in "AB":
+                env[f"SODP_GID_{letter}"] = env[f"SODP_GID6_{letter}"]
+        program = [f"{FOLDER}/wire-hostile"] + args[ipv6:]
+        return subprocess.run(program, env=env).returncode
 
 
 if __name__ == "__main__":
