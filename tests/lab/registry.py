@@ -247,6 +247,8 @@ def _wire_here():
         return test(name, cmd, only_all=True, timeout=2400, **options)
 
     yield test("load", run + ["sodp-sodp", "load", "--quick"])
+    icrc = run + ["--icrc", "sodp-sodp", "load", "--quick", "explicit"]
+    yield test("icrc", icrc)
     yield test("interop", run + ["sodp-sodp"] + quick)
     events = PYTHON + [f"{WIRE}/events.py"]
     yield test("events", events + EVENTS.split())

@@ -17,6 +17,7 @@ import subprocess
 from ends import Failure, LocalEnd, call, devices, environment, settle
 
 MTU = "9000"
+OFF = "gso off gro off tx off tx-udp-segmentation off".split()
 ACCEPT_DAD = "/proc/sys/net/ipv6/conf/default/accept_dad"
 
 
@@ -149,6 +150,11 @@ class Topology:
             # A kernel that makes all devices in the first namespace
             space = self.spaces[index]
             call("rdma", "dev", "set", device, "netns", space)
+
+    def no_offload(self):
+        """Finished packets on the wire, whose ICRC is looked at."""
+        for end in (self.a, self.b):
+            end.run(["ethtool", "-K", end["NETDEV"]] + OFF)
 
     def delete_link(self, device):
         for index, name in self.links:

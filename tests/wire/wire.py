@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """A C program of the wire tests between two ends.
 
-wire.py [--swap] TOPOLOGY PROGRAM [ARGUMENT…]
+wire.py [--swap] [--icrc] TOPOLOGY PROGRAM [ARGUMENT…]
 
 TOPOLOGY: sodp-sodp, sodp-rxe … make two namespaces here; `peer` is the other
 machine; `local` is no wire at all, one device for both ends.  The program
 runs at the first end and wire-peer at the second one, or, with --swap, the
-other way round.  Its TAP goes through as it is.
+other way round.  Its TAP goes through as it is.  With --icrc the two
+namespaces exchange finished packets: otherwise these cross no wire, and
+nobody looks at their ICRC (net_rx.c).
 """
 
 import contextlib
@@ -25,7 +27,7 @@ FEW_PACKETS = 10
 
 
 @contextlib.contextmanager
-def two_ends(name):
+def two_ends(name, icrc=False):
     """Yields the ends of a topology by name."""
     if name == "local":
         yield LocalEnd("near", {}), LocalEnd("far", {})
@@ -38,7 +40,8 @@ def two_ends(name):
         far.close()
         return
     with Topology(*name.split("-")) as both:
-        yield both.a, both.b
+        with icrc_checked(both) if icrc else contextlib.nullcontext():
+            yield both.a, both.b
 
 
 @contextlib.contextmanager
@@ -101,15 +104,38 @@ def run(near, far, program, arguments, show=len, **env):
     return status, text
 
 
+def counter(end, name):
+    """A port counter of an end's device, as the first namespace sees it."""
+    path = f"/sys/class/infiniband/{end['DEV']}/ports/1/hw_counters/{name}"
+    with open(path) as handle:
+        return int(handle.read())
+
+
+@contextlib.contextmanager
+def icrc_checked(both):
+    """Every packet of the block has its ICRC checked, and it is right."""
+    both.no_offload()
+    ends = [end for end in (both.a, both.b) if not is_rxe(end)]
+    names = ("rx_icrc_errors", "rx_packets")
+    before = [[counter(end, name) for name in names] for end in ends]
+    yield
+    for end, (old_wrong, old_all) in zip(ends, before):
+        wrong, packets = [counter(end, name) for name in names]
+        if wrong != old_wrong or packets - old_all < FEW_PACKETS:
+            wrong, packets = wrong - old_wrong, packets - old_all
+            raise Failure(f"{end.name}: ICRC: {wrong} wrong, {packets} right")
+        print(f"# {end.name}: {packets - old_all} packets, ICRC is right")
+
+
 def show(text):
     print(text, end="", flush=True)
 
 
 def main(argv):
-    swap = "--swap" in argv
-    words = [w for w in argv if w != "--swap"]
+    swap, icrc = "--swap" in argv, "--icrc" in argv
+    words = [w for w in argv if w not in ("--swap", "--icrc")]
     try:
-        with two_ends(words[0]) as ends:
+        with two_ends(words[0], icrc) as ends:
             near, far = reversed(ends) if swap else ends
             status, _ = run(near, far, words[1], words[2:], show)
     except (Failure, SetupError, OSError) as err:
