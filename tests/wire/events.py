@@ -5,12 +5,14 @@ events.py [CASE…]
 """
 
 import functools
+import glob
 import os
+import re
 import sys
 import time
 
 import wire
-from ends import SLOW, Failure, Tap, call, environment, settle
+from ends import SLOW, Failure, Tap, call, devices, environment, settle
 from topology import Topology
 
 MANY = 16
@@ -20,7 +22,11 @@ LONG = 90
 TRANSFERS = ["--quick", "rc/write/explicit-explicit", "uc/send/pinned"]
 TRANSFERS += ["rc/read/implicit-explicit", "ud/send_imm/pinned"]
 # of the netdev and of RDMA
-MTUS = ((1500, 1024), (700, 512), (2200, 2048), (9000, 4096))
+MTUS = ((1500, 1024), (700, 512), (400, 256), (2200, 2048), (9000, 4096))
+# Below what 256 bytes and their headers take; active_mtu cannot say so
+SMALL_MTU = 300
+RETRY = "transport retry counter exceeded"
+PAUSE_MS = 300
 
 
 def eventually(what, check, seconds=10):
@@ -98,14 +104,32 @@ def pair():
     return Topology("sodp", "sodp")
 
 
+def received(both):
+    return [wire.counter(end, "rx_packets") for end in (both.a, both.b)]
+
+
+def want_traffic(both, old):
+    eventually(
+        "traffic at both ends",
+        lambda: all(now > then for now, then in zip(received(both), old)),
+    )
+
+
 def interrupt(both, space, netdev):
     """Out and back under load, shorter than the retries last."""
     with Load(both) as load:
         call("ip", "-n", space, "link", "set", netdev, "down")
         want_state(both.a, "DOWN")
-        time.sleep(0.3)
+        old = received(both)
+        time.sleep(PAUSE_MS / 1000)
+        if received(both) != old:
+            raise Failure(f"traffic of a port that is down: {old}")
         call("ip", "-n", space, "link", "set", netdev, "up")
         want_state(both.a, "ACTIVE")
+        want_traffic(both, old)
+    gap = int(re.search(r"longest gap (\d+) ms", load.note)[1])
+    if gap < PAUSE_MS:
+        raise Failure(f"the load did not pause: {load.note}")
     return load.note
 
 
@@ -143,20 +167,40 @@ def set_mtu(both, mtu):
 
 
 def mtu():
-    """Connections made before may die; new ones use the new MTU."""
+    """What the MTU forbids is lost; what is made later fits it."""
     with pair() as both:
-        with Load(both, may_fail=True) as load:
+        old = wire.counter(both.a, "tx_drops")
+        # As long as the packets are too long its retries last
+        with Load(both, WIRE_TIMEOUT="18") as load:
             set_mtu(both, 1500)
             time.sleep(1)
             set_mtu(both, 9000)
+            want_traffic(both, received(both))
+        if wire.counter(both.a, "tx_drops") == old:
+            raise Failure(f"no packet was too long: {load.note}")
         for size, want in MTUS:
             set_mtu(both, size)
             eventually(
                 f"active_mtu {want}", lambda w=want: active_mtu(both.a) == w
             )
+            if want == 256:
+                small_mtu(both)
         refresh_six(both)
         transfers(both)
         return load.note
+
+
+def small_mtu(both):
+    """The least path MTU works; where that does not fit, users are told."""
+    with Load(both, seconds=1):
+        pass
+    set_mtu(both, SMALL_MTU)
+    time.sleep(0.2)
+    if active_mtu(both.a) != 256:
+        raise Failure(f"active_mtu is {active_mtu(both.a)}")
+    with Load(both, LONG, may_fail=True, WIRE_TIMEOUT="13") as load:
+        pass
+    ended(load, RETRY)
 
 
 def refresh_six(both):
@@ -167,23 +211,53 @@ def refresh_six(both):
     refresh(both)
 
 
+def gids(device):
+    """All that are in the port's table."""
+    folder = f"/sys/class/infiniband/{device}/ports/1/gids"
+    found = set()
+    for path in glob.glob(f"{folder}/*"):
+        with open(path) as handle:
+            found.add(handle.read().strip())
+    return found
+
+
+def replace_address(device):
+    """10.75.0.1 goes, 10.75.0.9 comes."""
+    old, new = [devices.gid_of(f"10.75.0.{n}") for n in (1, 9)]
+    if old not in gids(device):
+        raise Failure(f"{device} has no GID {old}")
+    call("ip", "-n", "a", "addr", "del", "10.75.0.1/24", "dev", "wa")
+    call("ip", "-n", "a", "addr", "add", "10.75.0.9/24", "dev", "wa")
+    eventually("the new GID", lambda: new in gids(device))
+    eventually("the old GID gone", lambda: old not in gids(device))
+
+
 def address():
     """The GID goes with its address, a new address is a new GID."""
     with pair() as both:
-        with Load(both, may_fail=True) as load:
-            call("ip", "-n", "a", "addr", "del", "10.75.0.1/24", "dev", "wa")
-            call("ip", "-n", "a", "addr", "add", "10.75.0.9/24", "dev", "wa")
-            time.sleep(0.5)
-        new = environment(both.a["DEV"], ("10.75.0.9", "fd75::1"))
+        device = both.a["DEV"]
+        args = ["stdbuf", "-oL", "ibv_asyncwatch", "-d", device]
+        watch = both.a.start(args)
+        try:
+            eventually("a watch", lambda: "event FD" in watch.output())
+            # Its connections have an address that is no more
+            load = Load(both, LONG, may_fail=True, WIRE_TIMEOUT="15")
+            with load:
+                replace_address(device)
+            ended(load, RETRY)
+            eventually("an event", lambda: "GID_CHANGE" in watch.output())
+        finally:
+            watch.kill()
+        new = environment(device, ("10.75.0.9", "fd75::1"))
         both.a.env.update(new)
         transfers(both)
         return load.note
 
 
-def ended(load):
+def ended(load, *how):
     """It must have met what was done, and not have been over by then."""
-    if not any(x in load.note for x in ("is gone", "ended by")):
-        raise Failure(f"the load noticed nothing: {load.note}")
+    if not any(x in load.note for x in how or ("is gone", "ended by")):
+        raise Failure(f"the load did not notice: {load.note}")
     return load.note
 
 
@@ -274,15 +348,17 @@ def vlan():
 
 
 def vlan_link():
-    """A link on a VLAN works, or is refused."""
+    """Its GIDs are its parent's device's: a link of its own is refused."""
     with pair() as both:
-        for index, end, netdev, addresses in add_vlans(both):
+        for index, _, netdev, addresses in add_vlans(both):
             names = (netdev, f"sodpv{'ab'[index]}")
             try:
-                env = add_netdevs(both, index, names, addresses)
+                add_netdevs(both, index, names, addresses)
             except Failure as err:
-                return f"refused: {err}"
-            end.env.update(env)
+                if "Invalid argument" not in str(err):
+                    raise
+                continue
+            raise Failure(f"{netdev} has a link of its own")
         transfers(both)
 
 
