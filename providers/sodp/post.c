@@ -41,6 +41,12 @@ int sodp_sq_full(struct sodp_qp *qp, uint32_t pi)
 	return pi - sq->ci >= sq->limit ? ENOMEM : 0;
 }
 
+/* When the device goes, the kernel's QP does so before the doorbell does */
+static int bell_errno(void)
+{
+	return errno == EINVAL ? EIO : errno;
+}
+
 static inline int sq_ring(struct sodp_qp *qp)
 {
 	/*
@@ -54,7 +60,7 @@ static inline int sq_ring(struct sodp_qp *qp)
 		return 0;
 
 	if (unlikely(ioctl(qp->db_fd, SODP_IOC_RING_SQ, qp->vqp.qp.qp_num)))
-		return errno;
+		return bell_errno();
 	return 0;
 }
 
@@ -346,7 +352,7 @@ static int rq_ring(const struct sodp_rq *rq)
 		return 0;
 
 	if (ioctl(rq->db_fd, SODP_IOC_RING_RQ, rq->qpn))
-		return errno;
+		return bell_errno();
 	return 0;
 }
 
