@@ -232,6 +232,8 @@ PAGING = "cold_write_implicit cold_read_into long_swapped late_source"
 PAGING += " late_target_5s slow_file_target"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
+# Of spaces.py, likewise
+SPACES = "sockets port_taken"
 
 
 def _wire_here():
@@ -256,6 +258,8 @@ def _wire_here():
     yield test("paths", paths)
     ports = paths + ["exclusive", "port_events"]
     yield test("ports", ports, kernels=("7.2", "backports"))
+    spaces = PYTHON + [f"{WIRE}/spaces.py"]
+    yield test("spaces", spaces + SPACES.split())
     paging = run + ["sodp-sodp", "paging"]
     yield test("paging", paging + PAGING.split())
     legs = PYTHON + [f"{WIRE}/legs.py"]
@@ -274,6 +278,7 @@ def _wire_here():
     yield long("paging-all", paging)
     yield long("netem-all", netem + ["sodp-sodp"])
     yield long("events-all", events)
+    yield long("spaces-all", spaces)
     yield long("programs-all", programs + ["sodp-sodp"])
 
 

@@ -50,10 +50,19 @@ def _ip(*args):
 class Topology:
     """Context manager; a and b are the ends."""
 
-    def __init__(self, kind_a="sodp", kind_b="sodp", mtu=MTU, exclusive=False):
+    def __init__(
+        self,
+        kind_a="sodp",
+        kind_b="sodp",
+        mtu=MTU,
+        exclusive=False,
+        home=False,
+    ):
         self.kinds = (kind_a, kind_b)
         self.mtu = mtu
         self.exclusive = exclusive
+        # a is in the first namespace
+        self.home = home
         self.spaces = [None, None]
         self.links = []
         self.a = self.b = None
@@ -81,6 +90,8 @@ class Topology:
             call("rdma", "system", "set", "netns", "exclusive")
         for index, kind in enumerate(kinds):
             if kind == "rxe" and not rxe_has_netns():
+                continue
+            if self.home and not index:
                 continue
             self.spaces[index] = "ab"[index]
             _ip("netns", "add", "ab"[index])
