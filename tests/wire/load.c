@@ -27,6 +27,7 @@ struct slot {
 	enum kind kind;
 	unsigned int pending; /* requests of it that have not completed */
 	uint32_t len;
+	uint64_t begin;
 	uint64_t seed;
 	uint64_t value; /* that an ADD must fetch */
 };
@@ -53,6 +54,7 @@ static enum ibv_wc_status failed_with;
 static int refused_with;
 static uint64_t total_bytes;
 static uint64_t total_slots;
+static uint64_t quickest = UINT64_MAX;
 
 static uint64_t source_of(unsigned int q, unsigned int s)
 {
@@ -135,6 +137,7 @@ static void start_slot(unsigned int q)
 	slot->kind = t_rand_below(&rand_state, NR_KINDS);
 	slot->len = any_len(&rand_state, most);
 	slot->pending = 1;
+	slot->begin = t_now_ns();
 	switch (slot->kind) {
 	case WRITE_READ:
 		slot->seed = t_rand(&rand_state);
@@ -165,9 +168,12 @@ static void end_slot(unsigned int q)
 	struct flow *f = &flows[q];
 	struct slot *slot = &f->slot[f->first];
 	char *copy = wire.here.buf[0].base + copy_of(q, f->first);
+	uint64_t took = t_now_ns() - slot->begin;
 	uint64_t value;
 	int64_t bad;
 
+	if (took < quickest)
+		quickest = took;
 	if (slot->kind == WRITE_READ) {
 		bad = t_check_data(copy, slot->len, slot->seed, 0);
 		T_ASSERT(bad < 0, "QP %u: byte %lld of %u is wrong", q,
@@ -337,10 +343,12 @@ static void load(void)
 	gap = run_flows(t_now_ns() + seconds * 1000000000ULL, gap_limit);
 	if (nr_alive() == nr_qps && !gone)
 		check_peer();
-	t_note("%llu transfers, %llu KiB, longest gap %llu ms%s%s%s%s%s",
+	t_note("%llu transfers, %llu KiB, longest gap %llu ms, "
+	       "quickest %llu us%s%s%s%s%s",
 	       (unsigned long long)total_slots,
 	       (unsigned long long)total_bytes >> 10,
 	       (unsigned long long)gap / 1000000,
+	       (unsigned long long)(total_slots ? quickest / 1000 : 0),
 	       failed_with ? ", ended by " : "",
 	       failed_with ? t_wc_name(failed_with) : "",
 	       refused_with ? ", ended by a refusal: " : "",
