@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * qp.h - queue pairs: requester, responder, and how they wait
+ *
+ * Part of sodp.h, which includes it.
+ */
+#ifndef SODP_QP_H
+#define SODP_QP_H
+
+/* Receive WQE in the hands of the responder */
+struct sodp_recv {
+	bool valid;
+	u8 fail_status;		/* enum ib_wc_status, should it fail */
+	u32 srqn;		/* XRC: SRQ that it came from */
+	u64 wr_id;
+	u32 num_sge;
+	u64 length;
+	struct sodp_sge *sge;
+};
+
+/*
+ * A request as the responder sees it, however it came: built from a WQE by
+ * the requester of a QP on this host, or from packet headers. It may come in
+ * parts, each given to the responder when it is there: @ready says how many
+ * bytes are, @last that no part follows. A SEND off the wire has its length
+ * known only then; before, @length is @ready.
+ */
+struct sodp_request {
+	u8 opcode;		/* enum sodp_wr_opcode */
+	u8 flags;		/* SODP_SEND_SOLICITED */
+	u32 ex;
+	u32 rkey;
+	u64 remote_addr;
+	u64 length;
+	u64 ready;
+	bool last;
+	u64 operand;
+	u64 compare;
+	u32 psn;
+	u32 nr_packets;		/* of this part */
+	u32 src_qpn;
+	u32 srqn;		/* XRC only */
+	bool grh;		/* UD: the payload begins with one */
+	u16 vlan;		/* UD: VLAN_CFI_MASK | id, or 0 */
+	u64 flush_length;
+	u8 flush_type;		/* SODP_FLUSH_GLOBAL */
+	u8 flush_level;		/* SODP_FLUSH_RANGE or SODP_FLUSH_MR */
+	/* progress and results */
+	u64 done;
+	u64 result;
+};
+
+/* Where the copying of a slice stopped, for the fault that follows */
+struct sodp_stop {
+	struct sodp_miss miss;
+	bool remote;
+};
+
+/* Waits that one side of a QP may leave behind, and the one that is on */
+#define SODP_WAIT_SLOTS		3
+
+/**
+ * struct sodp_wait_slot - a wait for a page, in a worker
+ * @wait: whose it is
+ * @busy: @work is queued or runs; under @wait->side
+ * @work: waits, holding nothing but references: on the QP, by which @wait
+ *	stays, and on the region
+ * @miss: what is waited for; constant, and its region referenced, while @busy
+ */
+struct sodp_wait_slot {
+	struct sodp_wait *wait;
+	bool busy;
+	struct work_struct work;
+	struct sodp_miss miss;
+};
+
+/**
+ * struct sodp_wait - one side of a QP waits for a page
+ * @qp: the QP
+ * @side: its exec_mutex or resp_mutex. Guards what follows, @slots included
+ * @on: it waits
+ * @slot: what for; NULL when it does not wait, or no slot was free
+ * @ended: told, under @side, that the wait is over: 0, or why there will be
+ *	no page
+ * @retry: ends a wait that found no slot
+ * @slots: waits, of which all but @slot are abandoned
+ *
+ * A page may never come, and a worker cannot be called back. A wait that is
+ * over for the QP (modified, destroyed) is abandoned: when its work has not
+ * begun it is taken off its queue, else the slot stays busy until the work
+ * comes back, finds that it is not @slot, and only frees it. A busy slot is
+ * not used again, so none is mistaken for a later wait.
+ *
+ * So a QP keeps SODP_WAIT_SLOTS workers a side, at most, whatever is done to
+ * it. With as many waits abandoned it tries again from time to time, and as
+ * soon as one of them comes back.
+ */
+struct sodp_wait {
+	struct sodp_qp *qp;
+	/* Of the QP: what follows is part of what it guards */
+	struct mutex *side;
+	bool on;
+	struct sodp_wait_slot *slot;
+	void (*ended)(struct sodp_qp *qp, int ret);
+	struct delayed_work retry;
+	struct sodp_wait_slot slots[SODP_WAIT_SLOTS];
+};
+
+enum sodp_park {
+	SODP_PARK_NONE,
+	SODP_PARK_FAULT,
+	SODP_PARK_RNR,
+	SODP_PARK_TIMEOUT,
+};
+
+enum sodp_bell {
+	SODP_BELL_SQ,		/* look at sq_pi again */
+	SODP_BELL_TIMER,	/* park_timer expired */
+	SODP_BELL_RETRY,	/* the wire's retransmission timer did */
+};
+
+/* IBA A19: placement type and selectivity level of a FLUSH */
+#define SODP_FLUSH_GLOBAL	BIT(0)
+#define SODP_FLUSH_RANGE	0
+#define SODP_FLUSH_MR		1
+
+/* The requester's current WQE: a private copy and how far it got */
+struct sodp_wqe {
+	bool valid;
+	struct sodp_sqe sqe;
+	struct sodp_sge *sge;
+	void *inline_data;	/* in the ring: contents only, no decisions */
+	u64 length;
+	struct sodp_request req;
+	bool acked;		/* the responder is done with it */
+	u64 result_done;	/* bytes of an atomic's result stored */
+	bool waits;		/* it is what SODP_PARK_FAULT is for */
+	int fault_ret;		/* error of the fault it was parked for */
+	bool fault_remote;	/* whose memory that was for */
+};
+
+struct sodp_qp {
+	refcount_t ref;
+	struct rcu_head rcu;	/* near the start: kfree_rcu() asks for that */
+	u32 qpn;
+	struct sodp_dev *dev;
+	struct ib_qp *ibqp;
+	struct ib_ucontext *ucontext;	/* NULL: XRC target, kernel's */
+	bool kernel;		/* a kernel consumer's */
+	enum ib_qp_type type;
+	enum ib_sig_type sig_type;
+	struct sodp_cq *send_cq;
+	struct sodp_cq *recv_cq;
+	struct sodp_srq *srq;
+	struct ib_pd *pd;
+	struct ib_xrcd *xrcd;	/* set: an XRC target */
+	struct sodp_ring *ring;	/* a target has none, */
+	struct sodp_qp_page *page;	/* and no page */
+	struct ib_qp_cap cap;
+
+	/*
+	 * Guards state and attr. Readers on the data path read state with
+	 * READ_ONCE; they act on it under exec_mutex or resp_mutex, and every
+	 * change of state is followed by work that takes these.
+	 */
+	spinlock_t state_lock;
+	enum ib_qp_state state;
+	struct ib_qp_attr attr;
+	u32 page_flags;		/* what page->flags should be */
+	u64 peer_dev_id;	/* device of this host that owns dgid, or 0 */
+	bool dead;		/* written under both mutexes */
+
+	/* Guards page->sq_pi of a kernel QP, from any context */
+	spinlock_t sq_post_lock;
+	/* Guards page->rq_pi of a kernel QP, from any context */
+	spinlock_t rq_post_lock;
+
+	/*
+	 * The requester: held for one slice of work by whoever executes the
+	 * SQ: doorbell (trylock), sq_work, modify and destroy.
+	 */
+	struct mutex exec_mutex;
+	u8 *sq;
+	u32 sq_depth;
+	u32 sq_stride;
+	u32 sq_ci;
+	u32 sq_psn;
+	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
+	struct sodp_wqe wqe;
+	struct sodp_seg *segs;	/* of the slice in progress */
+	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
+	enum sodp_park park;
+	u8 rnr_left;
+	u8 retry_left;
+	u64 rnr_ns;		/* wait that the last RNR NAK asked for */
+	struct sodp_wait fault_wait;	/* on in SODP_PARK_FAULT */
+	struct hrtimer park_timer;
+	struct work_struct sq_work;
+	bool sqd_event;
+
+	/*
+	 * The responder: held while a request is carried out on this QP, and
+	 * by flush, modify and destroy. Nests inside a peer's exec_mutex.
+	 */
+	struct mutex resp_mutex;
+	u8 *rq;
+	u32 rq_depth;
+	u32 rq_stride;
+	u32 rq_ci;
+	u32 resp_psn;		/* next PSN expected */
+	u32 msn;
+	struct sodp_recv recv;
+	/* XRC target: SRQ of the request under way, as are srq and pd */
+	struct sodp_xsrq *xsrq;
+	struct sodp_seg *recv_segs;	/* of the request under way */
+	bool last_wqe_sent;
+	bool comm_est;		/* a request has come, resp_mutex */
+
+	/* Of the set it is bound to, or NULL; written under both mutexes */
+	struct sodp_counters __percpu *counters;
+
+	/* Made once, before the first packet can come; see wire.h */
+	struct sodp_wire *wire;
+	struct sodp_ud *ud;	/* UD and GSI; ud.c */
+};
+
+/* What ib_core allocates for a QP */
+struct sodp_ibqp {
+	struct ib_qp base_qp;
+	struct sodp_qp *qp;
+};
+
+/* Does it take requests? READ_ONCE: states change under state_lock only */
+static inline bool sodp_qp_receives(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_RTR || state == IB_QPS_RTS ||
+	       state == IB_QPS_SQD || state == IB_QPS_SQE;
+}
+
+/* Are sends to be flushed? READ_ONCE: as above */
+static inline bool sodp_qp_flushes_sends(const struct sodp_qp *qp)
+{
+	enum ib_qp_state state = READ_ONCE(qp->state);
+
+	return state == IB_QPS_ERR || state == IB_QPS_SQE;
+}
+
+static inline bool sodp_is_ud(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
+}
+
+static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct sodp_ibqp, base_qp)->qp;
+}
+
+static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct sodp_ibqp, base_qp);
+}
+
+static inline u32 sodp_psn_add(u32 psn, u32 n)
+{
+	return (psn + n) & 0xffffff;
+}
+
+/* qp.c, qp_modify.c */
+int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
+		   struct ib_udata *udata);
+int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata);
+int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		   struct ib_udata *udata);
+int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		  struct ib_qp_init_attr *init);
+struct sodp_qp *sodp_qp_get(u32 qpn);
+void sodp_qp_put(struct sodp_qp *qp);
+void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
+			struct work_struct *work);
+void sodp_qps_wait(void);
+void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
+bool sodp_qp_set_error(struct sodp_qp *qp);
+void sodp_qp_set_send_error(struct sodp_qp *qp);
+
+/* sq.c */
+void sodp_sq_doorbell(struct sodp_qp *qp);
+void sodp_sq_kick(struct sodp_qp *qp);
+void sodp_sq_work(struct work_struct *work);
+void sodp_sq_run_worker(struct sodp_qp *qp);
+void sodp_sq_flush_locked(struct sodp_qp *qp);
+void sodp_sq_unlock(struct sodp_qp *qp);
+void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
+
+/* park.c */
+void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
+void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
+void sodp_park_cancel_locked(struct sodp_qp *qp);
+void sodp_park_init(struct sodp_qp *qp);
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags);
+
+/* wait.c */
+void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
+		    struct mutex *side,
+		    void (*ended)(struct sodp_qp *qp, int ret));
+void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss);
+bool sodp_wait_end(struct sodp_wait *wait);
+
+/* req.c */
+enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
+				   struct sodp_stop *stop);
+enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index);
+enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
+				   struct sodp_cursor *payload,
+				   struct sodp_buf *buf);
+void sodp_req_put_payload(struct sodp_cursor *payload);
+
+/* resp.c */
+enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
+				    struct sodp_request *req,
+				    struct sodp_cursor *payload, u64 *budget,
+				    struct sodp_stop *stop);
+void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
+u64 sodp_rnr_ns(struct sodp_qp *qp);
+u64 sodp_rnr_code_ns(u8 code);
+
+/* rq.c */
+void sodp_rq_doorbell(struct sodp_qp *qp);
+void sodp_rq_flush_locked(struct sodp_qp *qp);
+enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp);
+void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
+		      bool solicited);
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge);
+
+/* local.c */
+enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
+				     enum sodp_verdict failed, u64 *budget,
+				     struct sodp_stop *stop);
+void sodp_local_forget(struct sodp_qp *qp);
+
+/* ud.c */
+int sodp_ud_init(struct sodp_qp *qp);
+void sodp_ud_free(struct sodp_qp *qp);
+void sodp_ud_reset(struct sodp_qp *qp);
+bool sodp_ud_tx_full(const struct sodp_qp *qp);
+atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp);
+enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
+			       struct sodp_stop *stop);
+
+#endif /* SODP_QP_H */
