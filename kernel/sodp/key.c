@@ -179,9 +179,7 @@ static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
 static bool key_grants(const struct sodp_key *key, const struct sodp_qp *qp,
 		       u32 value, u64 addr, u64 len, u32 access)
 {
-	/* Pairs with the release stores of SODP_KEY_VALID */
-	return smp_load_acquire(&key->state) == SODP_KEY_VALID &&
-	       key->key == value &&
+	return sodp_key_valid(key) && key->key == value &&
 	       key->pd == qp->pd && !(access & ~key->access) &&
 	       key_covers(key, addr, len);
 }

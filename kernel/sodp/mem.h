@@ -126,6 +126,13 @@ struct sodp_cursor {
 	u64 base;
 };
 
+/* What a key that is valid grants can be read after this */
+static inline bool sodp_key_valid(const struct sodp_key *key)
+{
+	/* Pairs with the release stores of SODP_KEY_VALID */
+	return smp_load_acquire(&key->state) == SODP_KEY_VALID;
+}
+
 static inline struct sodp_mr *to_sodp_mr(struct ib_mr *ibmr)
 {
 	return container_of(ibmr, struct sodp_mr, base_mr);

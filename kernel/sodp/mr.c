@@ -329,9 +329,7 @@ static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
 		ret = -EINVAL;
 		goto out_put;
 	}
-	/* Pairs with the release store of SODP_KEY_VALID */
-	if (key->key != sge->lkey ||
-	    smp_load_acquire(&key->state) != SODP_KEY_VALID) {
+	if (key->key != sge->lkey || !sodp_key_valid(key)) {
 		ret = -ENOENT;
 		goto out_put;
 	}

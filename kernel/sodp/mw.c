@@ -69,10 +69,9 @@ static bool mw_bind_allowed(struct sodp_qp *qp, struct sodp_key *key,
 {
 	u64 off;
 
-	/* The state pairs with the release store of SODP_KEY_VALID */
 	if (mr->kind != SODP_KEY_MR || mr->key != sqe->bind.mr_lkey ||
-	    smp_load_acquire(&mr->state) != SODP_KEY_VALID ||
-	    mr->pd != qp->pd || !(mr->access & IB_ACCESS_MW_BIND))
+	    !sodp_key_valid(mr) || mr->pd != qp->pd ||
+	    !(mr->access & IB_ACCESS_MW_BIND))
 		return false;
 	off = sqe->bind.addr - mr->iova;
 	if (sqe->bind.access & ~MW_ACCESS)

@@ -96,7 +96,7 @@ struct sodp_cq {
 	struct sodp_cqe *ring;
 	struct sodp_cq_page *page;
 	const struct sodp_cqe *cqe; /* the one that the session is at */
-	_Atomic(pthread_t) poller; /* who began the session, 0: there is none */
+	atomic_ulong poller; /* pthread_t of an open session, or 0 */
 	struct sodp_lock arm_lock; /* all up to next_pi; writes of page->arm */
 	uint32_t arm_count;
 	bool armed_next; /* its event has not been read */

@@ -215,7 +215,7 @@ static void link_unchanged(void)
 	t_duo_open(&d, LEN, T_EXPLICIT, NULL);
 	writes(&d, 3);
 	link_sums(&d.dev, &sums);
-	strcpy(before, text);
+	memcpy(before, text, sizeof(before));
 	bind_qp(&d.dev, d.a.qp, 0);
 	link_sums(&d.dev, &sums);
 	T_ASSERT(!strcmp(text, before), "a set changed\n%s to\n%s", before,

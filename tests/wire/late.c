@@ -150,7 +150,7 @@ static void late(void)
 	       monitor.served);
 }
 
-static const struct late lates[] = {
+static const struct late cases[] = {
 	{ IBV_QPT_UC, false, false },
 	{ IBV_QPT_UC, false, true },
 	{ IBV_QPT_UC, true, true },
@@ -162,14 +162,14 @@ static const struct late lates[] = {
 };
 
 static const struct t_test tests[] = {
-	{ "uc_source", late, 120, &lates[0] },
-	{ "uc_receive", late, 120, &lates[1] },
-	{ "uc_target", late, 120, &lates[2] },
-	{ "ud_source", late, 120, &lates[3] },
-	{ "ud_receive", late, 120, &lates[4] },
-	{ "xrc_source", late, 120, &lates[5] },
-	{ "xrc_receive", late, 120, &lates[6] },
-	{ "xrc_target", late, 120, &lates[7] },
+	{ "uc_source", late, 120, &cases[0] },
+	{ "uc_receive", late, 120, &cases[1] },
+	{ "uc_target", late, 120, &cases[2] },
+	{ "ud_source", late, 120, &cases[3] },
+	{ "ud_receive", late, 120, &cases[4] },
+	{ "xrc_source", late, 120, &cases[5] },
+	{ "xrc_receive", late, 120, &cases[6] },
+	{ "xrc_target", late, 120, &cases[7] },
 };
 
 int main(int argc, char **argv)

@@ -42,7 +42,7 @@ const char *t_value(const char *text, const char *key, char *value,
 	if (!p)
 		return NULL;
 	p += len + 1;
-	len = strcspn(p, " \n");
+	len = strcspn(p, "\n ");
 	T_ASSERT(len < size, "%s has a long value", key);
 	memcpy(value, p, len);
 	value[len] = 0;
