@@ -59,7 +59,7 @@ struct ib_mr *sodp_kmem_get_dma_mr(struct ib_pd *pd, int access)
 		return ERR_CAST(mr);
 	mr->key->length = U64_MAX;
 	mr->key->access = access & KMEM_ACCESS;
-	/* Pairs with smp_load_acquire() in key_grants() */
+	/* Pairs with sodp_key_valid() */
 	smp_store_release(&mr->key->state, SODP_KEY_VALID);
 	return &mr->base_mr;
 }
@@ -243,7 +243,7 @@ static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
 	key->length = mr->base_mr.length;
 	key->access = sqe->bind.access & KMEM_ACCESS;
 	key->key = sqe->bind.new_rkey;
-	/* Pairs with smp_load_acquire() in key_grants() */
+	/* Pairs with sodp_key_valid() */
 	smp_store_release(&key->state, SODP_KEY_VALID);
 }
 
