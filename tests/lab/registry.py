@@ -230,6 +230,8 @@ AGENT = {"cmd": PYTHON + [f"{WIRE}/agent.py"]}
 # Of wire-paging, in the short form
 PAGING = "cold_write_implicit cold_read_into long_swapped late_source"
 PAGING += " late_target_5s slow_file_target"
+# Cases of paths.py that every kernel can do
+PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events bridge"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 # Of spaces.py, likewise
@@ -255,7 +257,7 @@ def _wire_here():
     events = PYTHON + [f"{WIRE}/events.py"]
     yield test("events", events + EVENTS.split())
     paths = PYTHON + [f"{WIRE}/paths.py"]
-    yield test("paths", paths)
+    yield test("paths", paths + PATHS.split())
     ports = paths + ["exclusive", "port_events"]
     yield test("ports", ports, kernels=("7.2", "backports"))
     spaces = PYTHON + [f"{WIRE}/spaces.py"]

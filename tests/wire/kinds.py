@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 from ends import Failure, Skip, Tap, call
-from topology import Topology
+from topology import OFF, Topology
 from wire import is_rxe
 
 FOLDER = os.path.join(
@@ -25,7 +25,6 @@ FOLDER = os.path.join(
 )
 CAPTURE, ALL = "/tmp/kinds.pcap", "/tmp/kinds-all.pcap"
 PCAP_HEADER = 24
-OFF = "gso off gro off tx off tx-udp-segmentation off".split()
 
 SEND, WRITE = [0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]
 READ, ATOMIC = [12, 13, 14, 15, 16], [17, 18, 19, 20]

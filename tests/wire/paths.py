@@ -11,13 +11,12 @@ import os
 import sys
 import time
 
-import netem
 import programs
 from ends import SLOW, Failure, LocalEnd, Skip, Tap, call, devices
 from ends import environment, settle
 from events import add_vlans, eventually, pair, port_state, refresh_six
 from events import set_up, want_state
-from topology import rxe_has_netns
+from topology import OFF, rxe_has_netns
 
 sys.path.insert(0, "/src/tests/rdmacm")
 
@@ -112,14 +111,14 @@ def gro_list(both):
     before = [counter(both.b, name) for name in names]
     packets = counter(both.b, "rx_packets")
     # Packets of their own, with checksums
-    both.a.run(["ethtool", "-K", "wa"] + netem.OFF)
+    both.a.run(["ethtool", "-K", "wa"] + OFF)
     lists = ["ethtool", "-K", "wb", "rx-gro-list"]
     both.b.run(lists + ["on", "gro", "on"])
     try:
         write(both)
     finally:
         both.b.run(lists + ["off", "gro", "off"])
-        on = ["on" if word == "off" else word for word in netem.OFF]
+        on = ["on" if word == "off" else word for word in OFF]
         both.a.run(["ethtool", "-K", "wa"] + on)
     if counter(both.b, "rx_packets") == packets:
         raise Failure("no packets")
