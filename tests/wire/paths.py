@@ -132,15 +132,27 @@ def physical(end):
     return words[words.index("physical_state") + 1]
 
 
-def change_port(both, space, netdev):
-    """Down and up; returns what the port was when it was down."""
+def port_events_of(watch):
+    lines = watch.output().splitlines()
+    return [t for x in lines for k, t in PORT_EVENTS.items() if k in x]
+
+
+def change_port(both, watch, space, netdev):
+    """Down and up; returns what the port was when it was down.
+
+    The kernel tells of the carrier once a second, and of what it is then:
+    each event is waited for.
+    """
+    before = len(port_events_of(watch))
     call("ip", "-n", space, "link", "set", netdev, "down")
     try:
         want_state(both.a, "DOWN")
         seen = physical(both.a)
+        eventually("down event", lambda: len(port_events_of(watch)) > before)
     finally:
         call("ip", "-n", space, "link", "set", netdev, "up")
     want_state(both.a, "ACTIVE")
+    eventually("up event", lambda: len(port_events_of(watch)) > before + 1)
     # A change, but not of the state
     for flag in ("on", "off"):
         call(*f"ip -n a link set wa dynamic {flag}".split())
@@ -153,13 +165,13 @@ def port_events(both):
     watch = both.a.start(args)
     eventually("watch", lambda: "event FD" in watch.output())
     try:
-        states = [change_port(both, "a", "wa"), change_port(both, "b", "wb")]
+        ends = ("a", "wa"), ("b", "wb")
+        states = [change_port(both, watch, *end) for end in ends]
         time.sleep(SLOW)
     finally:
         watch.kill()
     refresh_six(both)
-    lines = watch.output().splitlines()
-    found = [t for x in lines for k, t in PORT_EVENTS.items() if k in x]
+    found = port_events_of(watch)
     if found != ["error", "active"] * 2:
         raise Failure(f"events {found}:\n{watch.output()}")
     if states != ["DISABLED", "POLLING"]:
