@@ -199,8 +199,8 @@ void io_make_xfer(const struct io_group *g, const struct w_wire *wire,
 		there->off &= ~(T_PAGE - 1);
 }
 
-void io_at(struct w_wire *wire, bool there, enum w_cmd cmd,
-	   const struct w_place *place)
+static struct w_rep io_ask(struct w_wire *wire, bool there, enum w_cmd cmd,
+			   const struct w_place *place)
 {
 	struct w_req req = { .cmd = cmd, .place = *place };
 	struct w_rep rep = { 0 };
@@ -209,7 +209,25 @@ void io_at(struct w_wire *wire, bool there, enum w_cmd cmd,
 		peer_do(&wire->peer, &req, &rep);
 	else
 		end_do(&wire->here, &req, &rep);
+	return rep;
+}
+
+void io_at(struct w_wire *wire, bool there, enum w_cmd cmd,
+	   const struct w_place *place)
+{
+	struct w_rep rep = io_ask(wire, there, cmd, place);
+
 	T_ASSERT(!rep.bad, "%s", rep.text);
+}
+
+/* UC does not say when it has arrived */
+static void io_await(struct w_wire *wire, const struct w_place *place)
+{
+	unsigned int tries = 0;
+
+	t_sleep_ms(20 + place->len / 20000);
+	while (io_ask(wire, true, W_CHECK, place).bad && tries++ < 100)
+		t_sleep_ms(50);
 }
 
 void io_want(const struct io_group *g, struct w_wire *wire, uint64_t id)
@@ -234,9 +252,8 @@ static void run_xfer(const struct io_group *g, struct w_wire *wire,
 	T_OK(wire_post(wire, 0, g->op->opcode, id, local, remote, x->src.len,
 		       x->dst.imm));
 	io_want(g, wire, id);
-	/* UC does not say when it has arrived */
 	if (g->type == IBV_QPT_UC && x->dst.recv == W_NO_RECV)
-		t_sleep_ms(20 + x->src.len / 20000);
+		io_await(wire, &x->dst);
 	io_at(wire, !read, W_CHECK, &x->dst);
 }
 
