@@ -355,7 +355,7 @@ def vlan_link():
             try:
                 add_netdevs(both, index, names, addresses)
             except Failure as err:
-                if "Invalid argument" not in str(err):
+                if "Operation not permitted" not in str(err):
                     raise
                 continue
             raise Failure(f"{netdev} has a link of its own")
