@@ -98,7 +98,7 @@ static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
 static int dev_query_port(struct ib_device *ibdev, u32 port,
 			  struct ib_port_attr *attr)
 {
-	struct net_device *ndev = to_sodp_dev(ibdev)->ndev;
+	const struct sodp_dev *dev = to_sodp_dev(ibdev);
 
 	attr->gid_tbl_len = SODP_GID_TABLE_LEN;
 	attr->pkey_tbl_len = 1;
@@ -107,16 +107,14 @@ static int dev_query_port(struct ib_device *ibdev, u32 port,
 	attr->max_msg_sz = SODP_MAX_MSG;
 	attr->max_vl_num = 1;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = sodp_active_mtu(to_sodp_dev(ibdev));
-	if (netif_running(ndev) && netif_carrier_ok(ndev)) {
-		attr->state = IB_PORT_ACTIVE;
+	attr->active_mtu = sodp_active_mtu(dev);
+	attr->state = sodp_port_state(dev);
+	if (attr->state == IB_PORT_ACTIVE)
 		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;
-	} else {
-		attr->state = IB_PORT_DOWN;
-		attr->phys_state = netif_running(ndev) ?
+	else
+		attr->phys_state = netif_running(dev->ndev) ?
 				   IB_PORT_PHYS_STATE_POLLING :
 				   IB_PORT_PHYS_STATE_DISABLED;
-	}
 	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
 				&attr->active_width);
 }

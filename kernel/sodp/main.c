@@ -160,19 +160,13 @@ void sodp_device_remove(struct sodp_dev *dev)
 	dev_put(dev->ndev);
 }
 
-static int link_port_state(const struct net_device *ndev)
-{
-	return netif_running(ndev) && netif_carrier_ok(ndev) ?
-	       IB_PORT_ACTIVE : IB_PORT_DOWN;
-}
-
 /* ib_core: events can come from now on; again after a change of namespace */
 static int link_enable(struct ib_device *ibdev)
 {
 	struct sodp_dev *dev = to_sodp_dev(ibdev);
 
 	/* Unless one was here first */
-	cmpxchg(&dev->port_state, 0, link_port_state(dev->ndev));
+	cmpxchg(&dev->port_state, 0, sodp_port_state(dev));
 	mutex_lock(&sodp_devs_mutex);
 	dev->registered = true;
 	mutex_unlock(&sodp_devs_mutex);
@@ -275,7 +269,7 @@ static struct rdma_link_ops sodp_link_ops = {
 static void link_port_event(struct ib_device *ibdev)
 {
 	struct sodp_dev *dev = to_sodp_dev(ibdev);
-	int state = link_port_state(dev->ndev);
+	int state = sodp_port_state(dev);
 	struct ib_event event = {
 		.device = ibdev,
 		.element.port_num = 1,

@@ -205,6 +205,12 @@ static inline enum ib_mtu sodp_active_mtu(const struct sodp_dev *dev)
 	return iboe_get_mtu(READ_ONCE(dev->ndev->mtu)) ? : IB_MTU_256;
 }
 
+static inline enum ib_port_state sodp_port_state(const struct sodp_dev *dev)
+{
+	return netif_running(dev->ndev) && netif_carrier_ok(dev->ndev) ?
+	       IB_PORT_ACTIVE : IB_PORT_DOWN;
+}
+
 /* mcast.c */
 struct sodp_mcast;
 struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
