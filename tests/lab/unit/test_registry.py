@@ -74,3 +74,10 @@ class Choice(unittest.TestCase):
             kernels(all=True), ["6.12", "6.1", "7.2", "backports", "debug"]
         )
         self.assertEqual(kernels(kernel="6.1"), ["6.1"])
+
+    def test_a_test_of_the_debug_kernel_alone(self):
+        planned = registry.plan(options(names=["verbs.waits-debug"]))
+        self.assertEqual([p.config.kernel for p in planned], ["debug"])
+        self.assertFalse(
+            [p for p in registry.plan(options(names=[])) if "debug" in p.name]
+        )
