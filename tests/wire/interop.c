@@ -341,6 +341,8 @@ static void one_atomic(struct w_wire *wire, const struct io_group *g,
 		add = before ^ (i & 1 ? 1ULL << (swap % 64) : 0);
 		after = add == before ? swap : before;
 	}
+	if (starts_pages(wire->here.dev.name, g->here))
+		result &= ~(T_PAGE - 1);
 	t_case("case %u: to %#llx", i, (unsigned long long)result);
 	io_word(wire, W_WORD_SET, word, before,
 		io_any_cold(r, g->there) ? W_COLD : W_WARM);
