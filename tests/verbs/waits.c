@@ -203,7 +203,7 @@ static void crowd_affordable(void)
 
 	if (!access(LOCKDEP, F_OK) &&
 	    t_read_file(WIRE_ONLY, wire_only, sizeof(wire_only)) &&
-	    wire_only[0] != 'N' && wire_only[0] != '0')
+	    wire_only[0] == 'Y')
 		t_skip("%u queue pairs' RNR NAKs starve a debug kernel", CROWD);
 }
 

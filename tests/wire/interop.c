@@ -94,6 +94,12 @@ static bool starts_pages(const char *device, enum t_kind kind)
 	return kind != T_PINNED && !strncmp(device, "rxe", 3);
 }
 
+static uint64_t fitting_place(const char *device, enum t_kind kind,
+			      uint64_t off)
+{
+	return starts_pages(device, kind) ? off & ~(T_PAGE - 1) : off;
+}
+
 static void need(const struct io_group *g, const char *device, enum t_kind kind,
 		 const struct ibv_odp_caps *caps, uint32_t bits)
 {
@@ -193,10 +199,8 @@ void io_make_xfer(const struct io_group *g, const struct w_wire *wire,
 	x->dst.cold = io_any_cold(r, read ? g->here : g->there);
 	x->dst.recv = g->op->recv;
 	x->dst.imm = t_rand(r);
-	if (starts_pages(wire->here.dev.name, g->here))
-		here->off &= ~(T_PAGE - 1);
-	if (starts_pages(wire->there.device, g->there))
-		there->off &= ~(T_PAGE - 1);
+	here->off = fitting_place(wire->here.dev.name, g->here, here->off);
+	there->off = fitting_place(wire->there.device, g->there, there->off);
 }
 
 static struct w_rep io_ask(struct w_wire *wire, bool there, enum w_cmd cmd,
@@ -341,8 +345,7 @@ static void one_atomic(struct w_wire *wire, const struct io_group *g,
 		add = before ^ (i & 1 ? 1ULL << (swap % 64) : 0);
 		after = add == before ? swap : before;
 	}
-	if (starts_pages(wire->here.dev.name, g->here))
-		result &= ~(T_PAGE - 1);
+	result = fitting_place(wire->here.dev.name, g->here, result);
 	t_case("case %u: to %#llx", i, (unsigned long long)result);
 	io_word(wire, W_WORD_SET, word, before,
 		io_any_cold(r, g->there) ? W_COLD : W_WARM);
