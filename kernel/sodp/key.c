@@ -175,22 +175,21 @@ static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
 	       len <= key->length - off;
 }
 
-/* @key is valid for @qp, under this very value, and grants all of that */
-static bool key_grants(const struct sodp_key *key, const struct sodp_qp *qp,
+/* @key is valid in @pd, under this very value, and grants all of that */
+static bool key_grants(const struct sodp_key *key, const struct ib_pd *pd,
 		       u32 value, u64 addr, u64 len, u32 access)
 {
-	return sodp_key_valid(key) && key->key == value &&
-	       key->pd == qp->pd && !(access & ~key->access) &&
-	       key_covers(key, addr, len);
+	return sodp_key_valid(key) && key->key == value && key->pd == pd &&
+	       !(access & ~key->access) && key_covers(key, addr, len);
 }
 
 /* The same for keys of kernel memory */
 static bool key_kernel_grants(const struct sodp_key *key,
-			      const struct sodp_qp *qp, u32 value, u64 addr,
+			      const struct ib_pd *pd, u32 value, u64 addr,
 			      u64 len, u32 access)
 {
 	return (key->kind == SODP_KEY_DMA || key->kind == SODP_KEY_FRMR) &&
-	       key_grants(key, qp, value, addr, len, access);
+	       key_grants(key, pd, value, addr, len, access);
 }
 
 /* @seg takes the caller's reference over */
@@ -206,6 +205,7 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
 /**
  * sodp_key_local() - resolve a local SGE
  * @qp: the QP that uses it
+ * @pd: domain of the queue that the SGE was posted to: an SRQ has its own
  * @lkey: its key
  * @addr: first byte
  * @len: bytes
@@ -215,8 +215,9 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
  * Context: any.
  * Return: SODP_OK or SODP_E_LOC_PROT.
  */
-enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
-				 u64 len, u32 access, struct sodp_seg *seg)
+enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
+				 u32 lkey, u64 addr, u64 len, u32 access,
+				 struct sodp_seg *seg)
 {
 	struct sodp_key *key;
 
@@ -229,11 +230,11 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
 	if (unlikely(!key))
 		goto deny;
 	if (likely(key->kind == SODP_KEY_MR &&
-		   key_grants(key, qp, lkey, addr, len, access))) {
+		   key_grants(key, pd, lkey, addr, len, access))) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
-	if (key_kernel_grants(key, qp, lkey, addr, len, access)) {
+	if (key_kernel_grants(key, pd, lkey, addr, len, access)) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
@@ -256,7 +257,7 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 	bool ok = false;
 
 	mutex_lock(&key->mw_mutex);
-	if (key_grants(key, qp, rkey, addr, len, access) &&
+	if (key_grants(key, qp->pd, rkey, addr, len, access) &&
 	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn)) {
 		key_fill_seg(seg, key, addr, len);
 		ok = true;
@@ -288,11 +289,11 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 	if (unlikely(!key))
 		goto deny;
 	if (likely(key->kind == SODP_KEY_MR &&
-		   key_grants(key, qp, rkey, addr, len, access))) {
+		   key_grants(key, qp->pd, rkey, addr, len, access))) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
-	if (key_kernel_grants(key, qp, rkey, addr, len, access)) {
+	if (key_kernel_grants(key, qp->pd, rkey, addr, len, access)) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}

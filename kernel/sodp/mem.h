@@ -169,8 +169,9 @@ void sodp_key_retire(struct sodp_key *key);
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key);
 void sodp_key_put(struct sodp_key *key);
 void sodp_key_quiesce(struct sodp_key *key);
-enum sodp_verdict sodp_key_local(struct sodp_qp *qp, u32 lkey, u64 addr,
-				 u64 len, u32 access, struct sodp_seg *seg);
+enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
+				 u32 lkey, u64 addr, u64 len, u32 access,
+				 struct sodp_seg *seg);
 enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg);
 void sodp_seg_put(struct sodp_seg *seg);

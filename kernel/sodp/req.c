@@ -251,8 +251,8 @@ enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
 
 		if (!sge->length)
 			continue;
-		verdict = sodp_key_local(qp, sge->lkey, sge->addr, sge->length,
-					 access,
+		verdict = sodp_key_local(qp, qp->pd, sge->lkey, sge->addr,
+					 sge->length, access,
 					 &payload->segs[payload->nr_segs]);
 		if (unlikely(verdict)) {
 			sodp_req_put_payload(payload);

@@ -130,9 +130,16 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 	return verdict;
 }
 
+/* A receive belongs to the domain of the queue that it was posted to */
+static const struct ib_pd *resp_recv_pd(const struct sodp_qp *qp)
+{
+	return unlikely(qp->srq) ? qp->srq->base_srq.pd : qp->pd;
+}
+
 /* Place a SEND's payload in the receive's SGEs */
 static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 {
+	const struct ib_pd *pd = resp_recv_pd(c->qp);
 	struct sodp_recv *recv = &c->qp->recv;
 	struct sodp_seg *segs = c->qp->recv_segs;
 	struct sodp_cursor dst = { .segs = segs };
@@ -145,7 +152,7 @@ static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 
 		if (!n)
 			continue;
-		verdict = sodp_key_local(c->qp, recv->sge[i].lkey,
+		verdict = sodp_key_local(c->qp, pd, recv->sge[i].lkey,
 					 recv->sge[i].addr, n,
 					 IB_ACCESS_LOCAL_WRITE,
 					 &segs[dst.nr_segs]);

@@ -245,6 +245,63 @@ static void last_wqe(void)
 		transfer(&s, 1, i, i);
 }
 
+/* Its receives belong to the SRQ's PD, not to that of the QP that takes them */
+static void domain(void)
+{
+	char *src, *dst;
+	struct ibv_mr *srq_mr, *qp_mr;
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_pd *qp_pd, *srq_pd;
+	struct srq_scene s;
+	struct t_ep a, b;
+
+	memset(&s, 0, sizeof(s));
+	t_open(&s.dev);
+	qp_pd = s.dev.pd;
+	srq_pd = ibv_alloc_pd(s.dev.ctx);
+	T_ASSERT(srq_pd, "ibv_alloc_pd: %s", t_errname(errno));
+	s.dev.pd = srq_pd;
+	s.srq = make_srq(&s.dev, 16);
+	s.dev.pd = qp_pd;
+	src = t_map(T_PAGE);
+	dst = t_map(T_PAGE);
+	t_fill(src, T_PAGE, 3);
+	t_fill_background(dst, T_PAGE);
+	srq_mr = t_reg(srq_pd, dst, T_PAGE, T_ACCESS_ALL);
+	qp_mr = t_reg(qp_pd, dst, T_PAGE, T_ACCESS_ALL);
+	s.mr = t_reg(qp_pd, src, T_PAGE, 0);
+	t_ep_open(&a, &s.dev, NULL);
+	opt.srq = s.srq;
+	t_ep_open(&b, &s.dev, &opt);
+	t_join(&a, &b);
+
+	t_case("a key of the QP's PD in a receive");
+	t_post_srq(s.srq, 1, t_sge(qp_mr, dst, T_PAGE));
+	t_post(&a, IBV_WR_SEND, 1, t_sge(s.mr, src, 100), 0, 0);
+	t_want_wc(a.scq, 1, IBV_WC_REM_OP_ERR);
+	t_want_wc(b.rcq, 1, IBV_WC_LOC_PROT_ERR);
+	T_ASSERT(t_check_background(dst, T_PAGE) < 0, "the target changed");
+
+	t_case("a key of the SRQ's PD in a receive");
+	t_ep_reset(&a);
+	t_ep_reset(&b);
+	t_join(&a, &b);
+	t_post_srq(s.srq, 2, t_sge(srq_mr, dst, T_PAGE));
+	t_post(&a, IBV_WR_SEND, 2, t_sge(s.mr, src, T_PAGE), 0, 0);
+	t_want_wc(a.scq, 2, IBV_WC_SUCCESS);
+	t_want_wc(b.rcq, 2, IBV_WC_SUCCESS);
+	t_want_data(dst, T_PAGE, 3);
+
+	/* A request's rkey is a matter of the QP all the same */
+	t_case("rkeys");
+	t_post(&a, IBV_WR_RDMA_WRITE, 3, t_sge(s.mr, src, 100),
+	       (uintptr_t)dst, qp_mr->rkey);
+	t_want_wc(a.scq, 3, IBV_WC_SUCCESS);
+	t_post(&a, IBV_WR_RDMA_WRITE, 4, t_sge(s.mr, src, 100),
+	       (uintptr_t)dst, srq_mr->rkey);
+	t_want_wc(a.scq, 4, IBV_WC_REM_ACCESS_ERR);
+}
+
 static void empty(void)
 {
 	struct ibv_wc wc;
@@ -294,6 +351,7 @@ static const struct t_test tests[] = {
 	{ "resize_deep", resize_deep },
 	{ "resize_refused", resize_refused },
 	{ "last_wqe", last_wqe },
+	{ "domain", domain },
 	{ "empty", empty },
 	{ "limits", limits },
 };
