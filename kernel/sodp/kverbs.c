@@ -18,7 +18,7 @@ struct kverbs_rq {
 	u32 stride;
 	u32 max_sge;
 	u32 *pi;
-	const u32 *ci;
+	u32 freed;	/* entries below it may be reused */
 };
 
 static int kverbs_copy_sges(void *slot, const struct ib_sge *sge, int num,
@@ -167,8 +167,8 @@ int sodp_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	spin_lock_irqsave(&qp->sq_post_lock, flags);
 	first = qp->page->sq_pi;
 	for (pi = first; wr; wr = wr->next, pi++) {
-		/* Pairs with the release store of sq_ci by the executor */
-		if (pi - smp_load_acquire(&qp->page->sq_ci) >= qp->sq_depth)
+		/* Pairs with the release store in kverbs_free_to() */
+		if (pi - smp_load_acquire(&qp->sq_freed) >= qp->sq_depth)
 			ret = -ENOMEM;
 		else
 			ret = kverbs_fill_sqe(qp, qp->sq +
@@ -198,8 +198,7 @@ static int kverbs_post_recv(struct kverbs_rq *rq, const struct ib_recv_wr **wr)
 			   (size_t)rq->stride;
 		struct sodp_rqe *rqe = (struct sodp_rqe *)slot;
 
-		/* Pairs with the release store of rq_ci by the responder */
-		if (pi - smp_load_acquire(rq->ci) >= rq->depth) {
+		if (pi - rq->freed >= rq->depth) {
 			ret = -ENOMEM;
 			break;
 		}
@@ -235,7 +234,6 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		.stride = qp->rq_stride,
 		.max_sge = qp->cap.max_recv_sge,
 		.pi = &qp->page->rq_pi,
-		.ci = &qp->page->rq_ci,
 	};
 	unsigned long flags;
 	int ret;
@@ -245,6 +243,8 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	    READ_ONCE(qp->state) == IB_QPS_RESET)
 		return -EINVAL;
 	spin_lock_irqsave(&qp->rq_post_lock, flags);
+	/* Pairs with the release store in kverbs_free_to() */
+	rq.freed = smp_load_acquire(&qp->rq_freed);
 	ret = kverbs_post_recv(&rq, bad_wr);
 	spin_unlock_irqrestore(&qp->rq_post_lock, flags);
 	/* Index, then flags. Pairs with smp_mb() in sodp_rq_flush_locked(). */
@@ -282,12 +282,42 @@ int sodp_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 		.stride = srq->stride,
 		.max_sge = srq->max_sge,
 		.pi = &srq->page->rq_pi,
-		.ci = &srq->page->rq_ci,
 	};
 	spin_lock_irqsave(&srq->rq_post_lock, flags);
+	/* Pairs with the release in kverbs_free_recv() */
+	rq.freed = atomic_read_acquire(&srq->polled);
+	/* Pairs with the release store in sodp_srq_lose() */
+	rq.freed += smp_load_acquire(&srq->page->rq_lost);
 	ret = kverbs_post_recv(&rq, bad_wr);
 	spin_unlock_irqrestore(&srq->rq_post_lock, flags);
 	return ret;
+}
+
+/*
+ * Entries of the queue below @index are done, and the caller knows of it. What
+ * was completed before a reset frees nothing more; should it race with that,
+ * the next completion makes up for it.
+ */
+static void kverbs_free_to(u32 *freed, u32 index)
+{
+	if ((s32)(index - READ_ONCE(*freed)) > 0)
+		/* Pairs with the acquire loads of those who post */
+		smp_store_release(freed, index);
+}
+
+/*
+ * Those of an SRQ have no order. Under RCU, which destroy waits for: the SRQ
+ * is there, and what is not counted here, destroy counts.
+ */
+static void kverbs_free_recv(struct sodp_qp *qp, u32 index)
+{
+	if (!qp->srq) {
+		kverbs_free_to(&qp->rq_freed, index);
+		return;
+	}
+	atomic_dec(&qp->srq_unpolled);
+	/* Pairs with the acquire load in sodp_post_srq_recv() */
+	atomic_inc_return_release(&qp->srq->polled);
 }
 
 /* Translate an entry; false when its QP is gone and nobody waits for it */
@@ -298,8 +328,13 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 	memset(wc, 0, sizeof(*wc));
 	rcu_read_lock();
 	qp = xa_load(&sodp_qps, cqe->qpn);
-	if (qp)
+	if (qp) {
 		wc->qp = qp->ibqp;
+		if (cqe->opcode & SODP_WC_RECV)
+			kverbs_free_recv(qp, cqe->index);
+		else
+			kverbs_free_to(&qp->sq_freed, cqe->index);
+	}
 	rcu_read_unlock();
 	if (!qp)
 		return false;
@@ -344,6 +379,7 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 int sodp_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 {
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	struct sodp_cqe cqe;
 	unsigned long flags;
 	int found = 0;
 	u32 ci, pi;
@@ -355,13 +391,15 @@ int sodp_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 	/* Pairs with the release store of pi by sodp_cq_post() */
 	pi = smp_load_acquire(&cq->page->pi);
 	while (ci != pi && found < num) {
-		if (kverbs_fill_wc(&cq->cqes[ci & (cq->depth - 1)],
-				   &wc[found]))
+		cqe = cq->cqes[ci++ & (cq->depth - 1)];
+		/*
+		 * The entry was read: sodp_cq_post() may overwrite it. Before
+		 * the slot is free, lest what is posted there finds no room.
+		 */
+		smp_store_release(&cq->page->ci, ci);
+		if (kverbs_fill_wc(&cqe, &wc[found]))
 			found++;
-		ci++;
 	}
-	/* The entries were read: sodp_cq_post() may overwrite them */
-	smp_store_release(&cq->page->ci, ci);
 	spin_unlock_irqrestore(&cq->poll_lock, flags);
 	return found;
 }

@@ -260,12 +260,30 @@ static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 
 	if (!qp->ring)
 		return 0;
+	if (udata->inlen >= sizeof(struct sodp_create_qp_cmd))
+		resp.comp_mask = SODP_CREATE_QP_COOKIES;
 	resp.mmap_offset = sodp_ring_offset(qp->ring);
 	resp.mmap_size = qp->ring->size;
 	resp.sq_offset = qp->sq - (u8 *)qp->ring->mem;
 	resp.rq_offset = qp->rq - (u8 *)qp->ring->mem;
 	return ib_copy_to_udata(udata, &resp,
 				min(sizeof(resp), udata->outlen));
+}
+
+/* An older provider sends nothing */
+static int qp_read_cmd(struct sodp_qp *qp, struct ib_udata *udata)
+{
+	struct sodp_create_qp_cmd cmd;
+	int ret;
+
+	if (!udata || udata->inlen < sizeof(cmd))
+		return 0;
+	ret = ib_copy_from_udata(&cmd, udata, sizeof(cmd));
+	if (ret)
+		return ret;
+	qp->sq_cookie = cmd.sq_cookie;
+	qp->rq_cookie = cmd.rq_cookie;
+	return 0;
 }
 
 static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
@@ -301,8 +319,8 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
  * sodp_qp_create() - create a QP and its rings
  * @ibqp: allocated by ib_core
  * @init: wanted; the caps given come back in it, never less
- * @udata: takes struct sodp_create_qp_resp; NULL for an XRC target or a
- *	kernel consumer
+ * @udata: struct sodp_create_qp_cmd, takes struct sodp_create_qp_resp; NULL
+ *	for an XRC target or a kernel consumer
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
@@ -325,6 +343,9 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		qp->ucontext = sodp_udata_context(udata);
 	else
 		qp->kernel = qp->type != IB_QPT_XRC_TGT;
+	ret = qp_read_cmd(qp, udata);
+	if (ret)
+		goto err_free_qp;
 	qp_size_rings(qp, &init->cap);
 	qp->cap = init->cap;
 	ret = qp_make_lists(qp);
@@ -384,6 +405,9 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 		synchronize_net();
 	}
 	xa_erase(&sodp_qps, qp->qpn);
+	/* Who polls may have found it: see kverbs_free_recv() */
+	if (qp->kernel && qp->srq)
+		synchronize_rcu();
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
 	qp->dead = true;
@@ -393,6 +417,10 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	if (qp->wire)
 		sodp_wresp_reset(qp);
 	sodp_ud_reset(qp);
+	sodp_rq_forget_locked(qp);
+	/* Completions that are still there will be dropped when polled */
+	if (qp->kernel && qp->srq)
+		atomic_add(atomic_read(&qp->srq_unpolled), &qp->srq->polled);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
 	sodp_local_forget(qp);

@@ -154,6 +154,8 @@ struct sodp_qp {
 	struct sodp_srq *srq;
 	struct ib_pd *pd;
 	struct ib_xrcd *xrcd;	/* set: an XRC target */
+	u64 sq_cookie;		/* the application's names for its queues */
+	u64 rq_cookie;
 	struct sodp_ring *ring;	/* a target has none, */
 	struct sodp_qp_page *page;	/* and no page */
 	struct ib_qp_cap cap;
@@ -174,6 +176,13 @@ struct sodp_qp {
 	spinlock_t sq_post_lock;
 	/* Guards page->rq_pi of a kernel QP, from any context */
 	spinlock_t rq_post_lock;
+	/*
+	 * Of a kernel QP: entries below it were completed, and that was polled.
+	 * Written under the poll_lock of the CQ, and by a reset.
+	 */
+	u32 sq_freed;
+	u32 rq_freed;
+	atomic_t srq_unpolled;	/* completed receives of its SRQ */
 
 	/*
 	 * The requester: held for one slice of work by whoever executes the
@@ -332,6 +341,7 @@ enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp);
 void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
 		      bool solicited);
 int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge);
+void sodp_rq_forget_locked(struct sodp_qp *qp);
 
 /* local.c */
 enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,

@@ -99,7 +99,7 @@ static void modify_reset(struct sodp_qp *qp)
 	lockdep_assert_held(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
 	qp->wqe.valid = false;
-	qp->recv.valid = false;
+	sodp_rq_forget_locked(qp);
 	qp->last_wqe_sent = false;
 	qp->comm_est = false;
 	if (qp->page) {
@@ -107,6 +107,8 @@ static void modify_reset(struct sodp_qp *qp)
 		qp->rq_ci = READ_ONCE(qp->page->rq_pi);
 		WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
 		WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
+		WRITE_ONCE(qp->sq_freed, qp->sq_ci);
+		WRITE_ONCE(qp->rq_freed, qp->rq_ci);
 	}
 	sodp_qp_page_flags(qp, 0, ~0U);
 	spin_lock(&qp->state_lock);

@@ -101,17 +101,70 @@ static int rq_post_xrc(struct sodp_qp *qp, struct sodp_cqe *cqe,
 	if (!lent && sodp_xrc_enter(qp, qp->recv.srqn))
 		return 0;
 	cqe->srqn = qp->xsrq->srqn;
+	cqe->queue = qp->srq->cookie;
 	ret = sodp_cq_post(to_sodp_cq(qp->srq->base_srq.ext.cq), cqe,
 			   solicited);
+	if (unlikely(ret))
+		sodp_srq_lose(qp->srq);
 	if (!lent)
 		sodp_xrc_leave(qp);
 	return ret;
 }
 
+/* The slot that the receive had is free when the completion is polled */
+static int rq_post_own(struct sodp_qp *qp, struct sodp_cqe *cqe,
+		       bool solicited)
+{
+	cqe->queue = qp->rq_cookie;
+	cqe->index = qp->rq_ci;
+	return sodp_cq_post(qp->recv_cq, cqe, solicited);
+}
+
+static int rq_post_shared(struct sodp_qp *qp, struct sodp_cqe *cqe,
+			  bool solicited)
+{
+	int ret;
+
+	cqe->queue = qp->srq->cookie;
+	/* Before it can be polled */
+	if (qp->kernel)
+		atomic_inc(&qp->srq_unpolled);
+	ret = sodp_cq_post(qp->recv_cq, cqe, solicited);
+	if (likely(!ret))
+		return 0;
+	if (qp->kernel)
+		atomic_dec(&qp->srq_unpolled);
+	sodp_srq_lose(qp->srq);
+	return ret;
+}
+
+/**
+ * sodp_rq_forget_locked() - the receive in hand will not be completed
+ * @qp: a QP that is reset or destroyed
+ *
+ * Context: under resp_mutex.
+ */
+void sodp_rq_forget_locked(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->resp_mutex);
+	if (!qp->recv.valid)
+		return;
+	qp->recv.valid = false;
+	if (!qp->xrcd) {
+		if (qp->srq)
+			sodp_srq_lose(qp->srq);
+		return;
+	}
+	if (sodp_xrc_enter(qp, qp->recv.srqn))
+		return;
+	sodp_srq_lose(qp->srq);
+	sodp_xrc_leave(qp);
+}
+
 /**
  * sodp_rq_complete() - complete the receive in hand
  * @qp: the responder
- * @cqe: all but wr_id, qpn and srqn
+ * @cqe: all but wr_id, qpn, srqn, index and queue
  * @solicited: the request asked for an event, or the status is an error
  *
  * Context: under resp_mutex.
@@ -128,8 +181,10 @@ void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
 		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	if (unlikely(qp->xrcd))
 		ret = rq_post_xrc(qp, cqe, solicited);
+	else if (qp->srq)
+		ret = rq_post_shared(qp, cqe, solicited);
 	else
-		ret = sodp_cq_post(qp->recv_cq, cqe, solicited);
+		ret = rq_post_own(qp, cqe, solicited);
 	if (ret && sodp_qp_set_error(qp)) {
 		sodp_qp_event(qp, IB_EVENT_QP_FATAL);
 		sodp_sq_kick(qp);

@@ -161,9 +161,12 @@ struct sodp_srq {
 	u32 max_sge;
 	u32 ci;
 	u32 limit;
+	u32 lost;		/* taken, and not completed by anything */
 	bool error;
+	u64 cookie;		/* the application's name for it */
 	/* Guards page->rq_pi of a kernel SRQ, from any context */
 	spinlock_t rq_post_lock;
+	atomic_t polled;	/* completions of a kernel SRQ's receives */
 	struct sodp_xsrq *xsrq;	/* XRC only */
 };
 
@@ -319,6 +322,7 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
 int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata);
 enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv);
+void sodp_srq_lose(struct sodp_srq *srq);
 
 /* xrc.c */
 int sodp_xrcd_alloc(struct ib_xrcd *xrcd, struct ib_udata *udata);

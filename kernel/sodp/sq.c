@@ -68,6 +68,8 @@ int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 	cqe.opcode = sodp_op_of(entry->opcode)->wc_opcode;
 	cqe.byte_len = entry->length;
 	cqe.qpn = qp->qpn;
+	cqe.index = qp->sq_ci;
+	cqe.queue = qp->sq_cookie;
 	if (unlikely(status))
 		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);

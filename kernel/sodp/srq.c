@@ -44,7 +44,8 @@ static u8 *srq_slot(struct sodp_srq *srq, u32 index)
  * sodp_srq_create() - create an SRQ and its ring
  * @ibsrq: allocated by ib_core
  * @init: wanted; what was given comes back in it
- * @udata: takes struct sodp_create_srq_resp; NULL: a kernel consumer
+ * @udata: struct sodp_create_srq_cmd, of an older provider nothing; takes
+ *	struct sodp_create_srq_resp; NULL: a kernel consumer
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP for a type not supported, -EINVAL, -ENOMEM.
@@ -54,6 +55,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 {
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 	struct sodp_create_srq_resp resp = {};
+	struct sodp_create_srq_cmd cmd = {};
 	struct sodp_ring *ring;
 	u32 depth;
 	int ret;
@@ -65,6 +67,13 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	    init->attr.max_sge > SODP_MAX_SGE ||
 	    init->attr.srq_limit > init->attr.max_wr)
 		return -EINVAL;
+	if (udata && udata->inlen >= sizeof(cmd)) {
+		ret = ib_copy_from_udata(&cmd, udata, sizeof(cmd));
+		if (ret)
+			return ret;
+		srq->cookie = cmd.rq_cookie;
+		resp.comp_mask = SODP_CREATE_SRQ_COOKIE;
+	}
 	mutex_init(&srq->resize_mutex);
 	spin_lock_init(&srq->srq_lock);
 	spin_lock_init(&srq->rq_post_lock);
@@ -149,6 +158,7 @@ static void srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
 	lockdep_assert_held(&srq->srq_lock);
 	page->rq_pi = pi;
 	page->rq_ci = srq->ci;
+	page->rq_lost = srq->lost;
 	srq_use_ring(srq, ring, depth);
 }
 
@@ -286,6 +296,24 @@ int sodp_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr)
 	attr->max_sge = srq->max_sge;
 	attr->srq_limit = READ_ONCE(srq->limit);
 	return 0;
+}
+
+/**
+ * sodp_srq_lose() - an entry was taken, and will not be completed
+ * @srq: the SRQ
+ *
+ * Its QP was reset or destroyed in the middle of a message, or the CQ had no
+ * room. Who counts entries by their completions is told of it.
+ *
+ * Context: under a resp_mutex.
+ */
+void sodp_srq_lose(struct sodp_srq *srq)
+{
+	spin_lock_bh(&srq->srq_lock);
+	srq->lost++;
+	/* Pairs with the acquire loads of the provider and of kverbs.c */
+	smp_store_release(&srq->page->rq_lost, srq->lost);
+	spin_unlock_bh(&srq->srq_lock);
 }
 
 /**

@@ -42,6 +42,32 @@ SODP_DECLARE_RESP(sodp_create_qp_cmd_resp, ib_uverbs_create_qp_resp,
 SODP_DECLARE_RESP(sodp_create_ah_cmd_resp, ib_uverbs_create_ah_resp,
 		  sodp_create_ah_resp);
 
+/* And each command the driver's behind the core's */
+struct sodp_create_qp_cmd_req {
+	struct ibv_create_qp ibv_cmd;
+	struct sodp_create_qp_cmd drv;
+};
+
+struct sodp_create_srq_cmd_req {
+	struct ibv_create_srq ibv_cmd;
+	struct sodp_create_srq_cmd drv;
+};
+
+struct sodp_create_srq_ex_cmd_req {
+	struct ibv_create_xsrq ibv_cmd;
+	struct sodp_create_srq_cmd drv;
+};
+
+static_assert(offsetof(struct sodp_create_qp_cmd_req, drv) ==
+		      sizeof(struct ibv_create_qp),
+	      "driver command must follow the core's at once");
+static_assert(offsetof(struct sodp_create_srq_cmd_req, drv) ==
+		      sizeof(struct ibv_create_srq),
+	      "driver command must follow the core's at once");
+static_assert(offsetof(struct sodp_create_srq_ex_cmd_req, drv) ==
+		      sizeof(struct ibv_create_xsrq),
+	      "driver command must follow the core's at once");
+
 static_assert(sizeof(struct sodp_sge) == 16, "ABI size");
 static_assert(sizeof(struct sodp_sqe) == 64, "ABI size");
 static_assert(sizeof(struct sodp_rqe) == 16, "ABI size");
@@ -55,6 +81,8 @@ static_assert(sizeof(struct sodp_resize_cq_resp) == 40, "ABI size");
 static_assert(sizeof(struct sodp_create_srq_resp) == 48, "ABI size");
 static_assert(sizeof(struct sodp_modify_srq_cmd) == 8, "ABI size");
 static_assert(sizeof(struct sodp_modify_srq_resp) == 32, "ABI size");
+static_assert(sizeof(struct sodp_create_srq_cmd) == 8, "ABI size");
+static_assert(sizeof(struct sodp_create_qp_cmd) == 16, "ABI size");
 static_assert(sizeof(struct sodp_create_qp_resp) == 64, "ABI size");
 static_assert(sizeof(struct sodp_create_ah_resp) == 8, "ABI size");
 static_assert(sizeof(struct sodp_dm_query_resp) == 32, "ABI size");

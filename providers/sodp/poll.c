@@ -3,8 +3,8 @@
  * poll.c - reading completions: ibv_poll_cq, CQ-ex sessions, arming
  *
  * The kernel fills entries and stores pi; here entries are copied out and ci
- * is stored once per batch or session. An entry is complete in itself: no QP
- * is looked up.
+ * is stored. An entry is complete in itself: no QP is looked up. It names the
+ * queue in which it frees slots.
  */
 #include <errno.h>
 #include <time.h>
@@ -65,9 +65,55 @@ static inline void cq_copy(const struct sodp_cqe *cqe, struct ibv_wc *wc)
 	       CQE_RUN2_SIZE);
 }
 
+/* What completions free in one queue */
+struct freed {
+	uint64_t queue; /* as in struct sodp_cqe; 0: nothing */
+	bool recv;
+	uint32_t index;
+	uint32_t nr;
+};
+
+/*
+ * cq_lock is held, and ci has been stored: what is posted to the slots finds
+ * room for its completions.
+ */
+static inline void queue_free(const struct freed *freed)
+{
+	void *queue = (void *)(uintptr_t)freed->queue;
+	struct sodp_rq *rq = queue;
+	struct sodp_sq *sq = queue;
+
+	if (unlikely(!queue))
+		return;
+	/* These pair with the acquire loads of those who post */
+	if (!freed->recv)
+		__atomic_store_n(&sq->freed, freed->index, __ATOMIC_RELEASE);
+	else if (rq->flags_word)
+		__atomic_store_n(&rq->freed, freed->index, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_add(&rq->freed, freed->nr, __ATOMIC_RELEASE);
+}
+
+/* Entries before this one free no more of another queue */
+static inline void cq_change_queue(struct sodp_cq *cq, uint32_t ci,
+				   const struct sodp_cqe *cqe,
+				   struct freed *freed)
+{
+	if (freed->queue) {
+		cq->ci = ci;
+		cq_store_ci(cq);
+		queue_free(freed);
+	}
+	freed->queue = cqe->queue;
+	freed->recv = cqe->opcode & SODP_WC_RECV;
+	freed->nr = 0;
+}
+
 int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
 {
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
+	const struct sodp_cqe *cqe;
+	struct freed freed = {};
 	uint32_t ci;
 	int left;
 	int n;
@@ -78,10 +124,17 @@ int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
 	if (n > num)
 		n = num > 0 ? num : 0;
 	if (n) {
-		for (left = n; left; left--)
-			cq_copy(cq_slot(cq, ci++), wc++);
+		for (left = n; left; left--, ci++) {
+			cqe = cq_slot(cq, ci);
+			if (cqe->queue != freed.queue)
+				cq_change_queue(cq, ci, cqe, &freed);
+			freed.index = cqe->index;
+			freed.nr++;
+			cq_copy(cqe, wc++);
+		}
 		cq->ci = ci;
 		cq_store_ci(cq);
+		queue_free(&freed);
 	}
 	sodp_unlock(&cq->cq_lock);
 	return n;
@@ -154,18 +207,16 @@ static bool cq_is_locked_here(const struct sodp_cq *cq)
 	return !cq->single_threaded && cq_poller(cq) == pthread_self();
 }
 
-/**
- * sodp_cq_clean() - drop the entries of a QP that is gone or was reset
- * @cq: the CQ
- * @qpn: number of the QP; the kernel adds no more entries of it
- *
- * The entries that stay move up towards pi. The kernel appends at pi and above
- * meanwhile and looks at nothing below. A poll session of this thread may be
- * open: it has the lock, and goes on at the new ci.
+/*
+ * Drop the entries of a QP or, if that is not 0, of a queue. Those that stay
+ * move up towards pi. The kernel appends at pi and above meanwhile and looks
+ * at nothing below. A poll session of this thread may be open: it has the
+ * lock, and goes on at the new ci. Returns how many were receives.
  */
-void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn)
+static uint32_t cq_clean(struct sodp_cq *cq, uint32_t qpn, uint64_t queue)
 {
 	bool locked = cq_is_locked_here(cq);
+	uint32_t recvs = 0;
 	uint32_t from;
 	uint32_t to;
 
@@ -176,18 +227,42 @@ void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn)
 	while (from != cq->ci) {
 		const struct sodp_cqe *cqe = cq_slot(cq, --from);
 
-		if (cqe->qpn == qpn)
+		if (queue ? cqe->queue == queue : cqe->qpn == qpn) {
+			if (cqe->opcode & SODP_WC_RECV)
+				recvs++;
 			continue;
+		}
 		if (--to != from)
 			*cq_slot(cq, to) = *cqe;
 	}
 	cq->ci = to;
 	cq->pi = to;
-	/* What a session is at stays the application's until end_poll */
-	if (!cq_poller(cq))
-		cq_store_ci(cq);
+	cq_store_ci(cq);
 	if (!locked)
 		sodp_unlock(&cq->cq_lock);
+	return recvs;
+}
+
+/**
+ * sodp_cq_clean_qp() - drop the entries of a QP that is gone or was reset
+ * @cq: the CQ
+ * @qpn: number of the QP; the kernel adds no more entries of it
+ *
+ * Return: how many of them were of receives.
+ */
+uint32_t sodp_cq_clean_qp(struct sodp_cq *cq, uint32_t qpn)
+{
+	return cq_clean(cq, qpn, 0);
+}
+
+/**
+ * sodp_cq_clean_srq() - drop the entries of an XRC SRQ that is gone
+ * @cq: its CQ
+ * @rq: its queue, for which nobody posts any more
+ */
+void sodp_cq_clean_srq(struct sodp_cq *cq, const struct sodp_rq *rq)
+{
+	cq_clean(cq, 0, (uintptr_t)rq);
 }
 
 static inline void poll_lock(struct sodp_cq *cq)
@@ -202,10 +277,13 @@ static inline void poll_unlock(struct sodp_cq *cq)
 		sodp_unlock(&cq->cq_lock);
 }
 
-/* Step to the next entry, which stays the kernel's to keep until end_poll */
+/*
+ * Step to the next entry. It is copied, so that the application can post to
+ * the slot that it frees, and finds room in the CQ, before the session ends.
+ */
 static inline int poll_step(struct sodp_cq *cq)
 {
-	const struct sodp_cqe *cqe;
+	struct freed freed;
 
 	if (cq->ci == cq->pi) {
 		cq->pi = cq_load_pi(cq);
@@ -213,10 +291,17 @@ static inline int poll_step(struct sodp_cq *cq)
 			return ENOENT;
 	}
 
-	cqe = cq_slot(cq, cq->ci++);
-	cq->cqe = cqe;
-	cq->vcq.cq_ex.wr_id = cqe->wr_id;
-	cq->vcq.cq_ex.status = cqe->status;
+	cq->cqe = *cq_slot(cq, cq->ci++);
+	cq_store_ci(cq);
+	freed = (struct freed){
+		.queue = cq->cqe.queue,
+		.recv = cq->cqe.opcode & SODP_WC_RECV,
+		.index = cq->cqe.index,
+		.nr = 1,
+	};
+	queue_free(&freed);
+	cq->vcq.cq_ex.wr_id = cq->cqe.wr_id;
+	cq->vcq.cq_ex.status = cq->cqe.status;
 	return 0;
 }
 
@@ -273,71 +358,70 @@ static void poll_end(struct ibv_cq_ex *ibcq)
 {
 	struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
 
-	cq_store_ci(cq);
 	cq_set_poller(cq, 0);
 	poll_unlock(cq);
 }
 
 static enum ibv_wc_opcode poll_read_opcode(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->opcode;
+	return to_sodp_cq_ex(ibcq)->cqe.opcode;
 }
 
 static uint32_t poll_read_vendor_err(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->vendor_err;
+	return to_sodp_cq_ex(ibcq)->cqe.vendor_err;
 }
 
 static uint32_t poll_read_byte_len(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->byte_len;
+	return to_sodp_cq_ex(ibcq)->cqe.byte_len;
 }
 
 static __be32 poll_read_imm_data(struct ibv_cq_ex *ibcq)
 {
-	return (__be32)to_sodp_cq_ex(ibcq)->cqe->ex;
+	return (__be32)to_sodp_cq_ex(ibcq)->cqe.ex;
 }
 
 static uint32_t poll_read_qp_num(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->qpn;
+	return to_sodp_cq_ex(ibcq)->cqe.qpn;
 }
 
 static uint32_t poll_read_src_qp(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->src_qp;
+	return to_sodp_cq_ex(ibcq)->cqe.src_qp;
 }
 
 static unsigned int poll_read_wc_flags(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->flags;
+	return to_sodp_cq_ex(ibcq)->cqe.flags;
 }
 
 static uint32_t poll_read_slid(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->slid;
+	return to_sodp_cq_ex(ibcq)->cqe.slid;
 }
 
 static uint8_t poll_read_sl(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->sl;
+	return to_sodp_cq_ex(ibcq)->cqe.sl;
 }
 
 static uint8_t poll_read_dlid_path_bits(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->dlid_path_bits;
+	return to_sodp_cq_ex(ibcq)->cqe.dlid_path_bits;
 }
 
 static uint64_t poll_read_completion_ts(struct ibv_cq_ex *ibcq)
 {
-	return to_sodp_cq_ex(ibcq)->cqe->timestamp;
+	return to_sodp_cq_ex(ibcq)->cqe.timestamp;
 }
 
 static uint64_t poll_read_wallclock_ns(struct ibv_cq_ex *ibcq)
 {
 	const struct sodp_cq *cq = to_sodp_cq_ex(ibcq);
 
-	return cq->cqe->timestamp + cq->wallclock_offset;
+	return cq->cqe.timestamp + cq->wallclock_offset;
 }
 
 /**

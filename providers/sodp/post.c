@@ -26,8 +26,8 @@
  * @qp: its sq_lock is held
  * @pi: index of the entry that is to be posted
  *
- * Return: 0 when the kernel has freed slots since the last look, EINVAL when
- * the QP's state takes no sends, ENOMEM when the queue is full.
+ * Return: 0 when slots have been freed since the last look, EINVAL when the
+ * QP's state takes no sends, ENOMEM when the queue is full.
  */
 int sodp_sq_full(struct sodp_qp *qp, uint32_t pi)
 {
@@ -36,8 +36,8 @@ int sodp_sq_full(struct sodp_qp *qp, uint32_t pi)
 	if (!sq->limit)
 		return EINVAL;
 
-	/* Pairs with the release store of sq_ci in the kernel */
-	sq->ci = __atomic_load_n(&qp->page->sq_ci, __ATOMIC_ACQUIRE);
+	/* Pairs with the release store in queue_free() */
+	sq->ci = __atomic_load_n(sq->ci_word, __ATOMIC_ACQUIRE);
 	return pi - sq->ci >= sq->limit ? ENOMEM : 0;
 }
 
@@ -331,8 +331,11 @@ static int rq_full(struct sodp_rq *rq, uint32_t pi)
 	if (!rq->limit)
 		return EINVAL;
 
-	/* Pairs with the release store of rq_ci in the kernel */
+	/* Pairs with the release store in queue_free() */
 	rq->ci = __atomic_load_n(rq->ci_word, __ATOMIC_ACQUIRE);
+	/* Pairs with the release store of rq_lost in the kernel */
+	if (rq->lost_word)
+		rq->ci += __atomic_load_n(rq->lost_word, __ATOMIC_ACQUIRE);
 	return pi - rq->ci >= rq->limit ? ENOMEM : 0;
 }
 

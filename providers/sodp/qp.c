@@ -59,6 +59,7 @@ static void qp_set_rings(struct sodp_qp *qp,
 			 const struct ibv_qp_init_attr_ex *attr)
 {
 	struct sodp_context *ctx = to_sodp_context(qp->vqp.qp.context);
+	bool by_poll = resp->comp_mask & SODP_CREATE_QP_COOKIES;
 	uint8_t *base = qp->map.addr;
 
 	qp->page = qp->map.addr;
@@ -68,6 +69,7 @@ static void qp_set_rings(struct sodp_qp *qp,
 		qp->sq.mask = resp->sq_depth - 1;
 		qp->sq.stride = resp->sq_stride;
 		qp->sq.ring = base + resp->sq_offset;
+		qp->sq.ci_word = by_poll ? &qp->sq.freed : &qp->page->sq_ci;
 		qp->sq.max_sge = min_t(uint32_t, attr->cap.max_send_sge,
 				       resp->max_send_sge);
 		qp->sq.max_inline = resp->max_inline;
@@ -87,7 +89,7 @@ static void qp_set_rings(struct sodp_qp *qp,
 		qp->rq.max_wr =
 			min_t(uint32_t, attr->cap.max_recv_wr, resp->rq_depth);
 		qp->rq.pi_word = &qp->page->rq_pi;
-		qp->rq.ci_word = &qp->page->rq_ci;
+		qp->rq.ci_word = by_poll ? &qp->rq.freed : &qp->page->rq_ci;
 		qp->rq.flags_word = &qp->page->flags;
 		qp->rq.qpn = qp->vqp.qp.qp_num;
 		qp->rq.db_fd = ctx->db_fd;
@@ -105,8 +107,8 @@ static void qp_set_ex(struct sodp_qp *qp)
 }
 
 /*
- * libibverbs takes PD and CQs as they are in the attributes, the kernel those
- * that the type has: the rest may be anything, or go before the QP does.
+ * libibverbs takes PD, CQs and SRQ as they are in the attributes, the kernel
+ * those that the type has: the rest may be anything, or go before the QP does.
  */
 static void qp_drop_unused(struct ibv_qp *ibqp)
 {
@@ -115,8 +117,10 @@ static void qp_drop_unused(struct ibv_qp *ibqp)
 		ibqp->send_cq = NULL;
 	}
 	if (ibqp->qp_type == IBV_QPT_XRC_RECV ||
-	    ibqp->qp_type == IBV_QPT_XRC_SEND)
+	    ibqp->qp_type == IBV_QPT_XRC_SEND) {
 		ibqp->recv_cq = NULL;
+		ibqp->srq = NULL;
+	}
 }
 
 static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
@@ -124,13 +128,15 @@ static int qp_create(struct ibv_context *context, struct sodp_qp *qp,
 {
 	struct sodp_create_qp_cmd_resp resp = {};
 	uint32_t comp_mask = attr->comp_mask;
-	struct ibv_create_qp cmd;
+	struct sodp_create_qp_cmd_req cmd = {};
 	int ret;
 
 	/* No create flag is supported, but no flags may be said explicitly */
 	attr->comp_mask &= ~IBV_QP_INIT_ATTR_CREATE_FLAGS;
-	ret = ibv_cmd_create_qp_ex(context, &qp->vqp, attr, &cmd, sizeof(cmd),
-				   &resp.ibv_resp, sizeof(resp));
+	cmd.drv.sq_cookie = (uintptr_t)&qp->sq;
+	cmd.drv.rq_cookie = (uintptr_t)&qp->rq;
+	ret = ibv_cmd_create_qp_ex(context, &qp->vqp, attr, &cmd.ibv_cmd,
+				   sizeof(cmd), &resp.ibv_resp, sizeof(resp));
 	attr->comp_mask = comp_mask;
 	if (ret)
 		return ret;
@@ -238,17 +244,26 @@ int sodp_query_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int attr_mask,
 				sizeof(cmd));
 }
 
+/* The receives of an SRQ among what is dropped are free, as if polled */
 static void qp_clean_cqs(struct ibv_qp *ibqp)
 {
+	uint32_t recvs = 0;
+
 	if (ibqp->send_cq)
-		sodp_cq_clean(to_sodp_cq(ibqp->send_cq), ibqp->qp_num);
+		recvs += sodp_cq_clean_qp(to_sodp_cq(ibqp->send_cq),
+					  ibqp->qp_num);
 	if (ibqp->recv_cq && ibqp->recv_cq != ibqp->send_cq)
-		sodp_cq_clean(to_sodp_cq(ibqp->recv_cq), ibqp->qp_num);
+		recvs += sodp_cq_clean_qp(to_sodp_cq(ibqp->recv_cq),
+					  ibqp->qp_num);
+	if (ibqp->srq)
+		__atomic_fetch_add(&to_sodp_srq(ibqp->srq)->rq.freed, recvs,
+				   __ATOMIC_RELEASE);
 }
 
 /*
  * The kernel has dropped all entries. Its indices say where it will go on,
- * whether it counts from 0 again or not.
+ * whether it counts from 0 again or not. Nobody polls a completion of what was
+ * there before: these are gone from the CQs.
  */
 static void qp_reset(struct sodp_qp *qp)
 {
@@ -257,9 +272,11 @@ static void qp_reset(struct sodp_qp *qp)
 
 	qp->sq.ci = __atomic_load_n(&qp->page->sq_ci, __ATOMIC_ACQUIRE);
 	qp->sq.pi = qp->sq.ci;
+	__atomic_store_n(&qp->sq.freed, qp->sq.ci, __ATOMIC_RELAXED);
 	__atomic_store_n(&qp->page->sq_pi, qp->sq.pi, __ATOMIC_RELEASE);
 	qp->rq.ci = __atomic_load_n(&qp->page->rq_ci, __ATOMIC_ACQUIRE);
 	qp->rq.pi = qp->rq.ci;
+	__atomic_store_n(&qp->rq.freed, qp->rq.ci, __ATOMIC_RELAXED);
 	__atomic_store_n(&qp->page->rq_pi, qp->rq.pi, __ATOMIC_RELEASE);
 }
 

@@ -7,6 +7,12 @@
  * from the kernel; the private copies of the indices here are what the
  * provider trusts, the mapped words only tell the kernel.
  *
+ * A slot of a queue is free again when its completion, or a later one of that
+ * queue, has been polled. Completions carry the address of the struct sodp_sq
+ * or sodp_rq and, but for an SRQ, the index up to which entries are done: who
+ * polls stores that in the queue, without its lock. The queue is there: before
+ * it is freed its completions are dropped from the CQs, under their locks.
+ *
  * Locks. Order: cq_lock, arm_lock; sq_lock, rq_lock; no other pair is ever
  * held. Those of a CQ, and the rq_lock of an SRQ, are held over the command
  * that resizes it. The application's code runs under cq_lock in a poll session
@@ -95,7 +101,7 @@ struct sodp_cq {
 	bool single_threaded;
 	struct sodp_cqe *ring;
 	struct sodp_cq_page *page;
-	const struct sodp_cqe *cqe; /* the one that the session is at */
+	struct sodp_cqe cqe; /* the one that the session is at */
 	atomic_ulong poller; /* pthread_t of an open session, or 0 */
 	struct sodp_lock arm_lock; /* all up to next_pi; writes of page->arm */
 	uint32_t arm_count;
@@ -112,7 +118,7 @@ struct sodp_cq {
 struct sodp_sq {
 	struct sodp_lock sq_lock; /* all below */
 	uint32_t pi;
-	uint32_t ci; /* last value seen of the kernel's index */
+	uint32_t ci; /* last value seen of *ci_word */
 	uint32_t limit;
 	uint32_t mask;
 	uint32_t stride;
@@ -123,6 +129,9 @@ struct sodp_sq {
 	uint16_t sig_flag; /* SODP_SEND_SIGNALED with sq_sig_all */
 	uint8_t *ring;
 	uint32_t max_wr;
+	const uint32_t *ci_word; /* freed; the kernel's, of an older one */
+	uint8_t apart[64]; /* of what posting writes, of what polling does */
+	uint32_t freed; /* entries below it are done: under the CQ's lock */
 };
 
 /* A receive queue, of a QP or shared; limit as in struct sodp_sq */
@@ -137,10 +146,13 @@ struct sodp_rq {
 	uint32_t max_wr;
 	uint8_t *ring;
 	uint32_t *pi_word;
-	const uint32_t *ci_word;
+	const uint32_t *ci_word; /* as in struct sodp_sq */
+	const uint32_t *lost_word; /* of an SRQ: more free entries, or NULL */
 	const uint32_t *flags_word; /* NULL: an SRQ, which has no doorbell */
 	uint32_t qpn;
 	int db_fd;
+	uint8_t apart[64];
+	uint32_t freed; /* SRQ: receives whose completion was polled, atomic */
 };
 
 /* A batch between ibv_wr_start and ibv_wr_complete; under sq_lock */
@@ -183,6 +195,7 @@ struct sodp_qp {
 struct sodp_srq {
 	struct verbs_srq vsrq;
 	struct sodp_rq rq;
+	bool by_poll; /* the kernel says whose a completion is */
 	struct sodp_map map;
 };
 
@@ -311,7 +324,8 @@ int sodp_modify_cq(struct ibv_cq *ibcq, struct ibv_modify_cq_attr *attr);
 int sodp_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc);
 int sodp_req_notify_cq(struct ibv_cq *ibcq, int solicited_only);
 void sodp_cq_event(struct ibv_cq *ibcq);
-void sodp_cq_clean(struct sodp_cq *cq, uint32_t qpn);
+uint32_t sodp_cq_clean_qp(struct sodp_cq *cq, uint32_t qpn);
+void sodp_cq_clean_srq(struct sodp_cq *cq, const struct sodp_rq *rq);
 void sodp_cq_init_ex(struct sodp_cq *cq, uint64_t wc_flags);
 
 /* qp.c */

@@ -18,7 +18,8 @@ static void srq_set_ring(struct sodp_srq *srq, const struct sodp_map *map,
 	srq->rq.max_wr = depth;
 	srq->rq.limit = depth;
 	srq->rq.pi_word = &page->rq_pi;
-	srq->rq.ci_word = &page->rq_ci;
+	srq->rq.ci_word = srq->by_poll ? &srq->rq.freed : &page->rq_ci;
+	srq->rq.lost_word = srq->by_poll ? &page->rq_lost : NULL;
 }
 
 static int srq_attach(struct ibv_context *context, struct sodp_srq *srq,
@@ -33,6 +34,7 @@ static int srq_attach(struct ibv_context *context, struct sodp_srq *srq,
 
 	srq->rq.stride = resp->stride;
 	srq->rq.max_sge = resp->max_sge;
+	srq->by_poll = resp->comp_mask & SODP_CREATE_SRQ_COOKIE;
 	srq_set_ring(srq, &map, resp->depth, resp->ring_offset);
 	return 0;
 }
@@ -41,7 +43,7 @@ struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
 				struct ibv_srq_init_attr *attr)
 {
 	struct sodp_create_srq_cmd_resp resp = {};
-	struct ibv_create_srq cmd;
+	struct sodp_create_srq_cmd_req cmd = {};
 	struct sodp_srq *srq;
 	int ret;
 
@@ -49,8 +51,9 @@ struct ibv_srq *sodp_create_srq(struct ibv_pd *pd,
 	if (!srq)
 		return NULL;
 
-	ret = ibv_cmd_create_srq(pd, &srq->vsrq.srq, attr, &cmd, sizeof(cmd),
-				 &resp.ibv_resp, sizeof(resp));
+	cmd.drv.rq_cookie = (uintptr_t)&srq->rq;
+	ret = ibv_cmd_create_srq(pd, &srq->vsrq.srq, attr, &cmd.ibv_cmd,
+				 sizeof(cmd), &resp.ibv_resp, sizeof(resp));
 	if (ret)
 		goto err_free;
 
@@ -74,7 +77,7 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 				   struct ibv_srq_init_attr_ex *attr)
 {
 	struct sodp_create_srq_cmd_resp resp = {};
-	struct ibv_create_xsrq cmd;
+	struct sodp_create_srq_ex_cmd_req cmd = {};
 	struct sodp_srq *srq;
 	int ret;
 
@@ -89,7 +92,8 @@ struct ibv_srq *sodp_create_srq_ex(struct ibv_context *context,
 	if (!srq)
 		return NULL;
 
-	ret = ibv_cmd_create_srq_ex(context, &srq->vsrq, attr, &cmd,
+	cmd.drv.rq_cookie = (uintptr_t)&srq->rq;
+	ret = ibv_cmd_create_srq_ex(context, &srq->vsrq, attr, &cmd.ibv_cmd,
 				    sizeof(cmd), &resp.ibv_resp, sizeof(resp));
 	if (ret)
 		goto err_free;
@@ -185,6 +189,9 @@ int sodp_destroy_srq(struct ibv_srq *ibsrq)
 	if (ret)
 		return ret;
 
+	/* Of a basic one there is nothing: its QPs have gone before it */
+	if (srq->vsrq.srq_type == IBV_SRQT_XRC)
+		sodp_cq_clean_srq(to_sodp_cq(srq->vsrq.cq), &srq->rq);
 	sodp_unmap_ring(&srq->map);
 	sodp_pd_put(ibsrq->pd);
 	free(srq);

@@ -197,7 +197,8 @@ struct sodp_cqe {
 	__u8 dlid_path_bits;
 	__u16 reserved_1b0;
 	__u32 srqn;
-	__u32 reserved_1a0[3];
+	__u32 index;		/* entries of the queue below it are done */
+	__aligned_u64 queue;	/* sq_cookie or rq_cookie of the queue */
 };
 
 /*
@@ -239,7 +240,8 @@ struct sodp_srq_page {
 	__u32 reserved_20[15];
 	/* written by the kernel */
 	__u32 rq_ci;
-	__u32 reserved_220[15];
+	__u32 rq_lost;		/* entries taken that nothing completes */
+	__u32 reserved_240[14];
 };
 
 /*
@@ -288,6 +290,18 @@ struct sodp_resize_cq_resp {
 	__u32 reserved_100;
 };
 
+/*
+ * What completions call the queue by. An older kernel does not look at it: it
+ * leaves SODP_CREATE_SRQ_COOKIE out of comp_mask, and rq_lost at 0.
+ */
+struct sodp_create_srq_cmd {
+	__aligned_u64 rq_cookie;
+};
+
+enum sodp_create_srq_comp {
+	SODP_CREATE_SRQ_COOKIE	= 1 << 0,
+};
+
 struct sodp_create_srq_resp {
 	__aligned_u64 comp_mask;
 	__aligned_u64 mmap_offset;
@@ -315,6 +329,16 @@ struct sodp_modify_srq_resp {
 	__aligned_u64 mmap_size;
 	__u32 depth;
 	__u32 ring_offset;
+};
+
+/* As above. A receive from an SRQ has the cookie of that, and index 0. */
+struct sodp_create_qp_cmd {
+	__aligned_u64 sq_cookie;
+	__aligned_u64 rq_cookie;
+};
+
+enum sodp_create_qp_comp {
+	SODP_CREATE_QP_COOKIES	= 1 << 0,
 };
 
 struct sodp_create_qp_resp {

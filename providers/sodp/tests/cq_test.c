@@ -49,13 +49,64 @@ static void test_poll_ex(void)
 	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 2);
 	CHECK(cqx->next_poll(cqx) == ENOENT);
 	fake_complete(FAKE_QPN, 3);
+	CHECK(fake.cq_page->ci == 2);
 	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 3);
-	CHECK(fake.cq_page->ci == 0);
 	cqx->end_poll(cqx);
 	CHECK(fake.cq_page->ci == 3);
 	CHECK(cqx->start_poll(cqx, &attr) == ENOENT);
 	attr.comp_mask = 1;
 	CHECK(cqx->start_poll(cqx, &attr) == EINVAL);
+	rig_close(&rig);
+}
+
+/*
+ * Slots are free when the completion is polled: in a batch, in a session, and
+ * of several queues; an SRQ counts, also what is dropped with its QP.
+ */
+static void test_free(void)
+{
+	struct ibv_poll_cq_attr attr = {};
+	struct sodp_srq srq = {};
+	struct ibv_cq_ex *cqx;
+	struct ibv_wc wc[8];
+	struct sodp_qp *qp;
+	struct rig rig;
+
+	rig_open(&rig, IBV_QPT_RC, RC_OPS);
+	qp = to_sodp_qp(rig.qp);
+	cqx = &to_sodp_cq(rig.cq)->vcq.cq_ex;
+	CHECK(fake.sq_cookie == (uintptr_t)&qp->sq);
+	CHECK(fake.rq_cookie == (uintptr_t)&qp->rq);
+	fake_complete_entry(SODP_WC_SEND, fake.sq_cookie, FIRST + 2);
+	fake_complete_entry(SODP_WC_RECV, fake.rq_cookie, FIRST);
+	fake_complete_entry(SODP_WC_RECV, (uintptr_t)&srq.rq, 0);
+	fake_complete_entry(SODP_WC_RECV, (uintptr_t)&srq.rq, 0);
+	fake_complete_entry(SODP_WC_RECV, fake.rq_cookie, FIRST + 1);
+	CHECK(qp->sq.freed == FIRST);
+	CHECK(sodp_poll_cq(rig.cq, 8, wc) == 5);
+	CHECK(qp->sq.freed == FIRST + 3 && qp->rq.freed == FIRST + 2);
+	CHECK(srq.rq.freed == 2 && fake.cq_page->ci == 5);
+
+	fake_complete_entry(SODP_WC_SEND, fake.sq_cookie, FIRST + 3);
+	fake_complete_entry(SODP_WC_RECV, (uintptr_t)&srq.rq, 0);
+	CHECK(!cqx->start_poll(cqx, &attr));
+	CHECK(qp->sq.freed == FIRST + 4 && fake.cq_page->ci == 6);
+	CHECK(!cqx->next_poll(cqx));
+	CHECK(srq.rq.freed == 3 && fake.cq_page->ci == 7);
+	cqx->end_poll(cqx);
+
+	rig.qp->srq = &srq.vsrq.srq;
+	fake_complete_entry(SODP_WC_SEND, fake.sq_cookie, FIRST + 5);
+	fake_complete_entry(SODP_WC_RECV, (uintptr_t)&srq.rq, 0);
+	rig_set_state(&rig, IBV_QPS_RESET);
+	CHECK(srq.rq.freed == 4 && qp->sq.freed == FIRST);
+	CHECK(sodp_poll_cq(rig.cq, 8, wc) == 0);
+
+	/* An XRC SRQ goes, and has no QP that takes its completions along */
+	fake_complete_entry(SODP_WC_RECV, (uintptr_t)&srq.rq, 0);
+	fake_complete_entry(SODP_WC_SEND, fake.sq_cookie, FIRST);
+	sodp_cq_clean_srq(to_sodp_cq(rig.cq), &srq.rq);
+	CHECK(sodp_poll_cq(rig.cq, 8, wc) == 1 && srq.rq.freed == 4);
 	rig_close(&rig);
 }
 
@@ -136,8 +187,8 @@ static void clean_in_session(bool single)
 	fake_complete(FAKE_QPN, 4);
 	fake_complete(2, 5);
 	rig_set_state(&rig, IBV_QPS_RESET);
-	/* Still at the first, whose slot the kernel does not get yet */
-	CHECK(fake.cq_page->ci == 0);
+	/* Still at the first, which is a copy */
+	CHECK(fake.cq_page->ci == 3);
 	CHECK(cqx->read_qp_num(cqx) == 1);
 	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 3);
 	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 5);
@@ -196,6 +247,7 @@ static void test_resize(void)
 const struct test cq_tests[] = {
 	{ "poll_cq", test_poll },
 	{ "CQ-ex sessions", test_poll_ex },
+	{ "slots are free when polled", test_free },
 	{ "arming", test_arm },
 	{ "completions of a QP that was reset", test_clean },
 	{ "the same in a session", test_clean_in_session },

@@ -18,6 +18,7 @@
 #define NEW_CQ_OFFSET 0x3000
 
 struct fake_kernel fake;
+bool fake_is_old;
 static uint8_t *new_cq_mem;
 
 int __wrap_ioctl(int fd, unsigned long cmd, ...);
@@ -107,6 +108,18 @@ void fake_complete(uint32_t qpn, uint64_t wr_id)
 	};
 	fake.cq_pi++;
 	__atomic_store_n(&fake.cq_page->pi, fake.cq_pi, __ATOMIC_RELEASE);
+}
+
+/* The completion of an entry of the QP, or of a receive of @queue */
+void fake_complete_entry(enum sodp_wc_opcode opcode, uint64_t queue,
+			 uint32_t index)
+{
+	struct sodp_cqe *cqe = &fake.cqes[fake.cq_pi % fake.cq_depth];
+
+	fake_complete(FAKE_QPN, index);
+	cqe->opcode = opcode;
+	cqe->queue = queue;
+	cqe->index = index + 1;
 }
 
 int __wrap_ioctl(int fd, unsigned long cmd, ...)
@@ -206,7 +219,10 @@ int __wrap_ibv_cmd_create_qp_ex(struct ibv_context *context,
 				size_t resp_size)
 {
 	struct sodp_create_qp_cmd_resp *full = (void *)resp;
+	struct sodp_create_qp_cmd_req *req = (void *)cmd;
 
+	if (cmd_size != sizeof(*req))
+		return EINVAL;
 	/* What libibverbs refuses */
 	if (attr->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS)
 		return EINVAL;
@@ -233,6 +249,11 @@ int __wrap_ibv_cmd_create_qp_ex(struct ibv_context *context,
 		.max_send_sge = FAKE_SGE,
 		.max_recv_sge = FAKE_SGE,
 	};
+	if (!fake_is_old) {
+		full->drv.comp_mask = SODP_CREATE_QP_COOKIES;
+		fake.sq_cookie = req->drv.sq_cookie;
+		fake.rq_cookie = req->drv.rq_cookie;
+	}
 	return resp_size == sizeof(*full) ? 0 : EINVAL;
 }
 

@@ -33,7 +33,12 @@ struct fake_kernel {
 	unsigned long bell_arg;
 	int ioctl_errno;
 	int destroyed;
+	uint64_t sq_cookie;
+	uint64_t rq_cookie;
 };
+
+/* Does not know of cookies; for what is made from then on */
+extern bool fake_is_old;
 
 extern struct fake_kernel fake;
 
@@ -41,5 +46,7 @@ void fake_start(uint32_t first_index);
 struct sodp_sqe *fake_sqe(uint32_t index);
 struct sodp_rqe *fake_rqe(uint32_t index);
 void fake_complete(uint32_t qpn, uint64_t wr_id);
+void fake_complete_entry(enum sodp_wc_opcode opcode, uint64_t queue,
+			 uint32_t index);
 
 #endif /* SODP_FAKE_KERNEL_H */

@@ -62,6 +62,7 @@ static void test_post_full(void)
 	struct ibv_send_wr *bad = NULL;
 	struct ibv_send_wr wr[8];
 	struct ibv_sge sge;
+	struct ibv_wc wc[1];
 	struct rig rig;
 	int i;
 
@@ -76,10 +77,45 @@ static void test_post_full(void)
 	CHECK(sodp_post_send(rig.qp, &wr[7], &bad) == ENOMEM && bad == &wr[7]);
 	CHECK(fake.sq_bells == 1);
 
+	/* That they were carried out frees none, only that this was polled */
 	fake.qp_page->sq_ci = FIRST + 2;
+	CHECK(sodp_post_send(rig.qp, &wr[6], &bad) == ENOMEM);
+	fake_complete_entry(SODP_WC_RDMA_WRITE, fake.sq_cookie, FIRST + 1);
+	CHECK(sodp_post_send(rig.qp, &wr[6], &bad) == ENOMEM);
+	CHECK(sodp_poll_cq(rig.cq, 1, wc) == 1);
 	CHECK(!sodp_post_send(rig.qp, &wr[6], &bad));
 	CHECK(fake.qp_page->sq_pi == FIRST + 8);
 	CHECK(sodp_post_send(rig.qp, &wr[7], &bad) == ENOMEM);
+	rig_close(&rig);
+}
+
+/* A kernel that does not say whose a completion is frees slots itself */
+static void test_post_full_old(void)
+{
+	struct ibv_recv_wr recv = {};
+	struct ibv_recv_wr *bad_recv;
+	struct ibv_send_wr *bad;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct rig rig;
+	int i;
+
+	fake_is_old = true;
+	rig_open(&rig, IBV_QPT_RC, RC_OPS);
+	fake_is_old = false;
+	write_wr(&wr, &sge);
+	for (i = 0; i < 6; i++)
+		CHECK(!sodp_post_send(rig.qp, &wr, &bad));
+	for (i = 0; i < 4; i++)
+		CHECK(!sodp_post_recv(rig.qp, &recv, &bad_recv));
+	CHECK(sodp_post_send(rig.qp, &wr, &bad) == ENOMEM);
+	CHECK(sodp_post_recv(rig.qp, &recv, &bad_recv) == ENOMEM);
+	fake.qp_page->sq_ci = FIRST + 1;
+	fake.qp_page->rq_ci = FIRST + 1;
+	CHECK(!sodp_post_send(rig.qp, &wr, &bad));
+	CHECK(!sodp_post_recv(rig.qp, &recv, &bad_recv));
+	CHECK(sodp_post_send(rig.qp, &wr, &bad) == ENOMEM);
+	CHECK(sodp_post_recv(rig.qp, &recv, &bad_recv) == ENOMEM);
 	rig_close(&rig);
 }
 
@@ -187,6 +223,7 @@ static void test_recv(void)
 	struct ibv_recv_wr wr[5];
 	struct ibv_recv_wr *bad;
 	struct sodp_rqe *rqe;
+	struct ibv_wc wc[1];
 	struct rig rig;
 	int i;
 
@@ -205,11 +242,16 @@ static void test_recv(void)
 	CHECK(!memcmp(rqe + 1, sge, sizeof(sge)));
 
 	fake.qp_page->flags = SODP_QPF_RQ_BELL;
-	fake.qp_page->rq_ci = FIRST + 1;
+	fake.qp_page->rq_ci = FIRST + 2;
+	CHECK(sodp_post_recv(rig.qp, &wr[4], &bad) == ENOMEM);
+	fake_complete_entry(SODP_WC_RECV, fake.rq_cookie, FIRST);
+	fake_complete_entry(SODP_WC_RECV, fake.rq_cookie, FIRST + 1);
+	CHECK(sodp_poll_cq(rig.cq, 1, wc) == 1);
 	CHECK(!sodp_post_recv(rig.qp, &wr[4], &bad));
 	CHECK(fake.rq_bells == 1 && fake.bell_arg == FAKE_QPN);
+	CHECK(sodp_post_recv(rig.qp, &wr[4], &bad) == ENOMEM);
 	wr[4].num_sge = 3;
-	fake.qp_page->rq_ci = FIRST + 2;
+	CHECK(sodp_poll_cq(rig.cq, 1, wc) == 1);
 	CHECK(sodp_post_recv(rig.qp, &wr[4], &bad) == EINVAL);
 	rig_close(&rig);
 }
@@ -253,6 +295,7 @@ static void test_bind(void)
 const struct test post_tests[] = {
 	{ "post_send of a write, doorbell", test_post_write },
 	{ "post_send to a full queue", test_post_full },
+	{ "full queues of an older kernel", test_post_full_old },
 	{ "post_send of bad requests", test_post_bad },
 	{ "states that take requests", test_states },
 	{ "inline data", test_inline },
