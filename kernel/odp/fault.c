@@ -30,7 +30,7 @@
 /* Who may not wait gives up sooner and lets a worker do it */
 #define FAULT_NOWAIT_TRIES	4
 /* SODP_FAULT_BRIEF */
-#define FAULT_BRIEF_NS		(4 * NSEC_PER_MSEC)
+#define FAULT_BRIEF_NS		(2 * NSEC_PER_MSEC)
 /* How often a page may look impossible after its fault was handled */
 #define FAULT_ERROR_TRIES	4
 

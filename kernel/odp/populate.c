@@ -10,6 +10,7 @@
  */
 
 #include <linux/hmm.h>
+#include <linux/hugetlb.h>
 #include <linux/magic.h>
 #include <linux/mmu_context.h>
 #include <linux/pgtable.h>
@@ -219,12 +220,16 @@ static __always_inline bool fault_page_missing(const struct sodp_fault *fault,
 
 /*
  * Without waiting: a file's page may need a read that, in some cases,
- * handle_mm_fault() waits for even when told not to.
+ * handle_mm_fault() waits for even when told not to. And a page of 1 GiB is
+ * cleared for longer than anybody may be held up.
  */
 static bool fault_vma_may_wait(struct vm_area_struct *vma)
 {
 	unsigned long magic = vma_file_magic(vma);
 
+	if (is_vm_hugetlb_page(vma) &&
+	    huge_page_size(hstate_vma(vma)) > SODP_LEAF_SIZE)
+		return true;
 	return magic && magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
 }
 

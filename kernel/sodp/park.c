@@ -19,26 +19,39 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 /* Faults tried in a row by whoever met them, with no byte moved in between */
 #define PARK_INLINE_FAULTS	4
 
+static bool park_may_try(const struct sodp_miss *miss, struct sodp_turn *turn)
+{
+	if (turn->poster && !sodp_region_is_callers(miss->region))
+		return false;
+	return !sodp_turn_is_late(turn);
+}
+
 /**
  * sodp_fault_try() - try for a missing page here, without waiting
  * @stop: what is missing
  * @tries: how often it was tried with no progress in between
- * @flags: more enum sodp_fault_flags
+ * @turn: who tries, and how long that may take
+ *
+ * Who posted faults in its own memory only: another process' pages are
+ * charged to that, may need reclaim there, and are its workers' to fetch.
  *
  * Context: process.
- * Return: -EAGAIN: that would wait, or led nowhere several times: the
- * reference on the region is still the caller's, who waits elsewhere. Else
- * the reference is gone: 0 or why there will be no page.
+ * Return: -EAGAIN: that would wait, take too long, or led nowhere several
+ * times: the reference on the region is still the caller's, who waits
+ * elsewhere. Else the reference is gone: 0 or why there will be no page.
  */
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags)
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
+		   struct sodp_turn *turn)
 {
 	const struct sodp_miss *miss = &stop->miss;
 	int ret = -EAGAIN;
 
-	flags |= miss->flags | SODP_FAULT_NOWAIT;
+	if (!park_may_try(miss, turn))
+		return -EAGAIN;
 	if ((*tries)++ < PARK_INLINE_FAULTS)
 		ret = sodp_region_fault(miss->region, miss->va, miss->len,
-					flags);
+					miss->flags | SODP_FAULT_NOWAIT |
+					SODP_FAULT_BRIEF);
 	if (ret != -EAGAIN)
 		sodp_region_put(miss->region);
 	return ret;

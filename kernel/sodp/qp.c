@@ -389,7 +389,8 @@ err_free_qp:
  *
  * Does not wait for a fault that the QP is parked for: memory behind a
  * userfaultfd may be served by the very process that is exiting here. The
- * worker keeps its own references and finds the QP dead.
+ * worker keeps its own references and finds the QP dead. The mutexes are held
+ * by others for a slice at most: SODP_POSTER_NS, SODP_WORKER_NS.
  *
  * Context: process, may sleep.
  * Return: 0.

@@ -50,6 +50,31 @@ struct sodp_request {
 	u64 result;
 };
 
+/**
+ * struct sodp_turn - who works on a QP now, and for how long
+ * @end: when the turn is over, in ns; 0: nobody has looked at the clock
+ * @ns: how long it is, from the first look on
+ * @poster: it is in a system call of whoever posted
+ *
+ * The clock is looked at before a fault and after a long copy: who finds all
+ * pages there and moves little pays nothing for it.
+ */
+struct sodp_turn {
+	u64 end;
+	u32 ns;
+	bool poster;
+};
+
+/* Is it over? The first who asks starts the clock */
+static inline bool sodp_turn_is_late(struct sodp_turn *turn)
+{
+	u64 now = ktime_get_ns();
+
+	if (!turn->end)
+		turn->end = now + turn->ns;
+	return now >= turn->end;
+}
+
 /* Where the copying of a slice stopped, for the fault that follows */
 struct sodp_stop {
 	struct sodp_miss miss;
@@ -307,7 +332,8 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries, u32 flags);
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
+		   struct sodp_turn *turn);
 
 /* wait.c */
 void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,

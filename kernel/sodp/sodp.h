@@ -93,6 +93,14 @@
 /* Work of one turn of a worker, before others get theirs */
 #define SODP_WORKER_BYTES	SZ_16M
 #define SODP_WORKER_WQES	1024
+/*
+ * And time: no fault begins, and no long copy goes on, after so much of it.
+ * What was begun takes 2 ms more (SODP_FAULT_BRIEF), or one copy of
+ * SODP_CLOCK_BYTES: a doorbell is back in 5 ms, a worker's turn over in 20.
+ */
+#define SODP_POSTER_NS		(2 * NSEC_PER_MSEC)
+#define SODP_WORKER_NS		(16 * NSEC_PER_MSEC)
+#define SODP_CLOCK_BYTES	SZ_512K
 
 struct sodp_dev;
 struct sodp_dmabuf;

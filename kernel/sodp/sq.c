@@ -216,16 +216,17 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
  * @qp: the QP
  * @stop: what is missing; the reference on its region is used up
  * @tries: how often it was tried with no progress in between
+ * @turn: who tries, and how long that may take
  *
  * An error is left in qp->wqe.fault_ret.
  *
  * Context: process, under exec_mutex.
- * Return: false: that would wait, or led nowhere several times: parked.
+ * Return: false: parked: see sodp_fault_try().
  */
 bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
-			  u32 *tries)
+			  u32 *tries, struct sodp_turn *turn)
 {
-	int ret = sodp_fault_try(stop, tries, SODP_FAULT_BRIEF);
+	int ret = sodp_fault_try(stop, tries, turn);
 
 	if (ret == -EAGAIN) {
 		sodp_park_fault(qp, stop);
@@ -244,16 +245,21 @@ static void sq_advance_psn(struct sodp_qp *qp)
 }
 
 /* Run the current WQE until it is done, parks, or the slice ends */
-static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
+static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
+				      struct sodp_slice *slice)
 {
 	struct sodp_stop stop;
 	enum sodp_verdict verdict;
-	u64 before;
+	u64 before, chunk, left;
 	u32 tries = 0;
 
 	for (;;) {
 		before = qp->wqe.req.done;
-		verdict = sodp_req_execute(qp, bytes, &stop);
+		chunk = min_t(u64, slice->bytes, SODP_CLOCK_BYTES);
+		left = chunk;
+		verdict = sodp_req_execute(qp, &left, &stop);
+		/* A datagram may be longer than what is left */
+		slice->bytes -= chunk - min(left, chunk);
 		if (likely(verdict == SODP_OK)) {
 			sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
 			sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
@@ -266,12 +272,17 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp, u64 *bytes)
 		if (verdict == SODP_AGAIN) {
 			if (qp->wqe.req.done != before)
 				tries = 0;
-			if (!sodp_sq_fault_inline(qp, &stop, &tries))
+			if (!sodp_sq_fault_inline(qp, &stop, &tries,
+						  &slice->turn))
 				return SODP_SQ_PARKED;
 			continue;
 		}
-		if (verdict == SODP_BUDGET)
+		if (verdict == SODP_BUDGET) {
+			if (!left && slice->bytes &&
+			    !sodp_turn_is_late(&slice->turn))
+				continue;
 			return SODP_SQ_MORE;
+		}
 		if (verdict == SODP_LOST) {
 			sq_wait_answer(qp);
 			return SODP_SQ_PARKED;
@@ -398,7 +409,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 				continue;
 			}
 		}
-		result = sq_run_wqe(qp, &slice->bytes);
+		result = sq_run_wqe(qp, slice);
 		if (unlikely(result != SODP_SQ_IDLE))
 			return result;
 	}
@@ -439,6 +450,22 @@ static void sq_continue_later(struct sodp_qp *qp)
 	sodp_sq_kick(qp);
 }
 
+/* exec_mutex is held and let go. @brief: others wait for what comes then */
+static void sq_worker_turn(struct sodp_qp *qp, bool brief)
+{
+	struct sodp_slice slice = {
+		.bytes = brief ? SODP_INLINE_BYTES : SODP_WORKER_BYTES,
+		.near = SODP_WORKER_BYTES,
+		.wqes = SODP_WORKER_WQES,
+		.counter = SODP_CNT_worker_wqes,
+		.turn.ns = brief ? SODP_POSTER_NS : SODP_WORKER_NS,
+	};
+
+	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
+		sq_continue_later(qp);
+	sodp_sq_unlock(qp);
+}
+
 /**
  * sodp_sq_run_worker() - run one slice in a worker
  * @qp: the QP, referenced
@@ -447,16 +474,8 @@ static void sq_continue_later(struct sodp_qp *qp)
  */
 void sodp_sq_run_worker(struct sodp_qp *qp)
 {
-	struct sodp_slice slice = {
-		.bytes = SODP_WORKER_BYTES,
-		.wqes = SODP_WORKER_WQES,
-		.counter = SODP_CNT_worker_wqes,
-	};
-
 	mutex_lock(&qp->exec_mutex);
-	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
-		sq_continue_later(qp);
-	sodp_sq_unlock(qp);
+	sq_worker_turn(qp, false);
 }
 
 void sodp_sq_work(struct work_struct *work)
@@ -479,8 +498,11 @@ void sodp_sq_doorbell(struct sodp_qp *qp)
 {
 	struct sodp_slice slice = {
 		.bytes = SODP_INLINE_BYTES,
+		.near = SODP_INLINE_BYTES,
 		.wqes = SODP_INLINE_WQES,
 		.counter = SODP_CNT_inline_wqes,
+		.turn.ns = SODP_POSTER_NS,
+		.turn.poster = true,
 	};
 
 	sodp_count(qp->dev, SODP_CNT_doorbells, 1);

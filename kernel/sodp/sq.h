@@ -17,15 +17,19 @@ enum sodp_sq_result {
 /**
  * struct sodp_slice - work that one turn may still do
  * @bytes: to be moved
+ * @near: to be moved for the peer, see wire_near.c
  * @wqes: to be begun
  * @answers: packets of the peer that it took
  * @counter: counts the WQEs begun
+ * @turn: whose it is, and when it ends
  */
 struct sodp_slice {
 	u64 bytes;
+	u64 near;
 	u32 wqes;
 	u32 answers;
 	enum sodp_counter counter;
+	struct sodp_turn turn;
 };
 
 /**
@@ -48,7 +52,7 @@ void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 void sodp_sq_fatal(struct sodp_qp *qp);
 bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict);
 bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
-			  u32 *tries);
+			  u32 *tries, struct sodp_turn *turn);
 bool sodp_sq_may_begin(struct sodp_qp *qp, bool drained);
 bool sodp_sq_has_entry(struct sodp_qp *qp, u32 next);
 

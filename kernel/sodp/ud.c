@@ -272,7 +272,8 @@ static void ud_fail(struct sodp_ud *ud, enum sodp_verdict verdict)
 }
 
 /* Return: false: parked */
-static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
+static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb,
+		       struct sodp_turn *turn)
 {
 	struct sodp_qp *qp = ud->qp;
 	enum sodp_verdict verdict;
@@ -300,7 +301,7 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb)
 		verdict = ud_place(ud, skb, &pkt, &stop);
 		if (verdict != SODP_AGAIN)
 			break;
-		ret = sodp_fault_try(&stop, &faults, 0);
+		ret = sodp_fault_try(&stop, &faults, turn);
 		if (ret == -EAGAIN) {
 			sodp_wait_begin(&ud->wait, &stop.miss);
 			return false;
@@ -320,6 +321,7 @@ out_drop:
 static void ud_work(struct work_struct *work)
 {
 	struct sodp_ud *ud = container_of(work, struct sodp_ud, work);
+	struct sodp_turn turn = { .ns = SODP_WORKER_NS };
 	u32 packets = UD_SLICE_PACKETS;
 	struct sodp_qp *qp = ud->qp;
 	struct sk_buff *skb;
@@ -334,7 +336,7 @@ static void ud_work(struct work_struct *work)
 		skb = skb_peek(&ud->queue);
 		if (ud->wait.on || !skb || !packets--)
 			break;
-		if (!ud_deliver(ud, skb))
+		if (!ud_deliver(ud, skb, &turn))
 			break;
 	}
 	if (!ud->wait.on && !skb_queue_empty(&ud->queue))

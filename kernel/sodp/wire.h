@@ -366,7 +366,7 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
-void sodp_wresp_run(struct sodp_qp *qp);
+void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn);
 
 /* Enough to run the responder for; it finds it in the CPU's cache */
 #define SODP_NEAR_BYTES		SZ_32K
@@ -375,7 +375,6 @@ void sodp_wresp_run(struct sodp_qp *qp);
 void sodp_near_begin(struct sodp_burst *burst);
 void sodp_near_end(struct sodp_burst *burst);
 bool sodp_near_take(struct sodp_qp *qp);
-void sodp_near_run(struct sodp_burst *burst);
 
 static inline bool sodp_near_enough(const struct sodp_burst *burst)
 {

@@ -226,7 +226,7 @@ static enum sodp_verdict wack_hold(struct wack *c)
 static bool wack_miss(struct wack *c, struct sodp_stop *stop)
 {
 	wack_release(c);
-	if (sodp_sq_fault_inline(c->qp, stop, &c->faults))
+	if (sodp_sq_fault_inline(c->qp, stop, &c->faults, &c->slice->turn))
 		return true;
 	c->w->answer_parked = true;
 	return false;

@@ -272,12 +272,12 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	do {
 		step = wreq_go_on(&tx);
 		if (sodp_near_enough(&tx.burst))
-			sodp_near_run(&tx.burst);
+			sodp_near_run(&tx.burst, slice);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
 	} while (step == SODP_WREQ_GO && !sodp_qp_flushes_sends(qp));
 	sodp_burst_send(&tx.burst);
-	sodp_near_run(&tx.burst);
+	sodp_near_run(&tx.burst, slice);
 	switch (step) {
 	case SODP_WREQ_WAIT:
 		/* The end of the wait looks at sq_pi: no bell is needed */
@@ -331,8 +331,12 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 		if (unlikely(parked))
 			WRITE_ONCE(qp->wire->req->deadline, 0);
 		result = wreq_send(qp, slice);
-	} while (result == SODP_SQ_IDLE && !sodp_qp_flushes_sends(qp) &&
-		 !skb_queue_empty_lockless(&qp->wire->ack_queue));
+		if (result != SODP_SQ_IDLE || sodp_qp_flushes_sends(qp) ||
+		    skb_queue_empty_lockless(&qp->wire->ack_queue))
+			break;
+		if (sodp_turn_is_late(&slice->turn))
+			result = SODP_SQ_MORE;
+	} while (result == SODP_SQ_IDLE);
 	if (likely(!sodp_qp_flushes_sends(qp)))
 		sodp_wreq_arm(qp);
 	return result;

@@ -188,6 +188,9 @@ void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
 				     enum sodp_verdict verdict);
 
+/* wire_near.c */
+void sodp_near_run(struct sodp_burst *burst, struct sodp_slice *slice);
+
 /* wire_send.c */
 enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx);
 

@@ -45,6 +45,8 @@ enum wresp_fate {
  * @bufs: where the payload is
  * @nr_bufs: entries of it
  * @budget: bytes that may be moved
+ * @looked: what @budget was when the clock was looked at
+ * @turn: whose turn it is
  * @faults: tried here with no progress in between
  * @verdict: of WRESP_REFUSE
  */
@@ -61,6 +63,8 @@ struct wresp_ctx {
 	struct sodp_buf bufs[WRESP_RUN_BUFS];
 	u32 nr_bufs;
 	u64 budget;
+	u64 looked;
+	struct sodp_turn *turn;
 	u32 faults;
 	enum sodp_verdict verdict;
 };
@@ -308,7 +312,7 @@ static enum wresp_fate wresp_miss(struct wresp_ctx *c,
 	/* The peer's timer starts anew with what is done, and soon again */
 	if (!sodp_is_uc(c->qp))
 		sodp_wresp_flush_ack(c->qp);
-	ret = sodp_fault_try(stop, &c->faults, SODP_FAULT_BRIEF);
+	ret = sodp_fault_try(stop, &c->faults, c->turn);
 	if (ret == -EAGAIN) {
 		sodp_wresp_park(c->qp, &stop->miss);
 		return WRESP_STAY;
@@ -501,55 +505,79 @@ static void wresp_purge(struct sodp_qp *qp)
 	sodp_rxq_purge(&qp->wire->resp.queue, &qp->wire->rx_bytes);
 }
 
-/* Return: true: the slice is used up, there is more */
-static bool wresp_run_locked(struct sodp_qp *qp)
+/* The clock is looked at after long copies only */
+static bool wresp_is_late(struct wresp_ctx *c)
 {
-	struct wresp_ctx c;
+	if (c->looked < c->budget + SODP_CLOCK_BYTES)
+		return false;
+	c->looked = c->budget;
+	return sodp_turn_is_late(c->turn);
+}
+
+/* Return: true: the slice is used up, there is more */
+static bool wresp_packets(struct wresp_ctx *c)
+{
+	struct sodp_qp *qp = c->qp;
 	u64 packets = 0;
 
-	lockdep_assert_held(&qp->resp_mutex);
-	/* Not all of it: @bufs is large */
-	c.qp = qp;
-	c.resp = &qp->wire->resp;
-	c.budget = SODP_WORKER_BYTES;
-	if (c.resp->wait.on) {
-		if (c.resp->told_rnr && sodp_qp_receives(qp))
-			sodp_wresp_send_away(qp);
-		return false;
-	}
 	while (sodp_qp_receives(qp)) {
-		if (c.resp->read.active && !wresp_continue_read(&c))
-			return !c.resp->wait.on &&
+		if (c->resp->read.active && !wresp_continue_read(c))
+			return !c->resp->wait.on &&
 			       atomic_read(&qp->wire->tx_bytes) <=
 			       SODP_TX_MAX_BYTES;
-		c.skb = skb_peek(&c.resp->queue);
-		if (!c.skb)
+		c->skb = skb_peek(&c->resp->queue);
+		if (!c->skb)
 			return false;
-		if (!sodp_rx_peek(c.skb, &c.pkt)) {
-			sodp_rxq_consume(&c.resp->queue, &qp->wire->rx_bytes,
-					 c.skb);
+		if (!sodp_rx_peek(c->skb, &c->pkt)) {
+			sodp_rxq_consume(&c->resp->queue, &qp->wire->rx_bytes,
+					 c->skb);
 			continue;
 		}
-		if (packets >= WRESP_SLICE_PACKETS || !c.budget)
+		if (packets >= WRESP_SLICE_PACKETS || !c->budget ||
+		    wresp_is_late(c))
 			return true;
-		if (!wresp_packet(&c))
+		if (!wresp_packet(c))
 			return false;
-		packets += c.nr;
-		sodp_rx_cb(c.skb)->next += c.nr;
+		packets += c->nr;
+		sodp_rx_cb(c->skb)->next += c->nr;
 	}
 	wresp_purge(qp);
 	return false;
 }
 
+/* Return: true: the slice is used up, there is more */
+static bool wresp_run_locked(struct sodp_qp *qp, u64 *bytes,
+			     struct sodp_turn *turn)
+{
+	struct wresp_ctx c;
+	bool more;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	/* Not all of it: @bufs is large */
+	c.qp = qp;
+	c.resp = &qp->wire->resp;
+	c.budget = *bytes;
+	c.looked = *bytes;
+	c.turn = turn;
+	if (c.resp->wait.on) {
+		if (c.resp->told_rnr && sodp_qp_receives(qp))
+			sodp_wresp_send_away(qp);
+		return false;
+	}
+	more = wresp_packets(&c);
+	*bytes = min(*bytes, c.budget);
+	return more;
+}
+
 /* One turn; resp_mutex is held and let go */
-static void wresp_turn(struct sodp_qp *qp)
+static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 {
 	bool more = false;
 
 	if (qp->dead) {
 		wresp_purge(qp);
 	} else {
-		more = wresp_run_locked(qp);
+		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
 		    !sodp_is_uc(qp))
 			sodp_wresp_flush_ack(qp);
@@ -563,24 +591,28 @@ static void wresp_work(struct work_struct *work)
 {
 	struct sodp_wire_resp *resp = container_of(work, struct sodp_wire_resp,
 						   work);
+	struct sodp_turn turn = { .ns = SODP_WORKER_NS };
 	struct sodp_qp *qp = resp->qp;
+	u64 bytes = SODP_WORKER_BYTES;
 
 	mutex_lock(&qp->resp_mutex);
-	wresp_turn(qp);
+	wresp_turn(qp, &bytes, &turn);
 	sodp_qp_put(qp);
 }
 
 /**
  * sodp_wresp_run() - carry requests out in the caller's context
  * @qp: the responder; its reference is used up
+ * @bytes: that may be moved, and what is left of them
+ * @turn: the caller's
  *
  * Context: process, may sleep; an exec_mutex may be held.
  */
-void sodp_wresp_run(struct sodp_qp *qp)
+void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 {
 	/* Whoever has it may have found the queue empty already */
 	if (mutex_trylock(&qp->resp_mutex))
-		wresp_turn(qp);
+		wresp_turn(qp, bytes, turn);
 	else
 		sodp_wresp_kick(qp);
 	sodp_qp_put(qp);

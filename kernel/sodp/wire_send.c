@@ -190,8 +190,9 @@ static enum sodp_wreq_step wreq_miss(struct sodp_wreq_tx *tx,
 {
 	/* What is ready does not wait for it */
 	sodp_burst_send(&tx->burst);
-	return sodp_sq_fault_inline(tx->qp, stop, &tx->faults) ? SODP_WREQ_GO :
-								 SODP_WREQ_PARKED;
+	return sodp_sq_fault_inline(tx->qp, stop, &tx->faults,
+				    &tx->slice->turn) ? SODP_WREQ_GO :
+							SODP_WREQ_PARKED;
 }
 
 /* The packets of a SEND or WRITE, from the send position on */

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What one call or one turn of a worker may take: time in ibv_post_send, and
+ * whose memory is faulted in it.
+ */
+
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/t_duo.h"
+
+#define WRS 128
+#define SGES 32
+/* What a call may take; an emulated CPU that is not alone needs more */
+#define CALL_MS 5
+#define SLACK 4
+#define TRIES 5
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static unsigned long counter(const struct t_dev *dev, const char *name)
+{
+	char path[128], line[32];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
+		 name);
+	T_ASSERT(t_read_file(path, line, sizeof(line)), "%s", path);
+	return strtoul(line, NULL, 10);
+}
+
+/* Places of cold memory, in an order that nothing foresees */
+static void shuffle(unsigned int *order, unsigned int nr)
+{
+	struct t_rand r = { .state = 7 };
+	unsigned int i, j, other;
+
+	for (i = 0; i < nr; i++)
+		order[i] = i;
+	for (i = nr - 1; i; i--) {
+		j = t_rand_below(&r, i + 1);
+		other = order[i];
+		order[i] = order[j];
+		order[j] = other;
+	}
+}
+
+struct cold {
+	struct t_duo d;
+	char *mem;
+	size_t stride;
+	unsigned int nr; /* places */
+	unsigned int sges; /* of each request */
+	struct ibv_mr *mr;
+	struct ibv_send_wr wr[WRS];
+	struct ibv_sge sge[WRS * SGES];
+	unsigned int order[WRS * SGES];
+};
+
+static void cold_make(struct cold *c, size_t stride, unsigned int wrs,
+		      unsigned int sges, bool huge)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	size_t len = stride * wrs * sges;
+	unsigned int i;
+
+	opt.sq = WRS;
+	opt.sge = SGES;
+	opt.cqe = 2 * WRS;
+	t_open(&c->d.dev);
+	t_need_odp(&c->d.dev);
+	t_duo_make(&c->d, SGES * 8, T_PINNED, T_ACCESS_ALL, T_ACCESS_ALL,
+		   &opt);
+	c->stride = stride;
+	c->nr = wrs * sges;
+	c->sges = sges;
+	c->mem = t_map_aligned(len, T_HUGE);
+	t_map_pages(c->mem, len, huge ? T_THP : T_SMALL);
+	c->mr = t_reg_kind(&c->d.dev, T_EXPLICIT, c->mem, len, T_ACCESS_ALL);
+	shuffle(c->order, c->nr);
+	/* READs into it: each byte needs a page that is made for it */
+	for (i = 0; i < c->nr; i++)
+		c->sge[i] = t_sge(c->mr, c->mem + c->order[i] * stride, 8);
+	for (i = 0; i < wrs; i++)
+		c->wr[i] = (struct ibv_send_wr){
+			.wr_id = i,
+			.next = i + 1 < wrs ? &c->wr[i + 1] : NULL,
+			.sg_list = &c->sge[i * sges],
+			.num_sge = sges,
+			.opcode = IBV_WR_RDMA_READ,
+			.send_flags = IBV_SEND_SIGNALED,
+			.wr.rdma.remote_addr = t_remote(&c->d, 0),
+			.wr.rdma.rkey = c->d.bmr->rkey,
+		};
+	t_fill(c->d.bbuf, SGES * 8, 3);
+}
+
+/*
+ * One list of work requests, each of which needs pages that are not there:
+ * CPU time of the call. The best of some tries: others use the CPU too.
+ */
+static void cold_post(size_t stride, unsigned int wrs, unsigned int sges,
+		      bool huge)
+{
+	static struct cold c;
+	uint64_t best = UINT64_MAX;
+	unsigned int try, i;
+	uint64_t begin, ns;
+
+	cold_make(&c, stride, wrs, sges, huge);
+	for (try = 0; try < TRIES; try++) {
+		t_case("try %u", try);
+		T_ASSERT(!madvise(c.mem, stride * c.nr, MADV_DONTNEED),
+			 "madvise: %s", t_errname(errno));
+		begin = cpu_ns();
+		T_OK(t_try_post(&c.d.a, c.wr));
+		ns = cpu_ns() - begin;
+		for (i = 0; i < wrs; i++)
+			t_want_wc(c.d.a.scq, i, IBV_WC_SUCCESS);
+		for (i = 0; i < c.nr; i++)
+			T_ASSERT(!memcmp(c.mem + c.order[i] * stride,
+					 c.d.bbuf + i % sges * 8, 8),
+				 "place %u", i);
+		/* The first fault of a process is a worker's */
+		if (try && ns < best)
+			best = ns;
+	}
+	t_note("%llu us", (unsigned long long)best / 1000);
+	T_ASSERT(best < CALL_MS * SLACK * 1000000ULL,
+		 "ibv_post_send took %llu us of CPU",
+		 (unsigned long long)best / 1000);
+}
+
+static void cold_list(void)
+{
+	cold_post(4 * T_PAGE, WRS, SGES, false);
+}
+
+static void cold_huge(void)
+{
+	cold_post(T_HUGE, WRS, 1, true);
+}
+
+/* --- whose memory is faulted in the call --- */
+
+struct other {
+	struct t_addr addr;
+	uint64_t mem;
+	uint32_t rkey;
+};
+
+#define OTHER_PAGES 16
+
+static void other_run(int fd)
+{
+	struct other self, peer;
+	struct ibv_mr *mr;
+	struct t_dev dev;
+	struct t_ep ep;
+	char *mem;
+
+	t_open(&dev);
+	mem = t_map(OTHER_PAGES * T_PAGE);
+	mr = t_reg_kind(&dev, T_EXPLICIT, mem, OTHER_PAGES * T_PAGE,
+			T_ACCESS_ALL);
+	t_ep_open(&ep, &dev, NULL);
+	self.addr = t_ep_addr(&ep);
+	self.mem = (uintptr_t)mem;
+	self.rkey = mr->rkey;
+	t_msg_send(fd, &self, sizeof(self));
+	t_msg_recv(fd, &peer, sizeof(peer));
+	t_ep_connect(&ep, &peer.addr);
+	t_msg_send(fd, &self, sizeof(self));
+	t_msg_recv(fd, &peer, sizeof(peer));
+	T_ASSERT(t_check_byte(mem, T_PAGE, 0x5a) < 0, "not what was written");
+	_exit(0);
+}
+
+/* A QP of ours, memory of ours, and a process with the same */
+struct link {
+	struct t_dev dev;
+	struct t_ep ep;
+	struct other peer;
+	struct ibv_mr *mr;
+	char *mem;
+	int fd[2];
+	pid_t pid;
+};
+
+static void link_open(struct link *l)
+{
+	struct other self = {};
+
+	memset(l, 0, sizeof(*l));
+	t_msg_pair(l->fd);
+	l->pid = t_fork();
+	if (!l->pid)
+		other_run(l->fd[1]);
+	t_open(&l->dev);
+	t_need_odp(&l->dev);
+	t_ep_open(&l->ep, &l->dev, NULL);
+	l->mem = t_map(2 * OTHER_PAGES * T_PAGE);
+	l->mr = t_reg_kind(&l->dev, T_EXPLICIT, l->mem,
+			   2 * OTHER_PAGES * T_PAGE, T_ACCESS_ALL);
+	self.addr = t_ep_addr(&l->ep);
+	t_msg_send(l->fd[0], &self, sizeof(self));
+	t_msg_recv(l->fd[0], &l->peer, sizeof(l->peer));
+	t_ep_connect(&l->ep, &l->peer.addr);
+	t_msg_recv(l->fd[0], &l->peer, sizeof(l->peer));
+	/* The first fault of a process is a worker's in any case */
+	memset(l->mem, 0x5a, T_PAGE);
+	t_post(&l->ep, IBV_WR_RDMA_WRITE, 1, t_sge(l->mr, l->mem, T_PAGE),
+	       l->peer.mem, l->peer.rkey);
+	t_want_wc(l->ep.scq, 1, IBV_WC_SUCCESS);
+}
+
+static void link_close(struct link *l)
+{
+	t_msg_send(l->fd[0], &l->peer, sizeof(l->peer));
+	t_reap(l->pid);
+}
+
+/*
+ * Cold memory of another process is brought in by that process' workers, the
+ * poster's own in its call.
+ */
+static void other_process(void)
+{
+	unsigned long parks;
+	struct link l;
+	unsigned int i;
+
+	link_open(&l);
+	t_case("own memory");
+	parks = counter(&l.dev, "fault_parks");
+	for (i = 1; i < OTHER_PAGES; i++) {
+		t_post(&l.ep, IBV_WR_RDMA_READ, i,
+		       t_sge(l.mr, l.mem + 2 * i * T_PAGE, 8), l.peer.mem,
+		       l.peer.rkey);
+		t_want_wc(l.ep.scq, i, IBV_WC_SUCCESS);
+	}
+	T_ASSERT(counter(&l.dev, "fault_parks") == parks,
+		 "%lu faults went to workers",
+		 counter(&l.dev, "fault_parks") - parks);
+	t_case("the other's");
+	for (i = 2; i < OTHER_PAGES; i += 4) {
+		t_post(&l.ep, IBV_WR_RDMA_WRITE, i,
+		       t_sge(l.mr, l.mem, T_PAGE), l.peer.mem + i * T_PAGE,
+		       l.peer.rkey);
+		t_want_wc(l.ep.scq, i, IBV_WC_SUCCESS);
+	}
+	parks = counter(&l.dev, "fault_parks") - parks;
+	T_ASSERT(parks == OTHER_PAGES / 4, "%lu faults went to workers",
+		 parks);
+	link_close(&l);
+}
+
+static const struct t_test tests[] = {
+	{ "cold_list", cold_list },
+	{ "cold_huge", cold_huge },
+	{ "other_process", other_process },
+};
+
+int main(int argc, char **argv)
+{
+	return t_main(argc, argv, tests, T_ARRAY_SIZE(tests));
+}
