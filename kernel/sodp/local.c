@@ -4,6 +4,7 @@
  * context, and payload goes from page to page in one copy.
  */
 #include "ops.h"
+#include "sq.h"
 
 /* XRC only has different types at its ends */
 static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
@@ -76,6 +77,18 @@ void sodp_local_forget(struct sodp_qp *qp)
 	qp->peer = NULL;
 }
 
+/*
+ * The peer's application sees its receive next, and may answer before we are
+ * back: our completion is in the CQ by then, as a card's would be.
+ */
+static void local_executed(struct sodp_request *req)
+{
+	struct sodp_qp *qp = container_of(req, struct sodp_qp, wqe.req);
+
+	qp->wqe.acked = true;
+	sodp_sq_sent(qp);
+}
+
 /* Hand the request to the peer's responder, or @failed: tell it of a fault */
 static enum sodp_verdict local_request(struct sodp_qp *qp,
 				       struct sodp_cursor *payload,
@@ -91,6 +104,7 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 	mutex_lock(&peer->resp_mutex);
 	if (likely(local_accepts(qp, peer))) {
 		peer->resp_psn = qp->wqe.req.psn;
+		qp->wqe.req.executed = local_executed;
 		verdict = failed ? : sodp_resp_request(peer, &qp->wqe.req,
 						       payload, budget, stop);
 		if (qp->type == IB_QPT_UC)
@@ -117,6 +131,8 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
  *	memory could not be faulted in
  * @budget: bytes that may be moved
  * @stop: filled on SODP_AGAIN
+ *
+ * A request that takes a receive is completed before that receive is.
  *
  * Context: process, under exec_mutex.
  * Return: as sodp_req_execute().

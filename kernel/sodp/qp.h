@@ -48,6 +48,13 @@ struct sodp_request {
 	/* progress and results */
 	u64 done;
 	u64 result;
+	/*
+	 * NULL, or told when all is done but the completion of the receive.
+	 * Whoever gets that may answer at once: what the sender of the
+	 * request is to know before the answer is told to it here. Under
+	 * resp_mutex; the request is part of what it is to be told to.
+	 */
+	void (*executed)(struct sodp_request *req);
 };
 
 /**
@@ -323,6 +330,7 @@ void sodp_sq_doorbell(struct sodp_qp *qp);
 void sodp_sq_kick(struct sodp_qp *qp);
 void sodp_sq_work(struct work_struct *work);
 void sodp_sq_run_worker(struct sodp_qp *qp);
+void sodp_sq_try(struct sodp_qp *qp);
 void sodp_sq_flush_locked(struct sodp_qp *qp);
 void sodp_sq_unlock(struct sodp_qp *qp);
 void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);

@@ -268,6 +268,8 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 		cqe.ex = req->ex;
 	if (req->grh)
 		cqe.flags |= SODP_WC_GRH;
+	if (req->executed)
+		req->executed(req);
 	/* For kernel consumers only, applications are told nothing of it */
 	cqe.reserved_1b0 = qp->kernel ? req->vlan : 0;
 	sodp_rq_complete(qp, &cqe, req->flags & SODP_SEND_SOLICITED);

@@ -244,6 +244,23 @@ static void sq_advance_psn(struct sodp_qp *qp)
 	qp->sq_psn = sodp_psn_add(qp->sq_psn, qp->wqe.req.nr_packets);
 }
 
+/**
+ * sodp_sq_sent() - complete the WQE in hand with success
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex, and maybe a peer's resp_mutex.
+ */
+void sodp_sq_sent(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
+	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
+	if (qp->wqe.acked)
+		sq_advance_psn(qp);
+	if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
+		sodp_sq_fatal(qp);
+}
+
 /* Run the current WQE until it is done, parks, or the slice ends */
 static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 				      struct sodp_slice *slice)
@@ -261,12 +278,9 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 		/* A datagram may be longer than what is left */
 		slice->bytes -= chunk - min(left, chunk);
 		if (likely(verdict == SODP_OK)) {
-			sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
-			sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
-			if (qp->wqe.acked)
-				sq_advance_psn(qp);
-			if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
-				sodp_sq_fatal(qp);
+			/* One that took a receive is completed already */
+			if (qp->wqe.valid)
+				sodp_sq_sent(qp);
 			return SODP_SQ_IDLE;
 		}
 		if (verdict == SODP_AGAIN) {
@@ -476,6 +490,19 @@ void sodp_sq_run_worker(struct sodp_qp *qp)
 {
 	mutex_lock(&qp->exec_mutex);
 	sq_worker_turn(qp, false);
+}
+
+/**
+ * sodp_sq_try() - run a short slice in a worker, unless somebody else does
+ * @qp: the QP, referenced
+ *
+ * Context: process, may sleep.
+ */
+void sodp_sq_try(struct sodp_qp *qp)
+{
+	if (!mutex_trylock(&qp->exec_mutex))
+		return;
+	sq_worker_turn(qp, true);
 }
 
 void sodp_sq_work(struct work_struct *work)

@@ -48,6 +48,7 @@ struct sodp_sq_entry {
 
 int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		     u8 status);
+void sodp_sq_sent(struct sodp_qp *qp);
 void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 void sodp_sq_fatal(struct sodp_qp *qp);
 bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict);

@@ -10,6 +10,7 @@
 #include <rdma/ib_mad.h>
 
 #include "ops.h"
+#include "sq.h"
 #include "wire.h"
 
 /* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
@@ -91,8 +92,11 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 	*budget = max_t(u64, *budget, pkt.length);
 	verdict = sodp_move(&dst, payload, pkt.length, pkt.length, &done,
 			    budget, stop, false);
-	if (likely(!verdict))
+	if (likely(!verdict)) {
 		sodp_burst_commit(&burst, hdr + pkt.length);
+		/* On this host it is answered before the stack is back */
+		sodp_sq_sent(qp);
+	}
 	sodp_burst_send(&burst);
 	return verdict;
 }

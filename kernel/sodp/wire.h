@@ -301,6 +301,7 @@ struct sodp_read {
  * @nak_sent: nothing but the expected PSN is listened to
  * @ack_owed: packets were carried out that no answer covers
  * @ack_due: the peer asked for an answer, or repeated a request
+ * @acked: the packet in hand is acknowledged already
  * @told_rnr: the peer was sent away while parked
  * @rnr_code: AETH timer it is given next time
  * @fault_ret: what the fault for the first packet of @queue ended with
@@ -321,6 +322,7 @@ struct sodp_wire_resp {
 	bool nak_sent;
 	bool ack_owed;
 	bool ack_due;
+	bool acked;
 	bool told_rnr;
 	u8 rnr_code;
 	int fault_ret;

@@ -11,8 +11,8 @@
 /*
  * Receives left, for the peer to count down: IBA 9.7.7.2 and table 45, which
  * has 0, 1, 2, 3, 4, 6, 8, 12, 16 ... up to 32768. A receive in hand belongs
- * to a message that MSN does not count yet. Those of an SRQ are promised to
- * nobody.
+ * to a message that MSN does not count yet, unless this is its answer. Those
+ * of an SRQ are promised to nobody.
  */
 static u8 answer_credits(const struct sodp_qp *qp)
 {
@@ -22,7 +22,7 @@ static u8 answer_credits(const struct sodp_qp *qp)
 		return SODP_AETH_NO_CREDITS;
 	/* What the application wrote there is checked when it is taken */
 	n = min(READ_ONCE(qp->page->rq_pi) - qp->rq_ci, qp->rq_depth);
-	n = min(n + qp->recv.valid, 32768U);
+	n = min(n + (qp->recv.valid && !qp->wire->resp.acked), 32768U);
 	if (n < 4)
 		return n;
 	code = 2 * ilog2(n);

@@ -274,6 +274,34 @@ static void wresp_begin(struct wresp_ctx *c)
 	}
 }
 
+/*
+ * The receive is completed next, and maybe answered by a SEND of the same QP:
+ * the peer hears first that its own has come.
+ */
+static void wresp_executed(struct sodp_request *req)
+{
+	struct sodp_wire_resp *resp = container_of(req, struct sodp_wire_resp,
+						   cur);
+
+	resp->ack_owed = true;
+	/* Before: its MSN counts the message, and so its receive is none left */
+	resp->acked = true;
+	sodp_wresp_flush_ack(resp->qp);
+}
+
+/*
+ * Only where the turn ends with this packet, and its acknowledge is due: more
+ * of them than one a turn would be too many.
+ */
+static bool wresp_ack_first(const struct wresp_ctx *c)
+{
+	const struct sodp_rx_cb *cb = sodp_rx_cb(c->skb);
+
+	return c->ack_req && c->last && !sodp_is_uc(c->qp) &&
+	       cb->next + c->nr >= cb->nr &&
+	       skb_queue_len_lockless(&c->resp->queue) == 1;
+}
+
 static enum wresp_fate wresp_take(struct wresp_ctx *c)
 {
 	struct sodp_wire_resp *resp = c->resp;
@@ -296,6 +324,8 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 	req->ex = pkt->ex;
 	/* Every packet of XRC says it, and is checked on its own */
 	req->srqn = pkt->srqn;
+	resp->acked = false;
+	req->executed = wresp_ack_first(c) ? wresp_executed : NULL;
 	/* It may not be what it was before it waited: see sodp_rx_peek() */
 	if (unlikely((sodp_op_of(req->opcode)->flags & SODP_OP_RDMA) &&
 		     req->ready > req->length))
@@ -416,6 +446,8 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		sodp_wresp_answer_empty(qp, req->psn);
 		break;
 	default:
+		if (resp->acked)
+			return WRESP_DONE;
 		resp->ack_owed = true;
 		resp->ack_due |= c->ack_req;
 		return WRESP_DONE;
@@ -595,6 +627,9 @@ static void wresp_work(struct work_struct *work)
 	struct sodp_qp *qp = resp->qp;
 	u64 bytes = SODP_WORKER_BYTES;
 
+	/* Answers came before these requests, and complete before them */
+	if (!skb_queue_empty_lockless(&qp->wire->ack_queue))
+		sodp_sq_try(qp);
 	mutex_lock(&qp->resp_mutex);
 	wresp_turn(qp, &bytes, &turn);
 	sodp_qp_put(qp);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What one call or one turn of a worker may take: time in ibv_post_send, and
- * whose memory is faulted in it.
+ * What one call or one turn of a worker may take: time in ibv_post_send,
+ * whose memory is faulted in it, and the order in which one QP's completions
+ * and another's are seen.
  */
 
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -264,10 +266,98 @@ static void other_process(void)
 	link_close(&l);
 }
 
+/* --- a completion comes before that of the answer --- */
+
+struct side {
+	struct t_ep ep;
+	unsigned int rounds;
+	unsigned int reversed;
+	bool begins;
+};
+
+static void side_send(struct side *s, unsigned int i)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = i,
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+
+	T_OK(t_try_post(&s->ep, &wr));
+}
+
+static void *side_run(void *arg)
+{
+	struct side *s = arg;
+	unsigned int got = 0, sent = 0, posted = 0;
+	struct ibv_wc wc;
+
+	if (s->begins) {
+		side_send(s, 0);
+		posted++;
+	}
+	while (got < s->rounds || sent < s->rounds) {
+		if (!ibv_poll_cq(s->ep.scq, 1, &wc))
+			continue;
+		T_ASSERT(!wc.status, "'%s'", t_wc_name(wc.status));
+		if (wc.opcode == IBV_WC_SEND) {
+			sent++;
+			continue;
+		}
+		got++;
+		t_post_recv(&s->ep, 0, t_sge(NULL, NULL, 0));
+		/* The answer to what was sent before, if that was it */
+		if (sent < posted)
+			s->reversed++;
+		if (posted < s->rounds) {
+			side_send(s, posted);
+			posted++;
+		}
+	}
+	return NULL;
+}
+
+static void answer_order(void)
+{
+	unsigned int rounds = t_quick ? 4000 : 10000;
+	struct t_qp_opt opt = T_QP_OPT;
+	struct side side[2] = {};
+	struct t_addr addr[2];
+	pthread_t thread[2];
+	unsigned int i, j;
+	struct t_dev dev;
+
+	t_open(&dev);
+	for (i = 0; i < 2; i++) {
+		opt.scq = ibv_create_cq(dev.ctx, 64, NULL, NULL, 0);
+		T_ASSERT(opt.scq, "ibv_create_cq: %s", t_errname(errno));
+		opt.rcq = opt.scq;
+		t_ep_open(&side[i].ep, &dev, &opt);
+		side[i].rounds = rounds;
+		side[i].begins = !i;
+		addr[i] = t_ep_addr(&side[i].ep);
+	}
+	for (i = 0; i < 2; i++) {
+		t_ep_connect(&side[i].ep, &addr[!i]);
+		for (j = 0; j < 8; j++)
+			t_post_recv(&side[i].ep, 0, t_sge(NULL, NULL, 0));
+	}
+	for (i = 0; i < 2; i++)
+		T_ASSERT(!pthread_create(&thread[i], NULL, side_run, &side[i]),
+			 "pthread_create");
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	t_note("%u of %u", side[0].reversed + side[1].reversed, 2 * rounds);
+	T_ASSERT(!side[0].reversed && !side[1].reversed,
+		 "%u and %u of %u answers came before the completion of what they answer",
+		 side[0].reversed, side[1].reversed, rounds);
+}
+
 static const struct t_test tests[] = {
 	{ "cold_list", cold_list },
 	{ "cold_huge", cold_huge },
 	{ "other_process", other_process },
+	{ "answer_order", answer_order, 120 },
 };
 
 int main(int argc, char **argv)
