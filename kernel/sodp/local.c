@@ -24,17 +24,27 @@ static bool local_lost_recv(const struct sodp_qp *qp,
 }
 
 /*
+ * Are the two connected to each other? Asked before the peer's lock is taken,
+ * so that whoever names a stranger's number cannot keep that lock busy, and
+ * again under it. READ_ONCE: all this is written under both mutexes of
+ * @peer, and single words. Its device may be gone, if we hold no lock.
+ */
+static bool local_is_peer(const struct sodp_qp *qp, const struct sodp_qp *peer)
+{
+	return !READ_ONCE(peer->dead) && peer->type == local_peer_type(qp) &&
+	       peer->dev_id == READ_ONCE(qp->peer_dev_id) &&
+	       READ_ONCE(peer->peer_dev_id) == qp->dev_id &&
+	       READ_ONCE(peer->attr.dest_qp_num) == qp->qpn;
+}
+
+/*
  * Would a packet of this QP be taken by @peer? What a wire would drop in
  * silence is lost here too, and ends in the requester's retry count.
  */
 static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 {
 	lockdep_assert_held(&peer->resp_mutex);
-	return !peer->dead && peer->type == local_peer_type(qp) &&
-	       peer->dev->id == qp->peer_dev_id &&
-	       peer->peer_dev_id == qp->dev->id &&
-	       sodp_qp_receives(peer) &&
-	       peer->attr.dest_qp_num == qp->qpn &&
+	return sodp_qp_receives(peer) &&
 	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC) &&
 	       !local_lost_recv(qp, peer);
 }
@@ -54,13 +64,24 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 								 SODP_OK;
 }
 
-/* The peer, kept from one request to the next */
+/*
+ * The peer, kept from one request to the next. Only one that is connected to
+ * us is: it has us let go of it, see sodp_local_leave().
+ */
 static struct sodp_qp *local_peer(struct sodp_qp *qp)
 {
+	struct sodp_qp *peer = qp->peer;
+
 	lockdep_assert_held(&qp->exec_mutex);
-	if (unlikely(!qp->peer))
-		qp->peer = sodp_qp_get(qp->attr.dest_qp_num);
-	return qp->peer;
+	if (likely(peer))
+		return peer;
+	peer = sodp_qp_get(qp->attr.dest_qp_num);
+	if (peer && !local_is_peer(qp, peer)) {
+		sodp_qp_put(peer);
+		return NULL;
+	}
+	WRITE_ONCE(qp->peer, peer);
+	return peer;
 }
 
 /**
@@ -74,7 +95,43 @@ void sodp_local_forget(struct sodp_qp *qp)
 	lockdep_assert_held(&qp->exec_mutex);
 	if (qp->peer)
 		sodp_qp_put(qp->peer);
-	qp->peer = NULL;
+	WRITE_ONCE(qp->peer, NULL);
+}
+
+/**
+ * sodp_local_check() - let go of the peer that was kept, if it is none now
+ * @qp: the requester
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_local_check(struct sodp_qp *qp)
+{
+	lockdep_assert_held(&qp->exec_mutex);
+	if (unlikely(qp->peer && !local_is_peer(qp, qp->peer)))
+		sodp_local_forget(qp);
+}
+
+/**
+ * sodp_local_leave() - this QP is nobody's peer any more
+ * @qp: it was destroyed or reset
+ * @peer_qpn: who may have kept it
+ *
+ * An idle requester would keep its memory for ever. Its worker lets go: its
+ * lock may be another process', for which this does not wait. Who keeps it
+ * just now, not seen here, finds out under our resp_mutex.
+ *
+ * Context: process.
+ */
+void sodp_local_leave(struct sodp_qp *qp, u32 peer_qpn)
+{
+	struct sodp_qp *peer = sodp_qp_get(peer_qpn);
+
+	if (!peer)
+		return;
+	/* Pairs with WRITE_ONCE() in local_peer(): only compared */
+	if (READ_ONCE(peer->peer) == qp)
+		sodp_sq_kick(peer);
+	sodp_qp_put(peer);
 }
 
 /*
@@ -97,12 +154,13 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 {
 	struct sodp_qp *peer = local_peer(qp);
 	enum sodp_verdict verdict = SODP_LOST;
-	bool dead;
+	bool connected;
 
 	if (unlikely(!peer))
 		return qp->type == IB_QPT_UC ? SODP_OK : SODP_LOST;
 	mutex_lock(&peer->resp_mutex);
-	if (likely(local_accepts(qp, peer))) {
+	connected = local_is_peer(qp, peer);
+	if (likely(connected && local_accepts(qp, peer))) {
 		peer->resp_psn = qp->wqe.req.psn;
 		qp->wqe.req.executed = local_executed;
 		verdict = failed ? : sodp_resp_request(peer, &qp->wqe.req,
@@ -116,10 +174,9 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 	}
 	if (qp->type == IB_QPT_UC && verdict == SODP_LOST)
 		verdict = SODP_OK;
-	dead = peer->dead;
 	mutex_unlock(&peer->resp_mutex);
 	/* Its number may be another QP's by now */
-	if (unlikely(dead))
+	if (unlikely(!connected))
 		sodp_local_forget(qp);
 	return verdict;
 }

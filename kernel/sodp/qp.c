@@ -296,6 +296,7 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	refcount_set(&qp->ref, 1);
 	atomic_inc(&qp_alive);
 	qp->dev = to_sodp_dev(ibqp->device);
+	qp->dev_id = qp->dev->id;
 	qp->ibqp = ibqp;
 	qp->type = init->qp_type;
 	qp->sig_type = init->sq_sig_type;
@@ -411,7 +412,8 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 		synchronize_rcu();
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
-	qp->dead = true;
+	/* Pairs with the READ_ONCE() in local_is_peer() */
+	WRITE_ONCE(qp->dead, true);
 	spin_lock(&qp->state_lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	spin_unlock(&qp->state_lock);
@@ -426,6 +428,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	sodp_park_cancel_locked(qp);
 	sodp_local_forget(qp);
 	mutex_unlock(&qp->exec_mutex);
+	sodp_local_leave(qp, qp->attr.dest_qp_num);
 	/* Nothing starts the timers or queues the work for a dead QP */
 	hrtimer_cancel(&qp->park_timer);
 	sodp_wire_stop(qp);

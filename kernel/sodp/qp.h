@@ -176,6 +176,7 @@ struct sodp_qp {
 	struct rcu_head rcu;	/* near the start: kfree_rcu() asks for that */
 	u32 qpn;
 	struct sodp_dev *dev;
+	u64 dev_id;		/* of @dev, which a dead QP outlives */
 	struct ib_qp *ibqp;
 	struct ib_ucontext *ucontext;	/* NULL: XRC target, kernel's */
 	bool kernel;		/* a kernel consumer's */
@@ -382,6 +383,8 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 				     enum sodp_verdict failed, u64 *budget,
 				     struct sodp_stop *stop);
 void sodp_local_forget(struct sodp_qp *qp);
+void sodp_local_check(struct sodp_qp *qp);
+void sodp_local_leave(struct sodp_qp *qp, u32 peer_qpn);
 
 /* ud.c */
 int sodp_ud_init(struct sodp_qp *qp);

@@ -114,7 +114,7 @@ static void modify_reset(struct sodp_qp *qp)
 	spin_lock(&qp->state_lock);
 	memset(&qp->attr, 0, sizeof(qp->attr));
 	spin_unlock(&qp->state_lock);
-	qp->peer_dev_id = 0;
+	WRITE_ONCE(qp->peer_dev_id, 0);
 	qp->msn = 0;
 	sodp_ud_reset(qp);
 	if (qp->wire) {
@@ -142,7 +142,8 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		ret = peer ? 0 : sodp_wire_connect(qp, attr, mask);
 		if (ret)
 			return ret;
-		qp->peer_dev_id = peer;
+		/* Pairs with the READ_ONCE() in local_is_peer() */
+		WRITE_ONCE(qp->peer_dev_id, peer);
 	}
 	/* Before there is a wire to answer on, this is of no use */
 	if (qp->wire && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
@@ -168,12 +169,14 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 {
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
 	enum ib_qp_state cur, next;
+	u32 peer_qpn;
 	int ret;
 
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
+	peer_qpn = qp->attr.dest_qp_num;
 	cur = mask & IB_QP_CUR_STATE ? attr->cur_qp_state : qp->state;
 	next = mask & IB_QP_STATE ? attr->qp_state : cur;
 	ret = cur == qp->state ? modify_check(qp, attr, mask, cur, next) :
@@ -204,6 +207,8 @@ out_unlock:
 	if (!ret && next == IB_QPS_ERR)
 		sodp_sq_flush_locked(qp);
 	sodp_sq_unlock(qp);
+	if (!ret && next == IB_QPS_RESET)
+		sodp_local_leave(qp, peer_qpn);
 	if (!ret && next != IB_QPS_ERR)
 		sodp_sq_doorbell(qp);
 	if (ret)

@@ -475,6 +475,7 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
 		.turn.ns = brief ? SODP_POSTER_NS : SODP_WORKER_NS,
 	};
 
+	sodp_local_check(qp);
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
 	sodp_sq_unlock(qp);
