@@ -4,7 +4,7 @@
  * runs a bounded amount of the QP's work in the caller's context.
  */
 #include <linux/fs.h>
-#include <linux/srcu.h>
+#include <linux/percpu-refcount.h>
 #include <rdma/uverbs_ioctl.h>
 #include <rdma/uverbs_std_types.h>
 
@@ -13,33 +13,39 @@
 
 #include "sodp.h"
 
-/*
- * Readers: a doorbell being rung. Writer: the context or the device going
- * away, which must not return while a ringer still uses its QPs.
+/**
+ * struct sodp_doorbell - a way to have the QPs of one context run
+ * @uobj: must be first: uverbs allocates it
+ * @ucontext: whose QPs; good while @rings has a reference
+ * @rings: one reference for each call under way. The context or the device
+ *	going away must not return while one still uses its QPs: it waits for
+ *	these calls, each of which is one slice, and for nobody else's.
+ * @idle: there are none, nor will be
  */
-DEFINE_STATIC_SRCU(sodp_bell_srcu);
-
 struct sodp_doorbell {
-	struct ib_uobject uobj;	/* must be first: uverbs allocates it */
-	struct ib_ucontext *ucontext;	/* NULL once gone; see bell_srcu */
+	struct ib_uobject uobj;
+	struct ib_ucontext *ucontext;
+	struct percpu_ref rings;
+	struct completion idle;
 };
+
+static void bell_idle(struct percpu_ref *rings)
+{
+	complete(&container_of(rings, struct sodp_doorbell, rings)->idle);
+}
 
 static int bell_ring(struct sodp_doorbell *bell, unsigned int cmd,
 		     unsigned long arg)
 {
-	struct ib_ucontext *ucontext = READ_ONCE(bell->ucontext);
 	struct sodp_qp *qp;
 	int ret = 0;
 
-	/* Pairs with the WRITE_ONCE() in bell_destroy() */
-	if (unlikely(!ucontext))
-		return -EIO;
 	if (unlikely(arg > SODP_MAX_QPN))
 		return -EINVAL;
 	qp = sodp_qp_get(arg);
 	if (unlikely(!qp))
 		return -EINVAL;
-	if (unlikely(qp->ucontext != ucontext))
+	if (unlikely(qp->ucontext != bell->ucontext))
 		ret = -EINVAL;
 	else if (likely(cmd == SODP_IOC_RING_SQ))
 		sodp_sq_doorbell(qp);
@@ -52,14 +58,14 @@ static int bell_ring(struct sodp_doorbell *bell, unsigned int cmd,
 static long bell_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	struct sodp_doorbell *bell = filp->private_data;
-	int idx;
 	int ret;
 
 	if (unlikely(cmd != SODP_IOC_RING_SQ && cmd != SODP_IOC_RING_RQ))
 		return -ENOTTY;
-	idx = srcu_read_lock(&sodp_bell_srcu);
+	if (unlikely(!percpu_ref_tryget_live(&bell->rings)))
+		return -EIO;
 	ret = bell_ring(bell, cmd, arg);
-	srcu_read_unlock(&sodp_bell_srcu, idx);
+	percpu_ref_put(&bell->rings);
 	return ret;
 }
 
@@ -76,9 +82,10 @@ static void bell_destroy(struct ib_uobject *uobj, enum rdma_remove_reason why)
 	struct sodp_doorbell *bell =
 		container_of(uobj, struct sodp_doorbell, uobj);
 
-	/* Pairs with the READ_ONCE() in bell_ring() */
-	WRITE_ONCE(bell->ucontext, NULL);
-	synchronize_srcu(&sodp_bell_srcu);
+	/* The file may stay: who rings from now on gets no reference */
+	percpu_ref_kill(&bell->rings);
+	wait_for_completion(&bell->idle);
+	percpu_ref_exit(&bell->rings);
 }
 
 static int
@@ -93,7 +100,8 @@ UVERBS_HANDLER(SODP_METHOD_DOORBELL_ALLOC)(struct uverbs_attr_bundle *attrs)
 	if (IS_ERR(ucontext))
 		return PTR_ERR(ucontext);
 	bell->ucontext = ucontext;
-	return 0;
+	init_completion(&bell->idle);
+	return percpu_ref_init(&bell->rings, bell_idle, 0, GFP_KERNEL_ACCOUNT);
 }
 
 DECLARE_UVERBS_NAMED_METHOD(SODP_METHOD_DOORBELL_ALLOC,
