@@ -10,7 +10,8 @@
  *   domain   what the regions of one device share: counters, fault model
  *   region   a range of one mm, explicit or implicit; or a list of pages
  *            that do not move ("static": pinned user memory, kernel memory)
- *   pool     the workers that wait for the pages of one mm
+ *   pool     the workers that wait for the pages of one mm: some of those
+ *            that its user has
  *   child    an aligned 1 GiB span of a region, with one interval_sub
  *   leaf     an aligned 2 MiB span: 512 entries, or one huge one
  *   entry    a page the device may touch now, readable or writable
@@ -22,13 +23,13 @@
 
 #include <linux/types.h>
 #include <linux/atomic.h>
+#include <linux/workqueue.h>
 
 struct sodp_domain;
 struct sodp_region;
 struct sodp_leaf;
 struct sodp_pool;
 struct seq_file;
-struct work_struct;
 
 #define SODP_LEAF_SHIFT		21
 #define SODP_LEAF_SIZE		(1UL << SODP_LEAF_SHIFT)
@@ -125,8 +126,27 @@ bool sodp_region_is_implicit(const struct sodp_region *region);
 bool sodp_region_is_callers(const struct sodp_region *region);
 
 int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags);
+
+/**
+ * struct sodp_pool_work - what a worker of some process is to do
+ * @work: for the workqueue
+ * @node: among those that wait to be given to it
+ * @pool: whose; set while it is queued or runs
+ * @run: does it
+ */
+struct sodp_pool_work {
+	struct work_struct work;
+	struct list_head node;
+	struct sodp_pool *pool;
+	void (*run)(struct sodp_pool_work *work);
+};
+
+void sodp_pool_work_init(struct sodp_pool_work *work,
+			 void (*run)(struct sodp_pool_work *work));
 void sodp_region_queue_work(struct sodp_region *region,
-			    struct work_struct *work);
+			    struct sodp_pool_work *work);
+bool sodp_region_cancel_work(struct sodp_region *region,
+			     struct sodp_pool_work *work);
 
 struct sodp_pool *sodp_pool_get(void);
 void sodp_pool_put(struct sodp_pool *pool);

@@ -55,10 +55,10 @@
  * Lifetimes::
  *
  *   domain  refs: the driver's, and one of each region.
- *   pool    refs: one of each region of its mm, and the driver's. A worker has
- *           none: what it does holds one on a region when it begins, and the
- *           last one leaves the workqueue's end to sodp_gc_wq, which waits
- *           for the workers.
+ *   pool    refs: one of each region of its mm, the driver's, and one of
+ *           each work from when it is queued until it has ended. The last
+ *           one leaves the rest to sodp_gc_wq: with the last pool of a user
+ *           goes his workqueue, which waits for its workers.
  *   region  refs: the driver's, by sodp_region_get() and sodp_region_put(),
  *           and one of each queued prefetch.
  *           busy: who works in it; destroy waits for them. A fault leaves it
@@ -101,6 +101,8 @@
 /* A leaf emptied this long ago may be freed: zap and refault do not churn */
 #define SODP_GC_DELAY		msecs_to_jiffies(200)
 
+struct pool_user;
+
 struct sodp_domain {
 	struct sodp_odp_stats stats;
 	atomic64_t fault_buckets[SODP_FAULT_BUCKETS];
@@ -119,7 +121,10 @@ struct sodp_domain {
  * @refs: see DOC: Locking
  * @mm: whose; held by mmgrab()
  * @node: in the table of pools, by @mm
- * @wq: the workers
+ * @user: whose workers
+ * @work_lock: innermost; process context only
+ * @active: works that the workqueue of @user has
+ * @waiting: works for which there is no room there; both under @work_lock
  * @prefetches: of asynchronous prefetches, under way or queued
  * @listens: the mm has had an interval notifier, so that one more needs no
  *	mmap_lock (READ_ONCE, WRITE_ONCE)
@@ -129,7 +134,11 @@ struct sodp_pool {
 	refcount_t refs;
 	struct mm_struct *mm;
 	struct hlist_node node;
-	struct workqueue_struct *wq;
+	struct pool_user *user;
+	/* See above */
+	spinlock_t work_lock;
+	unsigned int active;
+	struct list_head waiting;
 	atomic_t prefetches;
 	bool listens;
 	struct work_struct release_work;

@@ -3,27 +3,119 @@
  * pool.c - the workers that wait for the pages of one mm
  *
  * A page may never come (a userfaultfd or FUSE that nobody serves), and the
- * worker that waits for it never comes back. So each process has its own: one
- * that leaves its pages unserved runs out of workers for its own memory, and
- * nobody else does.
+ * worker that waits for it does not come back. So each process has a share of
+ * the workers that its user has: one that leaves its pages unserved runs out
+ * of workers for its own memory, a user whose processes do for his own, and
+ * nobody else does. What finds no worker waits in a list, and costs none.
  */
 
+#include <linux/cred.h>
 #include <linux/export.h>
 #include <linux/hashtable.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/uidgid.h>
 #include <linux/wait_bit.h>
 
 #include "core.h"
 
-/* Waits of one process at a time; more of them queue */
-#define POOL_MAX_ACTIVE		512
+/* Workers of one process, and of all processes of one user, at a time */
+#define POOL_MAX_ACTIVE		192
+#define POOL_USER_MAX_ACTIVE	384
 
-/* Guards the table. A pool is in it as long as it has references */
+/**
+ * struct pool_user - the workers of one user
+ * @uid: who; two user namespaces that map to the same one share them
+ * @node: in the table of users
+ * @refs: pools; under pools_lock
+ * @wq: has POOL_USER_MAX_ACTIVE workers at most
+ */
+struct pool_user {
+	kuid_t uid;
+	struct hlist_node node;
+	unsigned int refs;
+	struct workqueue_struct *wq;
+};
+
+/* Guards both tables. A pool or user is in it as long as it has references */
 static DEFINE_SPINLOCK(pools_lock);
 static DEFINE_HASHTABLE(pools, 8);
+static DEFINE_HASHTABLE(users, 6);
 /* Pools that are not freed yet, those out of the table included */
 static atomic_t pools_alive = ATOMIC_INIT(0);
+
+static struct pool_user *user_find(kuid_t uid)
+{
+	struct pool_user *user;
+
+	lockdep_assert_held(&pools_lock);
+	hash_for_each_possible(users, user, node, __kuid_val(uid))
+		if (uid_eq(user->uid, uid)) {
+			user->refs++;
+			return user;
+		}
+	return NULL;
+}
+
+static void user_free(struct pool_user *user)
+{
+	destroy_workqueue(user->wq);
+	kfree(user);
+}
+
+static struct pool_user *user_alloc(kuid_t uid)
+{
+	struct pool_user *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+
+	if (!user)
+		return NULL;
+	user->wq = alloc_workqueue("sodp_fault_%u", WQ_UNBOUND,
+				   POOL_USER_MAX_ACTIVE, __kuid_val(uid));
+	if (!user->wq) {
+		kfree(user);
+		return NULL;
+	}
+	user->uid = uid;
+	user->refs = 1;
+	return user;
+}
+
+static struct pool_user *user_get(kuid_t uid)
+{
+	struct pool_user *user, *other;
+
+	spin_lock(&pools_lock);
+	user = user_find(uid);
+	spin_unlock(&pools_lock);
+	if (user)
+		return user;
+	user = user_alloc(uid);
+	if (!user)
+		return NULL;
+	spin_lock(&pools_lock);
+	other = user_find(uid);
+	if (!other)
+		hash_add(users, &user->node, __kuid_val(uid));
+	spin_unlock(&pools_lock);
+	if (!other)
+		return user;
+	user_free(user);
+	return other;
+}
+
+/* May sleep, until his last worker is on its way out */
+static void user_put(struct pool_user *user)
+{
+	bool last;
+
+	spin_lock(&pools_lock);
+	last = !--user->refs;
+	if (last)
+		hash_del(&user->node);
+	spin_unlock(&pools_lock);
+	if (last)
+		user_free(user);
+}
 
 /* Whoever had the last reference may have been one of its workers */
 static void pool_release_work(struct work_struct *work)
@@ -31,7 +123,8 @@ static void pool_release_work(struct work_struct *work)
 	struct sodp_pool *pool = container_of(work, struct sodp_pool,
 					      release_work);
 
-	destroy_workqueue(pool->wq);
+	WARN_ON_ONCE(pool->active || !list_empty(&pool->waiting));
+	user_put(pool->user);
 	mmdrop(pool->mm);
 	kfree(pool);
 	if (atomic_dec_and_test(&pools_alive))
@@ -44,12 +137,13 @@ static struct sodp_pool *pool_alloc(struct mm_struct *mm)
 
 	if (!pool)
 		return NULL;
-	pool->wq = alloc_workqueue("sodp_fault_%d", WQ_UNBOUND,
-				   POOL_MAX_ACTIVE, task_tgid_nr(current));
-	if (!pool->wq) {
+	pool->user = user_get(current_uid());
+	if (!pool->user) {
 		kfree(pool);
 		return NULL;
 	}
+	spin_lock_init(&pool->work_lock);
+	INIT_LIST_HEAD(&pool->waiting);
 	INIT_WORK(&pool->release_work, pool_release_work);
 	refcount_set(&pool->refs, 1);
 	/* Its address is the key */
@@ -147,17 +241,111 @@ void sodp_pools_wait(void)
 }
 EXPORT_SYMBOL_GPL(sodp_pools_wait);
 
+static void pool_start_locked(struct sodp_pool *pool)
+{
+	struct sodp_pool_work *work;
+
+	lockdep_assert_held(&pool->work_lock);
+	while (pool->active < POOL_MAX_ACTIVE) {
+		work = list_first_entry_or_null(&pool->waiting,
+						struct sodp_pool_work, node);
+		if (!work)
+			return;
+		list_del_init(&work->node);
+		pool->active++;
+		queue_work(pool->user->wq, &work->work);
+	}
+}
+
+/* One that was started has ended, or will not begin */
+static void pool_ended(struct sodp_pool *pool)
+{
+	spin_lock(&pool->work_lock);
+	pool->active--;
+	pool_start_locked(pool);
+	spin_unlock(&pool->work_lock);
+}
+
+static void pool_run(struct work_struct *base)
+{
+	struct sodp_pool_work *work = container_of(base, struct sodp_pool_work,
+						   work);
+	struct sodp_pool *pool = work->pool;
+
+	work->run(work);
+	/* It may be freed, or queued again, by now */
+	pool_ended(pool);
+	sodp_pool_put(pool);
+}
+
 /**
- * sodp_region_queue_work() - have a worker of the region's process do it
- * @region: not static; the caller's reference stays until the work has begun
- * @work: may call sodp_region_fault(), which may never return. It may drop
- *	the last reference to the region.
+ * sodp_pool_work_init() - prepare work for sodp_region_queue_work()
+ * @work: not queued
+ * @run: does it; may call sodp_region_fault(), which may wait for ever
  *
  * Context: Any.
  */
-void sodp_region_queue_work(struct sodp_region *region,
-			    struct work_struct *work)
+void sodp_pool_work_init(struct sodp_pool_work *work,
+			 void (*run)(struct sodp_pool_work *work))
 {
-	queue_work(region->pool->wq, work);
+	INIT_WORK(&work->work, pool_run);
+	INIT_LIST_HEAD(&work->node);
+	work->run = run;
+}
+EXPORT_SYMBOL_GPL(sodp_pool_work_init);
+
+/**
+ * sodp_region_queue_work() - have a worker of the region's process do it
+ * @region: not static; the caller's reference stays until the work has begun
+ * @work: not queued; it may drop the last reference to the region
+ *
+ * It waits its turn where the process or its user has as many at work as they
+ * may have.
+ *
+ * Context: Process.
+ */
+void sodp_region_queue_work(struct sodp_region *region,
+			    struct sodp_pool_work *work)
+{
+	struct sodp_pool *pool = region->pool;
+
+	/* Until it has ended */
+	refcount_inc(&pool->refs);
+	work->pool = pool;
+	spin_lock(&pool->work_lock);
+	list_add_tail(&work->node, &pool->waiting);
+	pool_start_locked(pool);
+	spin_unlock(&pool->work_lock);
 }
 EXPORT_SYMBOL_GPL(sodp_region_queue_work);
+
+/**
+ * sodp_region_cancel_work() - take work back that has not begun
+ * @region: where it was queued, referenced by the caller
+ * @work: nobody queues it meanwhile
+ *
+ * Does not wait.
+ *
+ * Context: Process.
+ * Return: true: it was queued, and will not run.
+ */
+bool sodp_region_cancel_work(struct sodp_region *region,
+			     struct sodp_pool_work *work)
+{
+	struct sodp_pool *pool = region->pool;
+	bool waiting;
+
+	spin_lock(&pool->work_lock);
+	waiting = !list_empty(&work->node);
+	if (waiting)
+		list_del_init(&work->node);
+	spin_unlock(&pool->work_lock);
+	if (!waiting) {
+		if (!cancel_work(&work->work))
+			return false;
+		pool_ended(pool);
+	}
+	sodp_pool_put(pool);
+	return true;
+}
+EXPORT_SYMBOL_GPL(sodp_region_cancel_work);

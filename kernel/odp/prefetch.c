@@ -12,7 +12,7 @@
 #include "core.h"
 #include "trace.h"
 
-/* Requests under way per pool: most of its workers stay free for faults */
+/* Requests under way per pool: some of its workers stay free for faults */
 #define PREFETCH_MAX_QUEUED	128
 
 /**
@@ -25,7 +25,7 @@
  * @advice: which
  */
 struct prefetch_request {
-	struct work_struct work;
+	struct sodp_pool_work work;
 	struct sodp_region *region;
 	u64 va;
 	u64 len;
@@ -48,7 +48,7 @@ static int prefetch_carry_out(struct sodp_region *region, u64 va, u64 len,
 	return ret;
 }
 
-static void prefetch_work(struct work_struct *work)
+static void prefetch_work(struct sodp_pool_work *work)
 {
 	struct prefetch_request *request =
 		container_of(work, struct prefetch_request, work);
@@ -74,7 +74,7 @@ static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
 	if (!request)
 		goto err_queued;
 	sodp_region_get(region);
-	INIT_WORK(&request->work, prefetch_work);
+	sodp_pool_work_init(&request->work, prefetch_work);
 	request->region = region;
 	request->va = va;
 	request->len = len;

@@ -102,7 +102,7 @@ struct sodp_stop {
 struct sodp_wait_slot {
 	struct sodp_wait *wait;
 	bool busy;
-	struct work_struct work;
+	struct sodp_pool_work work;
 	struct sodp_miss miss;
 };
 

@@ -88,7 +88,7 @@ static void wait_leave(struct sodp_wait *wait, bool over, int ret)
  * userfaultfd that nobody serves): the QP may be modified or destroyed, and
  * memory deregistered, meanwhile.
  */
-static void wait_work(struct work_struct *work)
+static void wait_work(struct sodp_pool_work *work)
 {
 	struct sodp_wait_slot *slot = container_of(work, struct sodp_wait_slot,
 						   work);
@@ -145,7 +145,7 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 	INIT_DELAYED_WORK(&wait->retry, wait_retry_work);
 	for (i = 0; i < SODP_WAIT_SLOTS; i++) {
 		wait->slots[i].wait = wait;
-		INIT_WORK(&wait->slots[i].work, wait_work);
+		sodp_pool_work_init(&wait->slots[i].work, wait_work);
 	}
 }
 
@@ -202,7 +202,8 @@ bool sodp_wait_end(struct sodp_wait *wait)
 	if (!slot) {
 		if (cancel_delayed_work(&wait->retry))
 			sodp_qp_put(wait->qp);
-	} else if (cancel_work(&slot->work)) {
+	} else if (sodp_region_cancel_work(slot->miss.region,
+					   &slot->work)) {
 		wait_free_slot(slot);
 		sodp_qp_put(wait->qp);
 	}

@@ -4,12 +4,15 @@
  * a queue pair meanwhile.
  */
 
+#define _GNU_SOURCE
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/t_duo.h"
+#include "common/t_tool.h"
 #include "common/t_uffd.h"
 
 /* More than any workqueue of the driver has workers at a time, on 6.x */
@@ -269,6 +272,124 @@ static void crowd_prefetches(void)
 	close(c.pipe);
 }
 
+/* --- one user waits for ever, another must not --- */
+
+#define TENANT_UID 1000
+#define TENANT_PROCESSES 3
+#define TENANT_QPS 150
+/* Workers of a user: POOL_USER_MAX_ACTIVE */
+#define TENANT_WORKERS 384
+#define REQUESTS 1000
+
+/* WRITEs from a page that never comes: only this side waits, by packets too */
+static void tenant_run(int from_test, int msg)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_addr self;
+	char *never = t_map(T_PAGE);
+	char *buf = t_map(T_PAGE);
+	struct ibv_mr *mr, *target;
+	struct t_dev dev;
+	struct t_ep ep;
+	unsigned int i;
+
+	t_uffd(never, T_PAGE);
+	keep_open(from_test);
+	T_ASSERT(!setresuid(TENANT_UID, TENANT_UID, TENANT_UID), "setresuid");
+	t_open(&dev);
+	mr = t_reg_kind(&dev, T_EXPLICIT, never, T_PAGE, T_ACCESS_ALL);
+	target = t_reg_kind(&dev, T_EXPLICIT, buf, T_PAGE, T_ACCESS_ALL);
+	opt.sq = 1;
+	opt.rq = 1;
+	opt.sge = 1;
+	opt.scq = ibv_create_cq(dev.ctx, TENANT_QPS, NULL, NULL, 0);
+	T_ASSERT(opt.scq, "ibv_create_cq: %s", t_errname(errno));
+	for (i = 0; i < TENANT_QPS; i++) {
+		t_ep_open(&ep, &dev, &opt);
+		self = t_ep_addr(&ep);
+		t_ep_connect(&ep, &self);
+		t_post(&ep, IBV_WR_RDMA_WRITE, i, t_sge(mr, never, 8),
+		       (uintptr_t)buf, target->rkey);
+	}
+	t_msg_send(msg, &i, sizeof(i));
+	while (1)
+		pause();
+}
+
+/* Workers that wait for pages, of everybody */
+static unsigned int fault_workers(void)
+{
+	char line[32];
+
+	T_ASSERT(!t_output(line, sizeof(line),
+			   "cat /proc/[0-9]*/comm 2>/dev/null | "
+			   "grep -c '[+]sodp_fault' || true"),
+		 "cannot count workers");
+	return strtoul(line, NULL, 10);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Time of a request to memory that is not there: the median, of which it is
+ * no part that this CPU is not always ours.
+ */
+static uint64_t traffic(struct t_duo *d)
+{
+	static uint64_t ns[REQUESTS];
+	uint64_t begin;
+	unsigned int i;
+
+	for (i = 0; i < REQUESTS; i++) {
+		T_ASSERT(!madvise(d->bbuf, d->len, MADV_DONTNEED),
+			 "madvise: %s", t_errname(errno));
+		begin = t_now_ns();
+		t_post(&d->a, IBV_WR_RDMA_WRITE, i, t_duo_sge(d, 0, d->len),
+		       t_remote(d, 0), d->bmr->rkey);
+		t_want_wc(d->a.scq, i, IBV_WC_SUCCESS);
+		ns[i] = t_now_ns() - begin;
+	}
+	qsort(ns, REQUESTS, sizeof(ns[0]), by_time);
+	return ns[REQUESTS / 2];
+}
+
+static void tenants(void)
+{
+	struct crowd c[TENANT_PROCESSES];
+	unsigned int workers, i;
+	uint64_t alone, beside;
+	struct t_duo d = {};
+
+	T_ASSERT(!t_system("chmod 666 /dev/infiniband/uverbs*"), "chmod");
+	t_open(&d.dev);
+	t_need_odp(&d.dev);
+	t_duo_make(&d, 16 * T_PAGE, T_EXPLICIT, T_ACCESS_ALL, T_ACCESS_ALL,
+		   NULL);
+	alone = traffic(&d);
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		crowd_start(&c[i], tenant_run);
+	t_sleep_ms(1000);
+	workers = fault_workers();
+	beside = traffic(&d);
+	t_note("%llu ns, %llu beside %u workers", (unsigned long long)alone,
+	       (unsigned long long)beside, workers);
+	T_ASSERT(workers >= TENANT_WORKERS / 2 && workers <= TENANT_WORKERS,
+		 "%u workers wait for %u queue pairs", workers,
+		 TENANT_PROCESSES * TENANT_QPS);
+	/* 4/5 of the traffic */
+	T_ASSERT(beside * 4 <= alone * 5, "%llu ns, %llu beside the other",
+		 (unsigned long long)alone, (unsigned long long)beside);
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		crowd_kill(&c[i]);
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		close(c[i].pipe);
+}
+
 /* --- a queue pair that waits for ever is used anew --- */
 
 static void renew(struct scene *s, bool by_error)
@@ -483,6 +604,7 @@ static void few_rnr_retries(void)
 static const struct t_test tests[] = {
 	{ "crowd", crowd, 120 },
 	{ "crowd_prefetches", crowd_prefetches },
+	{ "tenants", tenants, 120 },
 	{ "reuse_source", reuse_source },
 	{ "reuse_target", reuse_target },
 	{ "reuse_too_often_source", reuse_too_often_source },
