@@ -150,6 +150,7 @@ bool sodp_region_cancel_work(struct sodp_region *region,
 
 struct sodp_pool *sodp_pool_get(void);
 void sodp_pool_put(struct sodp_pool *pool);
+void sodp_pool_closed(struct sodp_pool *pool);
 void sodp_pools_wait(void);
 
 enum sodp_advice {

@@ -122,9 +122,12 @@ struct sodp_domain {
  * @mm: whose; held by mmgrab()
  * @node: in the table of pools, by @mm
  * @user: whose workers
- * @work_lock: innermost; process context only
+ * @work_lock: innermost, but for siglock; process context only
  * @active: works that the workqueue of @user has
  * @waiting: works for which there is no room there; both under @work_lock
+ * @recalls: workers that may wait for a page, and hold mm_users
+ * @nr_recalls: of them
+ * @orphaned: nobody but these uses the mm any more; all three under @work_lock
  * @prefetches: of asynchronous prefetches, under way or queued
  * @listens: the mm has had an interval notifier, so that one more needs no
  *	mmap_lock (READ_ONCE, WRITE_ONCE)
@@ -139,6 +142,9 @@ struct sodp_pool {
 	spinlock_t work_lock;
 	unsigned int active;
 	struct list_head waiting;
+	struct list_head recalls;
+	unsigned int nr_recalls;
+	bool orphaned;
 	atomic_t prefetches;
 	bool listens;
 	struct work_struct release_work;
@@ -260,6 +266,23 @@ struct sodp_leaf {
 /* main.c */
 extern struct workqueue_struct *sodp_gc_wq;
 extern struct lockdep_map sodp_accessor_map;
+
+/**
+ * struct sodp_recall - a worker that may wait for a page of a region
+ * @node: in pool->recalls
+ * @task: the worker; NULL: not a worker, and not in there
+ * @region: referenced by whoever faults
+ */
+struct sodp_recall {
+	struct list_head node;
+	struct task_struct *task;
+	struct sodp_region *region;
+};
+
+/* recall.c */
+bool sodp_recall_begin(struct sodp_region *region, struct sodp_recall *recall);
+void sodp_recall_end(struct sodp_recall *recall);
+void sodp_recall_all(struct sodp_region *region);
 
 /* region.c */
 void sodp_region_wake(struct sodp_region *region);

@@ -369,6 +369,8 @@ static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
 static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
 {
 	struct sodp_region *region = fault->region;
+	bool waits = !(fault->flags & SODP_FAULT_NOWAIT);
+	struct sodp_recall recall;
 	int ret;
 
 	if (!mmget_not_zero(region->mm))
@@ -379,12 +381,17 @@ static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
 	if (!fault->pfns)
 		goto out_mmput;
 	ret = -ESRCH;
+	if (waits && !sodp_recall_begin(region, &recall))
+		goto out_recall;
 	fault->entered = !sodp_region_enter(region);
 	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
 	/* It may have been left, and destroyed, during a wait for a page */
 	if (fault->entered)
 		sodp_region_leave(region);
+out_recall:
+	if (waits)
+		sodp_recall_end(&recall);
 	kmem_cache_free(scratch_cache, fault->pfns);
 out_mmput:
 	/* The last user's exit would run here, under our callers' locks */

@@ -144,6 +144,7 @@ static struct sodp_pool *pool_alloc(struct mm_struct *mm)
 	}
 	spin_lock_init(&pool->work_lock);
 	INIT_LIST_HEAD(&pool->waiting);
+	INIT_LIST_HEAD(&pool->recalls);
 	INIT_WORK(&pool->release_work, pool_release_work);
 	refcount_set(&pool->refs, 1);
 	/* Its address is the key */

@@ -246,7 +246,8 @@ EXPORT_SYMBOL_GPL(sodp_region_put);
  *     waits for a page: by userfaultfd or FUSE that may take until the
  *     process has exited, which may be waiting for us. Such a fault has left
  *     the region, holds references of its caller, and will be refused when
- *     it comes back. Queued prefetches find out the same way;
+ *     it comes back. A worker is called back, which not every wait listens
+ *     to. Queued prefetches find out the same way;
  *  3. unlinks every leaf and waits for its accesses in flight, which do not
  *     sleep;
  *  4. ends the callbacks of every child;
@@ -259,6 +260,7 @@ void sodp_region_destroy(struct sodp_region *region)
 {
 	/* Pairs with atomic_inc_return() in sodp_region_enter() */
 	atomic_fetch_or(REGION_DYING, &region->busy);
+	sodp_recall_all(region);
 	wait_var_event(&region->busy,
 		       !(atomic_read(&region->busy) & REGION_COUNT));
 	sodp_leaf_unlink_all(region);

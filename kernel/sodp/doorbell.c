@@ -69,10 +69,26 @@ static long bell_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+/*
+ * Not when the file goes, which what the process has mapped may keep: as soon
+ * as it exits. The mm of a process that is dead is used by workers only.
+ */
+static int bell_flush(struct file *filp, fl_owner_t id)
+{
+	struct sodp_doorbell *bell = filp->private_data;
+
+	if (!percpu_ref_tryget_live(&bell->rings))
+		return 0;
+	sodp_pool_closed(to_sodp_ucontext(bell->ucontext)->pool);
+	percpu_ref_put(&bell->rings);
+	return 0;
+}
+
 static const struct file_operations bell_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = bell_ioctl,
 	.compat_ioctl = bell_ioctl,
+	.flush = bell_flush,
 	.release = uverbs_uobject_fd_release,
 	.llseek = noop_llseek,
 };

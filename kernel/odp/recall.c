@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * recall.c - workers that wait for pages are called back
+ *
+ * A worker that waits for a page holds mm_users. When its process has died all
+ * of the mm would stay for as long as the page does not come, and with the mm
+ * the files that it maps: the driver's, whose release is what would end the
+ * wait. So waits end when the region is destroyed, and when nobody but workers
+ * uses the mm. One under FAULT_FLAG_KILLABLE does by a SIGKILL, which a kernel
+ * thread takes where it has said so, and from the kernel only.
+ */
+
+#include <linux/export.h>
+#include <linux/sched/signal.h>
+
+#include "core.h"
+
+/*
+ * Each of those in the list holds mm_users: if nobody else does, nobody will,
+ * for the mm has no thread that could hand it on.
+ */
+static void recall_orphan_locked(struct sodp_pool *pool)
+{
+	struct sodp_recall *recall;
+
+	lockdep_assert_held(&pool->work_lock);
+	if (pool->orphaned ||
+	    atomic_read(&pool->mm->mm_users) > pool->nr_recalls)
+		return;
+	pool->orphaned = true;
+	list_for_each_entry(recall, &pool->recalls, node)
+		send_sig(SIGKILL, recall->task, 1);
+}
+
+/**
+ * sodp_recall_begin() - a fault begins that may wait
+ * @region: where, referenced; not entered yet; mm_users is held
+ * @recall: to be given to sodp_recall_end()
+ *
+ * Whoever is not a kernel thread gets its signals from elsewhere.
+ *
+ * Context: May sleep.
+ * Return: false: nobody uses the mm any more.
+ */
+bool sodp_recall_begin(struct sodp_region *region, struct sodp_recall *recall)
+{
+	struct sodp_pool *pool = region->pool;
+	bool orphaned;
+
+	recall->task = NULL;
+	if (!(current->flags & PF_KTHREAD))
+		return true;
+	allow_kernel_signal(SIGKILL);
+	recall->task = current;
+	recall->region = region;
+	spin_lock(&pool->work_lock);
+	list_add(&recall->node, &pool->recalls);
+	pool->nr_recalls++;
+	recall_orphan_locked(pool);
+	orphaned = pool->orphaned;
+	spin_unlock(&pool->work_lock);
+	return !orphaned;
+}
+
+/**
+ * sodp_recall_end() - the fault is over
+ * @recall: of sodp_recall_begin()
+ *
+ * The thread is somebody else's from here on: it keeps no signal.
+ *
+ * Context: May sleep.
+ */
+void sodp_recall_end(struct sodp_recall *recall)
+{
+	struct sodp_pool *pool;
+
+	if (!recall->task)
+		return;
+	pool = recall->region->pool;
+	spin_lock(&pool->work_lock);
+	list_del(&recall->node);
+	pool->nr_recalls--;
+	spin_unlock(&pool->work_lock);
+	/* What is pending goes with it */
+	disallow_signal(SIGKILL);
+}
+
+/**
+ * sodp_recall_all() - end the waits of a region that is dying
+ * @region: REGION_DYING is set: who has not begun yet will see it when it
+ *	enters, and everybody else when it comes back
+ *
+ * Does not wait for them.
+ *
+ * Context: Process.
+ */
+void sodp_recall_all(struct sodp_region *region)
+{
+	struct sodp_pool *pool = region->pool;
+	struct sodp_recall *recall;
+
+	if (!pool)
+		return;
+	spin_lock(&pool->work_lock);
+	list_for_each_entry(recall, &pool->recalls, node)
+		if (recall->region == region)
+			send_sig(SIGKILL, recall->task, 1);
+	spin_unlock(&pool->work_lock);
+}
+
+/**
+ * sodp_pool_closed() - a process has closed a file of the driver's
+ * @pool: of the process that opened it
+ *
+ * If that was its exit, and workers are the last to use its mm, their waits
+ * end.
+ *
+ * Context: Process.
+ */
+void sodp_pool_closed(struct sodp_pool *pool)
+{
+	spin_lock(&pool->work_lock);
+	if (pool->nr_recalls)
+		recall_orphan_locked(pool);
+	spin_unlock(&pool->work_lock);
+}
+EXPORT_SYMBOL_GPL(sodp_pool_closed);
