@@ -315,12 +315,16 @@ static int __init sodp_init(void)
 	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
 	ret = -ENOMEM;
 	/* Block devices of kernel consumers make progress by it */
-	sodp_wq = alloc_workqueue("sodp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	sodp_wq = alloc_workqueue("sodp",
+				  WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_SYSFS, 0);
 	if (!sodp_wq)
 		return ret;
-	ret = sodp_icrc_init();
+	ret = sodp_rescue_init();
 	if (ret)
 		goto err_destroy_wq;
+	ret = sodp_icrc_init();
+	if (ret)
+		goto err_exit_rescue;
 	ret = sodp_net_init();
 	if (ret)
 		goto err_exit_icrc;
@@ -339,6 +343,8 @@ err_exit_net:
 	sodp_net_exit();
 err_exit_icrc:
 	sodp_icrc_exit();
+err_exit_rescue:
+	sodp_rescue_exit();
 err_destroy_wq:
 	destroy_workqueue(sodp_wq);
 	return ret;
@@ -358,6 +364,7 @@ static void __exit sodp_exit(void)
 	sodp_qps_wait();
 	/* A worker that let go of the last may still be on its way out */
 	sodp_pools_wait();
+	sodp_rescue_exit();
 	destroy_workqueue(sodp_wq);
 	WARN_ON(!xa_empty(&sodp_qps));
 	xa_destroy(&sodp_qps);

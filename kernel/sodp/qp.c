@@ -53,7 +53,9 @@ void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
 			struct work_struct *work)
 {
 	refcount_inc(&qp->ref);
-	if (!queue_work(wq, work))
+	if (queue_work(wq, work))
+		sodp_rescue_note(qp);
+	else
 		sodp_qp_put(qp);
 }
 

@@ -95,6 +95,7 @@ struct sodp_stop {
  * struct sodp_wait_slot - a wait for a page, in a worker
  * @wait: whose it is
  * @busy: @work is queued or runs; under @wait->side
+ * @begun: @work runs, or did
  * @work: waits, holding nothing but references: on the QP, by which @wait
  *	stays, and on the region
  * @miss: what is waited for; constant, and its region referenced, while @busy
@@ -102,6 +103,7 @@ struct sodp_stop {
 struct sodp_wait_slot {
 	struct sodp_wait *wait;
 	bool busy;
+	bool begun;
 	struct sodp_pool_work work;
 	struct sodp_miss miss;
 };
@@ -149,6 +151,7 @@ enum sodp_bell {
 	SODP_BELL_SQ,		/* look at sq_pi again */
 	SODP_BELL_TIMER,	/* park_timer expired */
 	SODP_BELL_RETRY,	/* the wire's retransmission timer did */
+	SODP_BELL_NOTED,	/* rescue.c looks after it */
 };
 
 /* IBA A19: placement type and selectivity level of a FLUSH */
@@ -239,6 +242,12 @@ struct sodp_qp {
 	struct hrtimer park_timer;
 	struct work_struct sq_work;
 	bool sqd_event;
+
+	/* rescue.c: turns that workers began, counted loosely; its own notes */
+	u32 turns;
+	u32 rescue_turns;
+	bool rescue_seen;
+	struct llist_node rescue_node;
 
 	/*
 	 * The responder: held while a request is carried out on this QP, and
@@ -332,6 +341,7 @@ void sodp_sq_kick(struct sodp_qp *qp);
 void sodp_sq_work(struct work_struct *work);
 void sodp_sq_run_worker(struct sodp_qp *qp);
 void sodp_sq_try(struct sodp_qp *qp);
+void sodp_sq_rescue(struct sodp_qp *qp);
 void sodp_sq_flush_locked(struct sodp_qp *qp);
 void sodp_sq_unlock(struct sodp_qp *qp);
 void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
@@ -350,6 +360,20 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 		    void (*ended)(struct sodp_qp *qp, int ret));
 void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss);
 bool sodp_wait_end(struct sodp_wait *wait);
+bool sodp_wait_is_queued(const struct sodp_wait *wait);
+bool sodp_wait_recall(struct sodp_wait *wait);
+
+/* rescue.c */
+int sodp_rescue_init(void);
+void sodp_rescue_exit(void);
+void sodp_rescue_note(struct sodp_qp *qp);
+bool sodp_is_rescuer(void);
+
+/* A worker begins a turn. Not exact: one that is lost was not alone */
+static inline void sodp_qp_begin_turn(struct sodp_qp *qp)
+{
+	WRITE_ONCE(qp->turns, READ_ONCE(qp->turns) + 1);
+}
 
 /* req.c */
 enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,

@@ -475,6 +475,7 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
 		.turn.ns = brief ? SODP_POSTER_NS : SODP_WORKER_NS,
 	};
 
+	sodp_qp_begin_turn(qp);
 	sodp_local_check(qp);
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
@@ -503,6 +504,28 @@ void sodp_sq_try(struct sodp_qp *qp)
 {
 	if (!mutex_trylock(&qp->exec_mutex))
 		return;
+	sq_worker_turn(qp, true);
+}
+
+/**
+ * sodp_sq_rescue() - do what a worker should have begun
+ * @qp: the QP, referenced
+ *
+ * Does not wait for another executor, who may not have a CPU either.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_sq_rescue(struct sodp_qp *qp)
+{
+	/* Who has the mutex does not know of the work that is taken away here */
+	set_bit(SODP_BELL_SQ, &qp->bell);
+	/* Bell, then try. Pairs with smp_mb() in sodp_sq_unlock(). */
+	smp_mb__after_atomic();
+	if (!mutex_trylock(&qp->exec_mutex))
+		return;
+	if (cancel_work(&qp->sq_work))
+		sodp_qp_put(qp);
+	sodp_wait_recall(&qp->fault_wait);
 	sq_worker_turn(qp, true);
 }
 

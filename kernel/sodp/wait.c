@@ -60,6 +60,7 @@ static struct sodp_wait_slot *wait_take_slot(struct sodp_wait *wait,
 		if (++slot == wait->slots + SODP_WAIT_SLOTS)
 			return NULL;
 	slot->busy = true;
+	WRITE_ONCE(slot->begun, false);
 	slot->miss = *miss;
 	return slot;
 }
@@ -98,6 +99,8 @@ static void wait_work(struct sodp_pool_work *work)
 	bool over;
 	int ret = 0;
 
+	/* Pairs with READ_ONCE() in sodp_wait_is_queued() */
+	WRITE_ONCE(slot->begun, true);
 	mutex_lock(wait->side);
 	if (wait->slot == slot) {
 		wait_unlock(wait);
@@ -163,17 +166,20 @@ void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
 	lockdep_assert_held(wait->side);
 	wait->on = true;
 	if (unlikely(slot)) {
-		wait->slot = slot;
+		WRITE_ONCE(wait->slot, slot);
 		sodp_region_put(miss->region);
 		return;
 	}
 	slot = wait_take_slot(wait, miss);
-	wait->slot = slot;
+	WRITE_ONCE(wait->slot, slot);
 	/* Of the work; neither can be queued already */
 	refcount_inc(&wait->qp->ref);
 	if (likely(slot)) {
 		sodp_qp_count(wait->qp, SODP_CNT_fault_parks, 1);
 		sodp_region_queue_work(miss->region, &slot->work);
+		/* Who could do no better a moment ago cannot now */
+		if (!sodp_is_rescuer())
+			sodp_rescue_note(wait->qp);
 		return;
 	}
 	sodp_region_put(miss->region);
@@ -198,7 +204,7 @@ bool sodp_wait_end(struct sodp_wait *wait)
 	if (!wait->on)
 		return false;
 	wait->on = false;
-	wait->slot = NULL;
+	WRITE_ONCE(wait->slot, NULL);
 	if (!slot) {
 		if (cancel_delayed_work(&wait->retry))
 			sodp_qp_put(wait->qp);
@@ -207,5 +213,44 @@ bool sodp_wait_end(struct sodp_wait *wait)
 		wait_free_slot(slot);
 		sodp_qp_put(wait->qp);
 	}
+	return true;
+}
+
+/**
+ * sodp_wait_is_queued() - has the worker not begun?
+ * @wait: the wait; nothing of it is locked
+ *
+ * Context: any.
+ * Return: a guess.
+ */
+bool sodp_wait_is_queued(const struct sodp_wait *wait)
+{
+	/* Pairs with WRITE_ONCE() under @wait->side; slots stay */
+	const struct sodp_wait_slot *slot = READ_ONCE(wait->slot);
+
+	return slot && !READ_ONCE(slot->begun);
+}
+
+/**
+ * sodp_wait_recall() - end a wait whose worker has not begun
+ * @wait: the wait
+ *
+ * The page is missed again, by whoever goes on.
+ *
+ * Context: process, under @wait->side; the caller has a reference on the QP.
+ * Return: true: it was one.
+ */
+bool sodp_wait_recall(struct sodp_wait *wait)
+{
+	struct sodp_wait_slot *slot = wait->slot;
+
+	lockdep_assert_held(wait->side);
+	if (!slot || !sodp_region_cancel_work(slot->miss.region, &slot->work))
+		return false;
+	wait->on = false;
+	WRITE_ONCE(wait->slot, NULL);
+	wait_free_slot(slot);
+	wait->ended(wait->qp, 0);
+	sodp_qp_put(wait->qp);
 	return true;
 }

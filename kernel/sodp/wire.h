@@ -368,6 +368,7 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
 void sodp_wresp_kick(struct sodp_qp *qp);
+void sodp_wresp_rescue(struct sodp_qp *qp);
 void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn);
 
 /* Enough to run the responder for; it finds it in the CPU's cache */

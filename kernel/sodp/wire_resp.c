@@ -627,6 +627,7 @@ static void wresp_work(struct work_struct *work)
 	struct sodp_qp *qp = resp->qp;
 	u64 bytes = SODP_WORKER_BYTES;
 
+	sodp_qp_begin_turn(qp);
 	/* Answers came before these requests, and complete before them */
 	if (!skb_queue_empty_lockless(&qp->wire->ack_queue))
 		sodp_sq_try(qp);
@@ -651,6 +652,27 @@ void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 	else
 		sodp_wresp_kick(qp);
 	sodp_qp_put(qp);
+}
+
+/**
+ * sodp_wresp_rescue() - do what a worker should have begun
+ * @qp: the responder, referenced
+ *
+ * Does not wait for another, who may not have a CPU either, and goes on.
+ *
+ * Context: process, may sleep.
+ */
+void sodp_wresp_rescue(struct sodp_qp *qp)
+{
+	struct sodp_turn turn = { .ns = SODP_POSTER_NS };
+	u64 bytes = SODP_INLINE_BYTES;
+
+	if (!mutex_trylock(&qp->resp_mutex))
+		return;
+	sodp_wait_recall(&qp->wire->resp.wait);
+	if (cancel_work(&qp->wire->resp.work))
+		sodp_qp_put(qp);
+	wresp_turn(qp, &bytes, &turn);
 }
 
 /**

@@ -7,6 +7,7 @@
 
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -353,11 +354,115 @@ static void answer_order(void)
 		 side[0].reversed, side[1].reversed, rounds);
 }
 
+/* --- real-time threads that poll have all CPUs --- */
+
+#define BIG (4UL << 20)
+/* Without a rescue it is what the scheduler leaves to others: a second */
+#define STARVED_MS 450
+
+static volatile bool spin_on;
+
+static void be_first(unsigned int cpu)
+{
+	struct sched_param param = { .sched_priority = 10 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	T_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "affinity: %s",
+		 t_errname(errno));
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		t_skip("SCHED_FIFO: %s", t_errname(errno));
+}
+
+static void *spin_run(void *arg)
+{
+	be_first((uintptr_t)arg);
+	while (spin_on)
+		;
+	return NULL;
+}
+
+/* Time until the completion is there, with no CPU left for ordinary threads */
+static unsigned int starved_ms(struct t_ep *ep, struct ibv_sge sge,
+			       uint64_t remote, uint32_t rkey)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct sched_param param = {};
+	pthread_t thread[64];
+	uint64_t begin, ns;
+	struct ibv_wc wc;
+	long i;
+
+	T_ASSERT(cpus <= 64, "%ld CPUs", cpus);
+	spin_on = true;
+	for (i = 1; i < cpus; i++)
+		T_ASSERT(!pthread_create(&thread[i], NULL, spin_run,
+					 (void *)(uintptr_t)i),
+			 "pthread_create");
+	t_sleep_ms(20);
+	be_first(0);
+	begin = t_now_ns();
+	t_post(ep, IBV_WR_RDMA_WRITE, 1, sge, remote, rkey);
+	while (!ibv_poll_cq(ep->scq, 1, &wc))
+		;
+	ns = t_now_ns() - begin;
+	sched_setscheduler(0, SCHED_OTHER, &param);
+	spin_on = false;
+	for (i = 1; i < cpus; i++)
+		pthread_join(thread[i], NULL);
+	T_ASSERT(!wc.status, "'%s'", t_wc_name(wc.status));
+	/* Let those run who could not, and the scheduler forget */
+	t_sleep_ms(1100);
+	return ns / 1000000;
+}
+
+static void want_rescue(struct t_ep *ep, struct ibv_sge sge, uint64_t remote,
+			uint32_t rkey)
+{
+	unsigned int best = UINT32_MAX, ms, try;
+
+	for (try = 0; try < 3; try++) {
+		ms = starved_ms(ep, sge, remote, rkey);
+		if (ms < best)
+			best = ms;
+		/* Downwards: nothing is brought in ahead of us */
+		remote -= sge.length;
+	}
+	t_note("%u ms", best);
+	T_ASSERT(best < STARVED_MS, "%u ms", best);
+}
+
+/* More than a doorbell does itself */
+static void starved_big(void)
+{
+	struct t_duo d;
+
+	t_duo_open(&d, BIG, T_PINNED, NULL);
+	d.bbuf = t_map(3 * BIG);
+	d.bmr = t_reg_kind(&d.dev, T_PINNED, d.bbuf, 3 * BIG, T_ACCESS_ALL);
+	want_rescue(&d.a, t_duo_sge(&d, 0, BIG), t_remote(&d, 2 * BIG),
+		    d.bmr->rkey);
+}
+
+/* Memory of another process that is not there */
+static void starved_cold(void)
+{
+	struct link l;
+
+	link_open(&l);
+	want_rescue(&l.ep, t_sge(l.mr, l.mem, 4 * T_PAGE),
+		    l.peer.mem + 12 * T_PAGE, l.peer.rkey);
+	link_close(&l);
+}
+
 static const struct t_test tests[] = {
 	{ "cold_list", cold_list },
 	{ "cold_huge", cold_huge },
 	{ "other_process", other_process },
 	{ "answer_order", answer_order, 120 },
+	{ "starved_big", starved_big },
+	{ "starved_cold", starved_cold },
 };
 
 int main(int argc, char **argv)
