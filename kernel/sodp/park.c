@@ -16,6 +16,9 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/* Between two tries to close a key that is in use */
+#define PARK_KEY_NS		(50 * NSEC_PER_USEC)
+
 /* Faults tried in a row by whoever met them, with no byte moved in between */
 #define PARK_INLINE_FAULTS	4
 
@@ -103,7 +106,7 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop)
 /**
  * sodp_park_timer() - wait for a time
  * @qp: the requester
- * @park: SODP_PARK_RNR or SODP_PARK_TIMEOUT
+ * @park: SODP_PARK_RNR, SODP_PARK_TIMEOUT or SODP_PARK_KEY
  * @ns: how long; 0: until the QP is modified
  *
  * Context: process, under exec_mutex.
@@ -114,6 +117,20 @@ void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns)
 	if (ns)
 		hrtimer_start(&qp->park_timer, ns_to_ktime(ns),
 			      HRTIMER_MODE_REL_SOFT);
+}
+
+/**
+ * sodp_park_key() - wait a moment for a key that is to be closed
+ * @qp: the requester
+ *
+ * Somebody's access goes on under it, for one slice. That may take longer than
+ * it looks, where the one has no CPU: no worker spins for it.
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_park_key(struct sodp_qp *qp)
+{
+	sodp_park_timer(qp, SODP_PARK_KEY, PARK_KEY_NS);
 }
 
 /**

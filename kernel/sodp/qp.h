@@ -145,6 +145,7 @@ enum sodp_park {
 	SODP_PARK_FAULT,
 	SODP_PARK_RNR,
 	SODP_PARK_TIMEOUT,
+	SODP_PARK_KEY,
 };
 
 enum sodp_bell {
@@ -348,6 +349,7 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
 
 /* park.c */
 void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
+void sodp_park_key(struct sodp_qp *qp);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);

@@ -225,6 +225,7 @@ int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 		[SODP_PARK_FAULT] = "fault",
 		[SODP_PARK_RNR] = "rnr",
 		[SODP_PARK_TIMEOUT] = "timeout",
+		[SODP_PARK_KEY] = "key",
 	};
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
 	struct nlattr *table;

@@ -120,8 +120,10 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 		return SODP_WREQ_WAIT;
 	verdict = sodp_req_execute(qp, &budget, &stop);
 	/* An access to what is to be closed is under way: again soon */
-	if (unlikely(verdict == SODP_BUDGET))
-		return SODP_WREQ_MORE;
+	if (unlikely(verdict == SODP_BUDGET)) {
+		sodp_park_key(qp);
+		return SODP_WREQ_PARKED;
+	}
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, w->begun, verdict);
 	*sodp_wreq_out(w, w->begun) = (struct sodp_wire_out) {
