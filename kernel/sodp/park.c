@@ -55,6 +55,9 @@ int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
 		ret = sodp_region_fault(miss->region, miss->va, miss->len,
 					miss->flags | SODP_FAULT_NOWAIT |
 					SODP_FAULT_BRIEF);
+	/* A worker can wait for memory */
+	if (ret == -ENOMEM)
+		ret = -EAGAIN;
 	if (ret != -EAGAIN)
 		sodp_region_put(miss->region);
 	return ret;

@@ -8,11 +8,15 @@
 /* Between two tries of a QP whose slots are all taken */
 #define WAIT_RETRY		msecs_to_jiffies(100)
 
+/* And after a fault that found no memory for its own needs */
+#define WAIT_NOMEM		msecs_to_jiffies(20)
+
 /* Transient trouble is tried again, it never kills a QP */
 static int wait_verdict(const struct sodp_qp *qp, const struct sodp_miss *miss,
 			int ret)
 {
-	if (!ret || ret == -EAGAIN || ret == -EBUSY || ret == -EINTR)
+	if (!ret || ret == -EAGAIN || ret == -EBUSY || ret == -EINTR ||
+	    ret == -ENOMEM)
 		return 0;
 	ibdev_dbg(&qp->dev->base_dev, "QP %#x: fault at %#llx+%llu: %d\n",
 		  qp->qpn, miss->va, miss->len, ret);
@@ -106,6 +110,9 @@ static void wait_work(struct sodp_pool_work *work)
 		wait_unlock(wait);
 		ret = sodp_region_fault(miss->region, miss->va, miss->len,
 					miss->flags);
+		/* The QP tries again, and would be back at once */
+		if (ret == -ENOMEM)
+			schedule_timeout_uninterruptible(WAIT_NOMEM);
 		mutex_lock(wait->side);
 	}
 	over = wait->slot == slot;
