@@ -146,8 +146,9 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	    key->pd != qp->pd ||
 	    sqe->bind.new_rkey >> 8 != sqe->bind.mw_rkey >> 8)
 		goto out_unlock;
+	/* One that is closing was invalidated by a QP that died over it */
 	if (key->kind == SODP_KEY_MW2 &&
-	    (key->state != SODP_KEY_FREE || !sqe->bind.length))
+	    (key->state == SODP_KEY_VALID || !sqe->bind.length))
 		goto out_unlock;
 	if (sqe->bind.length) {
 		verdict = mw_bind_to(qp, key, sqe);
