@@ -228,20 +228,25 @@ static bool cq_event_due(struct sodp_cq *cq, bool solicited)
 		    !((arm & 3) == SODP_CQ_ARM_SOLICITED && solicited))
 			return false;
 		cq->arm_seen = arm;
-		if (!cq->mod_count || !cq->mod_period_us)
+		if (cq->mod_count <= 1 || !cq->mod_period_us) {
+			cq->mod_pending = 0;
 			return true;
-		/* The first of a moderated group starts the clock */
-		cq->mod_pending = 1;
-		if (cq->mod_count <= 1)
-			goto fire;
-		hrtimer_start(&cq->mod_timer,
-			      ns_to_ktime(cq->mod_period_us * NSEC_PER_USEC),
-			      HRTIMER_MODE_REL_SOFT);
-		return false;
+		}
+		/*
+		 * The first of a moderated group starts the clock. Armed again
+		 * meanwhile, the group goes on: who arms often gets his event.
+		 */
+		if (!cq->mod_pending)
+			hrtimer_start(&cq->mod_timer,
+				      ns_to_ktime(cq->mod_period_us *
+						  NSEC_PER_USEC),
+				      HRTIMER_MODE_REL_SOFT);
+		cq->mod_pending++;
+	} else if (cq->mod_pending) {
+		cq->mod_pending++;
 	}
-	if (!cq->mod_pending || ++cq->mod_pending < cq->mod_count)
+	if (!cq->mod_pending || cq->mod_pending < cq->mod_count)
 		return false;
-fire:
 	cq->mod_pending = 0;
 	return true;
 }

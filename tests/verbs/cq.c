@@ -333,6 +333,29 @@ static void moderation(void)
 	want_event(&c);
 }
 
+/* Who arms again and again is woken all the same */
+static void moderation_rearmed(void)
+{
+	struct ibv_modify_cq_attr attr = {
+		.attr_mask = IBV_CQ_ATTR_MODERATE,
+		.moderate = { .cq_count = 10, .cq_period = 60000 },
+	};
+	struct cq_duo c;
+	unsigned int i;
+
+	open_channel(&c, 64);
+	if (!c.d.dev.attr.cq_mod_caps.max_cq_count)
+		t_skip("no moderation");
+	T_OK(ibv_modify_cq(c.cq, &attr));
+	for (i = 0; i < 40; i++) {
+		arm(&c, 0);
+		message(&c, i, 0);
+		if (t_cq_event(c.channel, 0))
+			break;
+	}
+	T_ASSERT(i < 40, "no event after %u of 10", i);
+}
+
 static void creation(void)
 {
 	struct ibv_comp_channel *channel;
@@ -387,6 +410,7 @@ static const struct t_test tests[] = {
 	{ "resize_deep", resize_deep },
 	{ "overflow", overflow },
 	{ "moderation", moderation },
+	{ "moderation_rearmed", moderation_rearmed },
 	{ "creation", creation },
 	{ "poll_many", poll_many },
 };
