@@ -8,7 +8,6 @@
 #include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
-#include <rdma/ib_cache.h>
 #include <rdma/rdma_netlink.h>
 
 #include "wire.h"
@@ -18,47 +17,9 @@ struct workqueue_struct *sodp_wq;
 /* QPs of all devices by number: a requester finds its peer with one load */
 struct xarray sodp_qps;
 
-/* Guards the list; held while a GID is looked up on each device of it */
+/* Guards the list */
 static DEFINE_MUTEX(sodp_devs_mutex);
 static LIST_HEAD(sodp_devs);
-
-static bool sodp_wire_only;
-module_param_named(wire_only, sodp_wire_only, bool, 0644);
-MODULE_PARM_DESC(wire_only, "Peers on this host are reached by packets too");
-
-/**
- * sodp_device_by_gid() - which device of this host owns a GID
- * @from: the device that asks; only its network namespace is searched
- * @gid: destination
- *
- * Context: process, may sleep.
- * Return: the id of the device, 0 when the GID is not local.
- */
-u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid)
-{
-	const struct ib_gid_attr *attr;
-	struct sodp_dev *dev;
-	u64 id = 0;
-
-	if (READ_ONCE(sodp_wire_only))
-		return 0;
-	mutex_lock(&sodp_devs_mutex);
-	list_for_each_entry(dev, &sodp_devs, list) {
-		if (!dev->registered ||
-		    !net_eq(dev_net(dev->ndev), dev_net(from->ndev)))
-			continue;
-		attr = rdma_find_gid_by_port(&dev->base_dev, gid,
-					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1,
-					     NULL);
-		if (IS_ERR(attr))
-			continue;
-		rdma_put_gid_attr(attr);
-		id = dev->id;
-		break;
-	}
-	mutex_unlock(&sodp_devs_mutex);
-	return id;
-}
 
 /**
  * sodp_devs_next() - the device of a namespace that follows one
@@ -150,6 +111,9 @@ void sodp_device_remove(struct sodp_dev *dev)
 		list_del_init(&dev->list);
 	mutex_unlock(&sodp_devs_mutex);
 	sodp_net_put(dev);
+	sodp_gids_settle();
+	ib_unregister_event_handler(&dev->gid_events);
+	sodp_gids_changed();
 	WARN_ON(!xa_empty(&dev->avs));
 	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
@@ -168,9 +132,19 @@ static int link_enable(struct ib_device *ibdev)
 	/* Unless one was here first */
 	cmpxchg(&dev->port_state, 0, sodp_port_state(dev));
 	mutex_lock(&sodp_devs_mutex);
-	dev->registered = true;
+	/* Pairs with the acquire load in sodp_device_by_gid() */
+	smp_store_release(&dev->registered, true);
 	mutex_unlock(&sodp_devs_mutex);
+	sodp_gids_changed();
 	return 0;
+}
+
+/* ib_core: a GID came or went */
+static void link_gid_event(struct ib_event_handler *handler,
+			   struct ib_event *event)
+{
+	if (event->event == IB_EVENT_GID_CHANGE)
+		sodp_gids_changed();
 }
 
 #ifdef HAVE_REPORT_PORT_EVENT
@@ -199,6 +173,9 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&dev->list);
+	INIT_IB_EVENT_HANDLER(&dev->gid_events, &dev->base_dev,
+			      link_gid_event);
+	ib_register_event_handler(&dev->gid_events);
 	xa_init_flags(&dev->avs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev_hold(ndev);
 	dev->ndev = ndev;

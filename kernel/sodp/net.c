@@ -152,7 +152,8 @@ int sodp_net_get(struct sodp_dev *dev)
 	sn->users++;
 	dev->sn = sn;
 	ret = net_open(sn);
-	list_add_rcu(&dev->net_node, &sn->devs);
+	/* Those that were here first own an address that several have */
+	list_add_tail_rcu(&dev->net_node, &sn->devs);
 	mutex_unlock(&sodp_net_mutex);
 	if (ret)
 		netdev_info(dev->ndev,

@@ -15,7 +15,6 @@
 #include <net/ipv6.h>
 #include <net/udp.h>
 #include <net/xfrm.h>
-#include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
 #include "wire.h"
@@ -208,7 +207,20 @@ static bool rx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
 	}
 }
 
-/* Connected QPs take packets of their peer only. IBA 9.6.1, A17 */
+/*
+ * Did the skb come in by the device's netdev, or by one above it? A VLAN, a
+ * bridge that it is a port of, a bond: their addresses are the device's GIDs.
+ */
+static bool rx_came_by(const struct sk_buff *skb, const struct sodp_dev *dev)
+{
+	return likely(skb->dev == dev->ndev) ||
+	       netdev_has_upper_dev_all_rcu(dev->ndev, skb->dev);
+}
+
+/*
+ * Connected QPs take packets of their peer only, by their own netdevs, or by
+ * lo from a device of this host. IBA 9.6.1, A17
+ */
 static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
 {
 	/* Pairs with the release store where the wire is made */
@@ -216,6 +228,8 @@ static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
 
 	/* It may have been of use before the peer was one on this host */
 	return wire && !READ_ONCE(qp->peer_dev_id) &&
+	       (rx_came_by(train->skb, qp->dev) ||
+		train->skb->dev->flags & IFF_LOOPBACK) &&
 	       ipv6_addr_equal(&wire->path.daddr, &train->saddr) &&
 	       ipv6_addr_equal(&wire->path.saddr, &train->daddr);
 }
@@ -229,37 +243,11 @@ static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
 	/* The table has one key, and that is a full member's */
 	if ((pkt->pkey ^ IB_DEFAULT_PKEY_FULL) & 0x7fff)
 		return false;
-	return pkt->op->type == IB_QPT_UD || rx_path_ok(qp, train);
-}
-
-/*
- * QP 1 of the device that has the destination address. ib_core looks for a
- * GID with the VLAN of the completion: it has to be that of the GID's netdev,
- * by whichever the packet came (lo, or a bridge over a VLAN).
- */
-static struct sodp_qp *rx_get_gsi(struct rx_train *train)
-{
-	const struct ib_gid_attr *attr;
-	struct sodp_dev *dev;
-	struct sodp_qp *qp;
-	union ib_gid gid;
-
-	memcpy(&gid, &train->daddr, sizeof(gid));
-	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
-		qp = rcu_dereference(dev->gsi);
-		if (!qp)
-			continue;
-		attr = rdma_find_gid_by_port(&dev->base_dev, &gid,
-					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1,
-					     NULL);
-		if (IS_ERR(attr))
-			continue;
-		train->gsi_vlan = 0xffff;
-		rdma_read_gid_l2_fields(attr, &train->gsi_vlan, NULL);
-		rdma_put_gid_attr(attr);
-		return refcount_inc_not_zero(&qp->ref) ? qp : NULL;
-	}
-	return NULL;
+	if (pkt->op->type != IB_QPT_UD)
+		return rx_path_ok(qp, train);
+	/* Found by the address already */
+	return pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI ||
+	       sodp_gid_came_by(qp->dev, &train->daddr, train->skb->dev);
 }
 
 /* What a kernel consumer's completion says; see struct sodp_rx_cb */
@@ -304,16 +292,6 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	return true;
 }
 
-/*
- * Did the skb come in by the device's netdev, or by one above it? A VLAN, a
- * bridge that it is a port of, a bond: their addresses are the device's GIDs.
- */
-static bool rx_came_by(const struct sk_buff *skb, const struct sodp_dev *dev)
-{
-	return skb->dev == dev->ndev ||
-	       netdev_has_upper_dev_all_rcu(dev->ndev, skb->dev);
-}
-
 /* A copy for each QP in the group */
 static bool rx_multicast(struct rx_train *train, u32 first, u32 end,
 			 const struct sodp_pkt *pkt, struct sk_buff *skb)
@@ -351,8 +329,11 @@ static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
 
 	if (pkt->qpn == SODP_QPN_MULTICAST)
 		return rx_multicast(train, first, end, pkt, skb);
-	qp = pkt->qpn == SODP_QPN_GSI ? rx_get_gsi(train) :
-					sodp_qp_get(pkt->qpn);
+	if (pkt->qpn == SODP_QPN_GSI)
+		qp = sodp_gsi_get(train->sn, &train->daddr, skb->dev,
+				  &train->gsi_vlan);
+	else
+		qp = sodp_qp_get(pkt->qpn);
 	if (!qp)
 		return false;
 	taken = rx_deliver_to(train, first, end, pkt, skb, qp);

@@ -127,6 +127,7 @@ static void modify_reset(struct sodp_qp *qp)
 static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			  int mask)
 {
+	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
 	u8 rd_atomic = qp->attr.max_dest_rd_atomic;
 	u64 peer;
 	int ret;
@@ -138,7 +139,7 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		if (sodp_on_wire(qp) ? sodp_wreq_busy(qp) : qp->wqe.valid)
 			return -EINVAL;
 		peer = sodp_device_by_gid(qp->dev,
-					  &rdma_ah_read_grh(&attr->ah_attr)->dgid);
+					  (const struct in6_addr *)grh->dgid.raw);
 		ret = peer ? 0 : sodp_wire_connect(qp, attr, mask);
 		if (ret)
 			return ret;

@@ -41,7 +41,6 @@
  *	    srq->srq_lock	SRQ consumer
  *	    cq->cq_lock		CQ producer, arming
  *	    key->mw_mutex	binding of a window
- *	    sodp_devs_mutex	list of devices, while a GID is looked up
  *
  * Kernel consumers post and poll in any context, so these take none of the
  * above: sq_post_lock, rq_post_lock (of QP and SRQ) and poll_lock guard the
@@ -222,7 +221,8 @@ struct sodp_dev {
 	struct ib_device base_dev;
 	struct list_head list;	/* sodp_devs_mutex */
 	u64 id;			/* never reused */
-	bool registered;	/* has a GID table; sodp_devs_mutex */
+	bool registered;	/* has a GID table; sodp_devs_mutex, release */
+	struct ib_event_handler gid_events;
 	int port_state;		/* last reported, 0: not registered; main.c */
 	struct net_device *ndev;
 	struct sodp_net *sn;	/* of ndev; stays when that moves */
@@ -294,11 +294,20 @@ void sodp_device_init(struct sodp_dev *dev);
 
 /* main.c */
 void sodp_device_remove(struct sodp_dev *dev);
-u64 sodp_device_by_gid(struct sodp_dev *from, const union ib_gid *gid);
 struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name);
 struct sodp_dev *sodp_devs_lock_next(struct net *net, u64 id);
 struct sodp_dev *sodp_devs_next(struct net *net, u64 id);
 void sodp_devs_unlock(void);
+
+/* gid.c */
+struct in6_addr;
+void sodp_gids_changed(void);
+u32 sodp_gids_count(void);
+void sodp_gids_settle(void);
+const struct ib_gid_attr *sodp_gid_find(struct sodp_dev *dev,
+					const struct in6_addr *addr,
+					struct net_device *ndev);
+u64 sodp_device_by_gid(struct sodp_dev *from, const struct in6_addr *addr);
 
 /* netlink.c */
 int sodp_nl_register(void);

@@ -10,6 +10,7 @@
  *	wire_req.c ...	requester: packets out, answers in, retries
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
  *	ud.c, ah.c	datagrams
+ *	gid.c		who on this host has an address
  */
 #ifndef SODP_WIRE_H
 #define SODP_WIRE_H
@@ -217,6 +218,12 @@ struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
 				   const struct in6_addr *addr,
 				   struct sodp_mcast *last);
 struct sodp_qp *sodp_mcast_qp(struct sodp_mcast *mcast);
+
+/* gid.c */
+struct sodp_qp *sodp_gsi_get(struct sodp_net *sn, const struct in6_addr *addr,
+			     struct net_device *in, u16 *vlan);
+bool sodp_gid_came_by(struct sodp_dev *dev, const struct in6_addr *addr,
+		      struct net_device *in);
 
 /* ud.c */
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);

@@ -292,6 +292,69 @@ def tiny_mtu():
         eventually("no device", lambda: not port_state(here, device))
 
 
+@contextlib.contextmanager
+def second_way(both):
+    """From a device on the control pair to the address of b's wire."""
+    here, there = both.a["ADDR"], both.b["ADDR"]
+    ways = [f"-n a route add {there}/32 via 10.76.0.2 dev ca"]
+    ways += ["-n b route add 10.76.0.1/32 dev wb"]
+    both.add_link(0, "sodpc", "sodp", "ca")
+    try:
+        for words in ways:
+            call("ip", *words.split())
+        yield here, there
+    finally:
+        for words in ways:
+            words = words.replace(" add ", " del ")
+            call("ip", *words.split())
+        both.delete_link("sodpc")
+
+
+def ingress(both):
+    """An address is that of its netdev: by another, nobody gets anything."""
+    from direct import Side
+
+    with second_way(both) as (here, there), contextlib.ExitStack() as stack:
+        sides = {
+            (kind, name): stack.enter_context(Side(device, address, kind))
+            for kind in ("UD", "UC")
+            for name, device, address in (
+                ("to", both.b["DEV"], there),
+                ("wrong", "sodpc", "10.76.0.1"),
+                ("right", both.a["DEV"], here),
+            )
+        }
+        ingress_ud(both, *(sides["UD", x] for x in ("to", "wrong", "right")))
+        to, wrong = sides["UC", "to"], sides["UC", "wrong"]
+        wrong.connect(to.gid, to.qp.qp_num)
+        to.connect(wrong.gid, wrong.qp.qp_num)
+        want_dropped(both, lambda: wrong.send(to.qp.qp_num, "UC"), "UC")
+
+
+def want_dropped(both, send, what):
+    """It arrives, and nobody gets it."""
+    packets, drops = [
+        counter(both.b, name) for name in ("rx_packets", "rx_drops")
+    ]
+    send()
+    eventually(f"{what} drop", lambda: counter(both.b, "rx_drops") > drops, 5)
+    if counter(both.b, "rx_packets") != packets:
+        raise Failure(f"{what}: a QP was given it")
+
+
+def ingress_ud(both, to, wrong, right):
+    number = to.qp.qp_num
+    for side in (wrong, right):
+        side.reach(to.gid)
+    for text in ("one", "two"):
+        to.receive()
+        want_dropped(both, lambda: wrong.send(number, f"not {text}"), "UD")
+        right.send(number, text)
+        got = to.received()[1]
+        if got != text:
+            raise Failure(f"got '{got}', not '{text}'")
+
+
 ALONE = {
     "exclusive": exclusive,
     "half_port": half_port,
@@ -303,6 +366,7 @@ TOGETHER = {
     "ipsec": ipsec,
     "gro_list": gro_list,
     "port_events": port_events,
+    "ingress": ingress,
     "bridge": bridge,
 }
 
