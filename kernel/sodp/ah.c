@@ -52,9 +52,46 @@ static u16 ah_source_port(const struct ib_global_route *grh)
 	return rdma_flow_label_to_udp_sport(label & IB_GRH_FLOWLABEL_MASK);
 }
 
+static bool ah_is_group(const struct in6_addr *addr)
+{
+	if (ipv6_addr_v4mapped(addr))
+		return ipv4_is_multicast(addr->s6_addr32[3]);
+	return ipv6_addr_is_multicast(addr);
+}
+
+/**
+ * sodp_av_peer() - which device of this host has the address
+ * @av: the address
+ *
+ * Asked for each datagram, as GIDs move from host to host while handles stay.
+ *
+ * Context: any.
+ * Return: the id of the device, 0: it is elsewhere, or a group.
+ */
+u64 sodp_av_peer(struct sodp_av *av)
+{
+	u32 gids = sodp_gids_count();
+	unsigned long flags;
+
+	/* Pairs with the release below: the id is of then or of later */
+	if (likely(smp_load_acquire(&av->gids) == gids))
+		return READ_ONCE(av->peer_dev_id);
+	if (av->group)
+		return 0;
+	spin_lock_irqsave(&av->path.dst_lock, flags);
+	/* Anew: what a slower one found must not be stored over it */
+	gids = sodp_gids_count();
+	WRITE_ONCE(av->peer_dev_id, sodp_device_by_gid(av->path.dev,
+						       &av->path.daddr));
+	smp_store_release(&av->gids, gids);
+	spin_unlock_irqrestore(&av->path.dst_lock, flags);
+	return READ_ONCE(av->peer_dev_id);
+}
+
 static struct sodp_av *ah_make_av(struct ib_ah *ibah,
 				  const struct rdma_ah_attr *attr, gfp_t gfp)
 {
+	struct sodp_dev *dev = to_sodp_dev(ibah->device);
 	struct sodp_av *av;
 	int ret;
 
@@ -69,13 +106,22 @@ static struct sodp_av *ah_make_av(struct ib_ah *ibah,
 	av->attr = *attr;
 	/* A reference of the caller's */
 	av->attr.grh.sgid_attr = NULL;
-	ret = sodp_path_init(&av->path, to_sodp_dev(ibah->device), attr,
+	ret = sodp_path_init(&av->path, dev, attr,
 			     ah_source_port(rdma_ah_read_grh(attr)));
-	if (ret) {
-		kfree(av);
-		return ERR_PTR(ret);
+	if (ret)
+		goto err_free;
+	av->group = ah_is_group(&av->path.daddr);
+	/* Members on this host can be reached in any case */
+	if (!av->group && !sodp_av_peer(av)) {
+		ret = sodp_net_reach(dev, &av->path.daddr);
+		if (ret)
+			goto err_free;
 	}
 	return av;
+
+err_free:
+	kfree(av);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -83,6 +129,8 @@ static struct sodp_av *ah_make_av(struct ib_ah *ibah,
  * @ibah: allocated by ib_core
  * @init: address; flags say whether this may sleep
  * @udata: takes struct sodp_create_ah_resp, or NULL
+ *
+ * What cannot be reached is refused with the error of sodp_net_reach().
  *
  * Context: any without RDMA_CREATE_AH_SLEEPABLE.
  * Return: 0; -EINVAL no GRH or no such source GID; -ENOMEM.

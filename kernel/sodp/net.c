@@ -2,8 +2,8 @@
 /*
  * Network namespaces: each that has sodp devices has the RoCEv2 port open,
  * for IPv4 and IPv6. Where another holds the port (rdma_rxe in the same
- * namespace), sodp connects within the host only, and has no datagrams, until
- * a new connection or address handle finds the port free.
+ * namespace), sodp reaches peers within the host only, until a new QP or
+ * address handle finds the port free.
  *
  * The sockets are encapsulation sockets, as packets have to be taken over in
  * softirq. The stack cuts GSO trains before it gives them to such a socket;
@@ -83,7 +83,7 @@ static void net_close(struct sodp_net *sn)
 	if (sn->hooked)
 		nf_unregister_net_hooks(sn->net, sn->hooks,
 					sn->sock6 ? 2 : 1);
-	sn->hooked = false;
+	WRITE_ONCE(sn->hooked, false);
 	if (sn->sock6)
 		sodp_compat_udp_tunnel_release(sn->sock6);
 	sn->sock6 = NULL;
@@ -115,7 +115,7 @@ static int net_open(struct sodp_net *sn)
 	ret = nf_register_net_hooks(sn->net, sn->hooks, sn->sock6 ? 2 : 1);
 	if (ret)
 		goto err_close;
-	sn->hooked = true;
+	WRITE_ONCE(sn->hooked, true);
 	return 0;
 
 err_close:
@@ -152,12 +152,13 @@ int sodp_net_get(struct sodp_dev *dev)
 	sn->users++;
 	dev->sn = sn;
 	ret = net_open(sn);
+	WRITE_ONCE(sn->error, ret);
 	/* Those that were here first own an address that several have */
 	list_add_tail_rcu(&dev->net_node, &sn->devs);
 	mutex_unlock(&sodp_net_mutex);
 	if (ret)
 		netdev_info(dev->ndev,
-			    "sodp: UDP port %u: error %d; no datagrams, same host only\n",
+			    "sodp: UDP port %u: error %d; reaches this host only\n",
 			    SODP_UDP_PORT, ret);
 	return 0;
 }
@@ -191,17 +192,43 @@ void sodp_net_put(struct sodp_dev *dev)
 
 /**
  * sodp_net_retry() - try for the port again if it was taken
- * @dev: a device whose QP wants to talk to another host
+ * @dev: a device that may have to talk to another host
  *
  * Context: process, may sleep.
  */
 void sodp_net_retry(struct sodp_dev *dev)
 {
-	if (READ_ONCE(dev->sn->hooked))
+	struct sodp_net *sn = dev->sn;
+
+	if (likely(sodp_net_is_open(sn)))
 		return;
 	mutex_lock(&sodp_net_mutex);
-	net_open(dev->sn);
+	WRITE_ONCE(sn->error, net_open(sn));
 	mutex_unlock(&sodp_net_mutex);
+}
+
+/**
+ * sodp_net_reach() - can a peer elsewhere be talked to?
+ * @dev: the device that would, after sodp_net_retry() if that is possible
+ * @addr: the peer, for the log
+ *
+ * Without the port there are no answers: better to be told than to wait.
+ *
+ * Context: any.
+ * Return: 0; -EADDRINUSE: another has the port, which the log says; another
+ * -errno of opening it; -ENETDOWN: the namespace is going.
+ */
+int sodp_net_reach(struct sodp_dev *dev, const struct in6_addr *addr)
+{
+	int ret;
+
+	if (likely(sodp_net_is_open(dev->sn)))
+		return 0;
+	ret = READ_ONCE(dev->sn->error) ? : -ENETDOWN;
+	ibdev_warn_ratelimited(&dev->base_dev,
+			       "%pI6c refused: UDP port %u: error %d (has rdma_rxe the port?)\n",
+			       addr, SODP_UDP_PORT, ret);
+	return ret;
 }
 
 /* Devices go later, by a worker; what they need of the namespace goes now */

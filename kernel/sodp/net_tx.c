@@ -246,6 +246,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 	burst->near_qp = NULL;
 	burst->near_bytes = 0;
 	burst->twice = false;
+	burst->unsent = false;
 }
 
 static u32 tx_headroom(void)
@@ -351,6 +352,10 @@ void sodp_burst_commit(struct sodp_burst *burst, u32 len)
 	u32 crc;
 
 	memset(bth + len, 0, whole - len);
+	if (burst->unsent) {
+		memset(bth + whole, 0, sizeof(icrc));
+		goto out_count;
+	}
 	crc = sodp_icrc_packet(&burst->icrc, burst->ip_id + burst->nr, whole,
 			       bth);
 	crc = sodp_icrc_add(crc, bth + SODP_BTH_BYTES, whole - SODP_BTH_BYTES);
@@ -359,6 +364,7 @@ void sodp_burst_commit(struct sodp_burst *burst, u32 len)
 	burst->twice = false;
 	icrc = cpu_to_le32(~crc);
 	memcpy(bth + whole, &icrc, sizeof(icrc));
+out_count:
 	whole += SODP_ICRC_BYTES;
 	if (!burst->nr)
 		burst->seg_len = whole;
@@ -593,4 +599,39 @@ int sodp_burst_send(struct sodp_burst *burst)
 		ret = -EAGAIN;
 	}
 	return ret;
+}
+
+/**
+ * sodp_burst_take() - have the packet of a burst as if it had arrived
+ * @burst: has one packet; is empty afterwards
+ *
+ * Context: any.
+ * Return: data is at the BTH, the IP header where skb_network_header() says,
+ * as complete as the stack would have made it; NULL when memory is short.
+ */
+struct sk_buff *sodp_burst_take(struct sodp_burst *burst)
+{
+	struct sodp_path *path = burst->path;
+	struct sk_buff *skb = tx_take_skb(burst);
+	u32 udp = sizeof(struct udphdr);
+	u32 ip = path->family == AF_INET ? sizeof(struct iphdr) :
+					   sizeof(struct ipv6hdr);
+
+	if (!skb) {
+		put_page(burst->page);
+		tx_empty(burst);
+		return NULL;
+	}
+	skb_push(skb, ip + udp);
+	skb_reset_network_header(skb);
+	if (path->family == AF_INET) {
+		tx_put_ip4(path, burst->ip_id, ip_hdr(skb));
+		ip_hdr(skb)->tot_len = htons(skb->len);
+		ip_send_check(ip_hdr(skb));
+	} else {
+		tx_put_ip6(path, skb->len - ip, ipv6_hdr(skb));
+	}
+	skb_pull(skb, ip + udp);
+	tx_empty(burst);
+	return skb;
 }

@@ -357,6 +357,8 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = sodp_ud_init(qp);
 	if (ret)
 		goto err_free_qp;
+	/* Who sends for it later, as ib_cm does, may not be able to sleep */
+	sodp_net_retry(qp->dev);
 	ret = qp_make_ring(qp);
 	if (ret)
 		goto err_free_qp;

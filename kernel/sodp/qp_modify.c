@@ -163,7 +163,7 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
  *
  * Context: process, may sleep; waits for the slice of work in progress.
  * Return: 0; -EINVAL illegal transition or value; -EOPNOTSUPP alternate
- * path, rate limit.
+ * path, rate limit; -EADDRINUSE and others of sodp_wire_connect().
  */
 int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		   struct ib_udata *udata)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Unreliable datagrams, the GSI's among them. All of them go through the
- * network stack, those to this host by lo. What comes in is queued by
- * softirq and put into receives by a worker, which may have to wait for a
- * page; datagrams for which there is no room or no receive are dropped, as
- * the spec has it.
+ * Unreliable datagrams, the GSI's among them. What comes, from the network
+ * stack or from a device of this host, is queued and put into receives by a
+ * worker, which may have to wait for a page; datagrams for which there is no
+ * room or no receive are dropped, as the spec has it.
  */
 #include <linux/ip.h>
 #include <rdma/ib_mad.h>
@@ -83,6 +82,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 	ud_fill_pkt(qp, &pkt);
 	sodp_burst_init(&burst, &av->path, qp);
 	data.addr = sodp_burst_reserve(&burst, pkt.op->len + pkt.length, 0);
+	burst.unsent = sodp_ud_stays(av);
 	/* No memory: lost, as far as the peer can tell */
 	if (unlikely(!data.addr))
 		return SODP_OK;
@@ -97,7 +97,10 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 		/* On this host it is answered before the stack is back */
 		sodp_sq_sent(qp);
 	}
-	sodp_burst_send(&burst);
+	if (!burst.unsent || verdict)
+		sodp_burst_send(&burst);
+	else
+		sodp_ud_local(av, &pkt, sodp_burst_take(&burst));
 	return verdict;
 }
 
@@ -169,7 +172,7 @@ static void ud_kick(struct sodp_qp *qp)
  * @qp: to this QP, whose state and P_Key were checked
  * @skb: taken over
  *
- * Context: softirq.
+ * Context: with softirqs off, or in one.
  */
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
 {

@@ -68,14 +68,15 @@ static void wire_dealloc(struct sodp_wire *wire)
  * port is drawn from their numbers.
  *
  * Context: process, may sleep, under both mutexes.
- * Return: 0; -ENOMEM; that of sodp_path_init().
+ * Return: 0; -ENOMEM; that of sodp_net_reach() or sodp_path_init().
  */
 int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		      int mask)
 {
 	u32 peer = mask & IB_QP_DEST_QPN ? attr->dest_qp_num :
 					   qp->attr.dest_qp_num;
-	u32 flow = rdma_ah_read_grh(&attr->ah_attr)->flow_label;
+	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
+	u32 flow = grh->flow_label;
 	struct sodp_wire *wire = qp->wire;
 	struct sodp_path path;
 	int ret;
@@ -83,6 +84,10 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	lockdep_assert_held(&qp->exec_mutex);
 	lockdep_assert_held(&qp->resp_mutex);
 	sodp_net_retry(qp->dev);
+	ret = sodp_net_reach(qp->dev,
+			     (const struct in6_addr *)grh->dgid.raw);
+	if (ret)
+		return ret;
 	ret = sodp_path_init(&path, qp->dev, &attr->ah_attr,
 			     rdma_get_udp_sport(flow, qp->qpn, peer));
 	if (ret)

@@ -9,7 +9,7 @@
  *	hdr.c, icrc.c	headers, invariant CRC
  *	wire_req.c ...	requester: packets out, answers in, retries
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
- *	ud.c, ah.c	datagrams
+ *	ud.c, ah.c	datagrams; ud_local.c: those for this host
  *	gid.c		who on this host has an address
  */
 #ifndef SODP_WIRE_H
@@ -65,7 +65,7 @@ struct sodp_icrc {
  * @sport: UDP source port, host order
  * @saddr: source address; IPv4 as a mapped address
  * @daddr: destination
- * @dst_lock: guards @dst
+ * @dst_lock: guards @dst; in struct sodp_av, @peer_dev_id and @gids too
  * @dst: route in use, looked up anew when it is obsolete
  * @dst_cookie: for dst_check()
  * @ip_id: next IPv4 identification
@@ -101,6 +101,9 @@ void sodp_path_release(struct sodp_path *path);
  * @pd: of the handle, to be compared only
  * @attr: for queries
  * @path: the address
+ * @group: it is a multicast group's
+ * @peer_dev_id: device of this host that owns it, or 0, as found at @gids
+ * @gids: sodp_gids_count() of then, 0: not looked for yet
  */
 struct sodp_av {
 	refcount_t ref;
@@ -109,7 +112,12 @@ struct sodp_av {
 	struct ib_pd *pd;
 	struct rdma_ah_attr attr;
 	struct sodp_path path;
+	bool group;
+	u64 peer_dev_id;
+	u32 gids;
 };
+
+u64 sodp_av_peer(struct sodp_av *av);
 
 /**
  * struct sodp_burst - packets of one path on their way to one skb
@@ -127,6 +135,7 @@ struct sodp_av {
  * @twice: the next packet gets the ICRC that rdma_rxe gives a FLUSH
  * @ip_id: IPv4 identification of the first packet; the others count on
  * @icrc: header of these packets
+ * @unsent: sodp_burst_take() will have its one packet: it needs no ICRC
  * @near: the sender runs the responder that the packets reach on this host
  * @near_qp: the one that they reached, referenced; for sodp_near_run()
  * @near_bytes: sent since it was run
@@ -148,6 +157,7 @@ struct sodp_burst {
 	bool closed;
 	bool full;
 	bool twice;
+	bool unsent;
 	u16 ip_id;
 	struct sodp_icrc icrc;
 	bool near;
@@ -225,6 +235,14 @@ struct sodp_qp *sodp_gsi_get(struct sodp_net *sn, const struct in6_addr *addr,
 bool sodp_gid_came_by(struct sodp_dev *dev, const struct in6_addr *addr,
 		      struct net_device *in);
 
+/* net_tx.c */
+struct sk_buff *sodp_burst_take(struct sodp_burst *burst);
+
+/* ud_local.c */
+bool sodp_ud_stays(struct sodp_av *av);
+void sodp_ud_local(struct sodp_av *av, const struct sodp_pkt *pkt,
+		   struct sk_buff *skb);
+
 /* ud.c */
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);
 
@@ -236,7 +254,8 @@ void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);
  * @sock4: IPv4, NULL while another has the port
  * @sock6: IPv6
  * @hooks: takes GSO trains, which the stack would cut for such sockets
- * @hooked: @hooks are registered
+ * @hooked: @hooks are registered; sodp_net_mutex, others READ_ONCE
+ * @error: why not, at the last try; likewise
  */
 struct sodp_net {
 	struct net *net;
@@ -246,12 +265,20 @@ struct sodp_net {
 	struct socket *sock6;
 	struct nf_hook_ops hooks[2];
 	bool hooked;
+	int error;
 };
+
+/* Do packets for this namespace's devices come to us? */
+static inline bool sodp_net_is_open(const struct sodp_net *sn)
+{
+	return READ_ONCE(sn->hooked);
+}
 
 /* net.c */
 int sodp_net_get(struct sodp_dev *dev);
 void sodp_net_put(struct sodp_dev *dev);
 void sodp_net_retry(struct sodp_dev *dev);
+int sodp_net_reach(struct sodp_dev *dev, const struct in6_addr *addr);
 int sodp_net_init(void);
 void sodp_net_exit(void);
 

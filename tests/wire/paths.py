@@ -7,6 +7,7 @@ paths.py [CASE…]
 import contextlib
 import functools
 import json
+import struct
 import sys
 import time
 
@@ -355,6 +356,68 @@ def ingress_ud(both, to, wrong, right):
             raise Failure(f"got '{got}', not '{text}'")
 
 
+@contextlib.contextmanager
+def wire_only(on):
+    def put(value):
+        with open(devices.WIRE_ONLY, "w") as handle:
+            handle.write(str(int(value)))
+
+    put(on)
+    try:
+        yield
+    finally:
+        put(False)
+
+
+def constant_part(grh):
+    """All but what differs from one IPv4 packet to the next."""
+    if grh[0] >> 4 == 6:
+        return grh
+    if sum(struct.unpack(">10H", grh[20:])) % 0xFFFF or any(grh[:20]):
+        raise Failure(f"no IPv4 header in {grh.hex()}")
+    return grh[:24] + grh[26:30] + grh[32:]
+
+
+def near_datagrams(both):
+    """Inside a host they go by no wire, and nobody can tell."""
+    from direct import QKEY, Side
+
+    device, seen = both.a["DEV"], {}
+    for key in ("ADDR", "ADDR6"):
+        ends = [Side(device, both.a[key]) for _ in range(2)]
+        with ends[0] as to, ends[1] as origin:
+            origin.reach(to.gid)
+            number = to.qp.qp_num
+            for on in (False, True, False):
+                with wire_only(on):
+                    grh = near_round(both.a, to, origin, on)
+                    if seen.setdefault(key, grh) != grh:
+                        raise Failure(f"{seen[key].hex()} and {grh.hex()}")
+                    drops = (number, QKEY + 1), (0xFFFFFE, QKEY)
+                    for args in drops + ((number, QKEY),):
+                        near_drop(both.a, origin, *args)
+
+
+def near_round(end, to, origin, on):
+    packets = counter(end, "tx_packets")
+    to.receive()
+    origin.send(to.qp.qp_num, "hello")
+    grh, text = to.received()
+    if text != "hello":
+        raise Failure(f"got '{text}'")
+    sent = counter(end, "tx_packets") - packets
+    if sent != on:
+        raise Failure(f"{sent} packets were sent")
+    return constant_part(grh)
+
+
+def near_drop(end, origin, number, qkey):
+    """A success for the sender; no receive is posted."""
+    drops = counter(end, "rx_drops")
+    origin.send(number, "lost", qkey)
+    eventually("drop", lambda: counter(end, "rx_drops") == drops + 1)
+
+
 ALONE = {
     "exclusive": exclusive,
     "half_port": half_port,
@@ -366,6 +429,7 @@ TOGETHER = {
     "ipsec": ipsec,
     "gro_list": gro_list,
     "port_events": port_events,
+    "near_datagrams": near_datagrams,
     "ingress": ingress,
     "bridge": bridge,
 }

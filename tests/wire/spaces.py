@@ -5,23 +5,30 @@ spaces.py [CASE…]
 """
 
 import contextlib
+import errno
 import sys
+import time
 import types
 
+import programs
 import topology
 import wire
-from ends import Failure, LocalEnd, call, devices, environment
+from ends import SLOW, Failure, LocalEnd, call, devices, environment
 from ends import run_cases, settle
-from events import LONG, RETRY, TRANSFERS, Load, ended
+from events import LONG, TRANSFERS, Load, ended
 from events import eventually, pair, port_state, refresh, transfers
 from topology import Topology
+
+sys.path.insert(0, "/src/tests/rdmacm")
+
+import cm  # noqa: E402
 
 # Of /proc/net/udp: 4791
 PORT = "12B7"
 # How users learn that their device is gone
 GONE = ("is gone", "a refusal: EIO")
-# Without datagrams, which need the port
-CONNECTED = [x for x in TRANSFERS if not x.startswith("ud/")]
+# Datagrams too
+INSIDE = TRANSFERS + ["ud/send/explicit"]
 
 
 def within(space, *args):
@@ -190,7 +197,7 @@ def rxe_has_port():
 
 
 def port_taken():
-    """Same host only, until the port is free."""
+    """All works within the host; the rest is refused until it is free."""
     if topology.module_loaded("rdma_rxe"):
         raise Failure("rdma_rxe is there already")
     name, netdev, _, kind = devices.SODP
@@ -204,21 +211,76 @@ def port_taken():
             refresh(both)
             want_ports("", (1, 1), "rdma_rxe")
             within_host(both.a)
-            # Answers go to rdma_rxe
-            with Load(both, LONG, may_fail=True, WIRE_TIMEOUT="13") as load:
-                pass
-            ended(load, RETRY)
+            refused(both)
         want_ports("", (0, 0), "rdma_rxe is gone")
         transfers(both)
         want_ports("", (1, 1), "after a connection")
-        return load.note
 
 
 def within_host(end):
+    """Two processes of the host, by programs that everybody uses."""
     settle(end)
-    status, text = wire.run(end, end, "interop", CONNECTED)
+    status, text = wire.run(end, end, "interop", INSIDE)
     if status:
         raise Failure(f"within the host:\n{text}")
+    # Those that meet by TCP must not do so by rdma_rxe's address
+    end = LocalEnd("a", dict(end.env, SODP_CTL=end["ADDR"]))
+    ends = (end, end)
+    for six in (False, True):
+        programs.pingpong("ibv_ud_pingpong", "-s 1024", 100, six, ends)
+        family = "6" if six else "4"
+        cm.rping(cm.Pair(*ends), family, "1000")
+        cm.udaddy(cm.Pair(*ends), family, "4")
+    for kind in ("RC", "UD"):
+        send_by_cm(end, kind)
+    cm.mckey(cm.Pair(*ends))
+
+
+def send_by_cm(end, kind):
+    args = ["ib_send_bw", "-R", "-F", "-d", end["DEV"], "-c", kind]
+    args += ["-x", end["GID_INDEX"], "-n", "50", "-s", "1024"]
+    client = args + [end["ADDR"]]
+    _, said = programs.pair(end, end, args, client, programs.cm_ready)
+    if not programs.rows(said):
+        raise Failure(f"no figures:\n{said}")
+
+
+def refused(both):
+    """A peer whose answers rdma_rxe would get: told at once, and logged."""
+    from direct import Side, gid_of
+    from pyverbs.pyverbs_error import PyverbsRDMAError
+
+    gid = gid_of(both.b["ADDR"])
+    for kind in ("UD", "RC", "UC"):
+        with Side(both.a["DEV"], both.a["ADDR"], kind) as side:
+            try:
+                if kind == "UD":
+                    side.reach(gid)
+                else:
+                    side.connect(gid, 99)
+            except PyverbsRDMAError as err:
+                if err.error_code != errno.EADDRINUSE:
+                    raise Failure(f"{kind}: {err}")
+            else:
+                raise Failure(f"{kind}: not refused")
+    for program in ("ucmatose", "udaddy"):
+        refused_by_cm(both, program)
+    log = [x for x in call("dmesg").splitlines() if "UDP port 4791" in x]
+    if not any(both.b["ADDR"] in line for line in log):
+        raise Failure(f"not in the log: {log}")
+
+
+def refused_by_cm(both, program):
+    begun = time.monotonic()
+    ends = ["-s", both.b["ADDR"], "-b", both.a["ADDR"]]
+    client = both.a.start([program] + ends)
+    client.wait(60 * SLOW)
+    client.kill()
+    if "Address already in use" not in client.output():
+        raise Failure(f"{program}: {client.output()}")
+    # cma's own time-out is longer
+    if time.monotonic() - begun > 5 * SLOW:
+        raise Failure(f"{program} was kept waiting: {client.output()}")
 
 
 CASES = {
