@@ -18,6 +18,7 @@ enum sodp_op_flags {
 	SODP_OP_RDMA	= 1 << 4,	/* names remote memory by rkey */
 	SODP_OP_ATOMIC	= 1 << 5,	/* 8 aligned bytes, executed once */
 	SODP_OP_LOCAL	= 1 << 6,	/* never leaves the requester */
+	SODP_OP_RD	= 1 << 7,	/* has an answer of its own: rd_atomic */
 };
 
 /**

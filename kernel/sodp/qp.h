@@ -157,6 +157,7 @@ enum sodp_bell {
 
 /* IBA A19: placement type and selectivity level of a FLUSH */
 #define SODP_FLUSH_GLOBAL	BIT(0)
+#define SODP_FLUSH_PERSISTENT	BIT(1)
 #define SODP_FLUSH_RANGE	0
 #define SODP_FLUSH_MR		1
 

@@ -29,19 +29,30 @@ struct resp_ctx {
 	struct sodp_seg remote;
 };
 
+/* A FLUSH needs the right for each of the things that it asks for */
+static u32 resp_flush_access(const struct sodp_request *req)
+{
+	u32 need = 0;
+
+	if (req->flush_type & SODP_FLUSH_GLOBAL)
+		need |= SODP_ACCESS_FLUSH_GLOBAL;
+	if (req->flush_type & SODP_FLUSH_PERSISTENT)
+		need |= SODP_ACCESS_FLUSH_PERSISTENT;
+	return need;
+}
+
 /* IBA 9.7.4: opcode, alignment, and what the QP was set up to take */
 static enum sodp_verdict resp_check_op(struct resp_ctx *c)
 {
-	u32 allowed = c->qp->attr.qp_access_flags;
-	u32 need = c->op->access & (IB_ACCESS_REMOTE_WRITE |
-				    IB_ACCESS_REMOTE_READ |
-				    IB_ACCESS_REMOTE_ATOMIC);
+	u32 need = c->op->access;
 
-	if (unlikely(need & ~allowed))
+	if (unlikely(c->req->opcode == SODP_WR_FLUSH))
+		need = resp_flush_access(c->req);
+	if (unlikely(need & ~c->qp->attr.qp_access_flags))
 		return SODP_E_REM_INV_REQ;
 	if ((c->op->flags & SODP_OP_ATOMIC) && (c->req->remote_addr & 7))
 		return SODP_E_REM_INV_REQ;
-	if (unlikely((c->op->flags & SODP_OP_IN) &&
+	if (unlikely((c->op->flags & SODP_OP_RD) &&
 		     !c->qp->attr.max_dest_rd_atomic))
 		return SODP_E_REM_INV_REQ;
 	return SODP_OK;

@@ -120,8 +120,7 @@ static inline u32 sodp_wreq_end(const struct sodp_wire_out *out)
 /* Requests whose answer carries more than "done" */
 static inline bool sodp_wreq_is_rd(u8 opcode)
 {
-	return (sodp_op_of(opcode)->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) ||
-	       opcode == SODP_WR_FLUSH;
+	return sodp_op_of(opcode)->flags & SODP_OP_RD;
 }
 
 /* Requests that a WQE goes out as: a long READ is asked for in pieces */

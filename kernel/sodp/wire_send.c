@@ -263,8 +263,6 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 	u64 off;
 	u8 *buf;
 
-	if (!tx->qp->attr.max_rd_atomic)
-		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_QP_OP);
 	while (w->send_psn != sodp_wreq_end(out)) {
 		if (!wreq_rd_room(tx))
 			return SODP_WREQ_WAIT;
@@ -296,8 +294,6 @@ static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
 	u32 len;
 	u8 *buf;
 
-	if (!tx->qp->attr.max_rd_atomic)
-		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_QP_OP);
 	if (!wreq_rd_room(tx))
 		return SODP_WREQ_WAIT;
 	wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));

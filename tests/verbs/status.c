@@ -6,7 +6,7 @@
 
 #include <sys/mman.h>
 
-#include "common/t_duo.h"
+#include "status.h"
 
 #define LEN (4 * T_PAGE)
 
@@ -314,54 +314,6 @@ static void rights_suffice(void)
 	t_want_wc(d.a.scq, 77, IBV_WC_SUCCESS);
 }
 
-/* Operations that the responder's QP does not admit are invalid requests. */
-static void qp_rights(void)
-{
-	struct t_qp_opt opt = T_QP_OPT;
-	struct t_duo d;
-	size_t i;
-
-	for (i = 0; ops[i].remote_right; i++) {
-		t_case("%s", ops[i].name);
-		opt.access = T_ACCESS_ALL & ~ops[i].remote_right;
-		t_duo_open(&d, LEN, T_PINNED, &opt);
-		if (needs_recv(&ops[i]))
-			t_post_recv(&d.b, 1, t_sge(NULL, NULL, 0));
-		post_op(&d, &ops[i], (uintptr_t)d.abuf, d.amr->lkey,
-			t_remote(&d, 0), d.bmr->rkey);
-		t_want_wc(d.a.scq, 77, IBV_WC_REM_INV_REQ_ERR);
-		t_want_state(&d.b, IBV_QPS_ERR);
-		t_want_event(&d.dev, IBV_EVENT_QP_REQ_ERR);
-		want_untouched(&d, FAULT_NONE);
-	}
-}
-
-/* A responder that keeps no answers takes no request that needs one kept */
-static void no_rd_atomic(void)
-{
-	struct t_qp_opt opt = T_QP_OPT;
-	struct t_duo d;
-	size_t i;
-
-	opt.dest_rd_atomic = 0;
-	for (i = 0; i < T_ARRAY_SIZE(ops); i++) {
-		t_case("%s", ops[i].name);
-		t_duo_open(&d, LEN, T_PINNED, &opt);
-		if (needs_recv(&ops[i]))
-			t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
-		post_op(&d, &ops[i], (uintptr_t)d.abuf, d.amr->lkey,
-			t_remote(&d, 0), d.bmr->rkey);
-		if (!ops[i].writes_local) {
-			t_want_wc(d.a.scq, 77, IBV_WC_SUCCESS);
-			continue;
-		}
-		t_want_wc(d.a.scq, 77, IBV_WC_REM_INV_REQ_ERR);
-		t_want_state(&d.b, IBV_QPS_ERR);
-		t_want_event(&d.dev, IBV_EVENT_QP_REQ_ERR);
-		want_untouched(&d, FAULT_NONE);
-	}
-}
-
 /* Nothing is accessed, so no key is looked at (IBTA C9-88, C10-...). */
 static void zero_length(void)
 {
@@ -449,8 +401,15 @@ static const struct t_test tests[] = {
 	{ "remote_implicit", remote_implicit, 120 },
 	{ "range_ends", range_ends },
 	{ "rights_suffice", rights_suffice },
-	{ "qp_rights", qp_rights },
-	{ "no_rd_atomic", no_rd_atomic },
+	{ "qp_rights", status_qp_rights },
+	{ "flush_persistent", status_flush_persistent },
+	{ "rd_atomic", status_rd_atomic },
+	{ "alignment", status_alignment },
+	{ "lengths", status_lengths },
+	{ "rnr", status_rnr },
+	{ "keys_of_windows", status_keys_of_windows },
+	{ "windows", status_windows },
+	{ "flushed", status_flushed },
 	{ "zero_length", zero_length },
 	{ "recv_too_small", recv_too_small },
 	{ "recv_bad_buffer", recv_bad_buffer },

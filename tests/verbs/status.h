@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* status.h - tests of status_ops.c, for the table in status.c */
+#ifndef STATUS_H
+#define STATUS_H
+
+#include "common/t_duo.h"
+
+void status_qp_rights(void);
+void status_flush_persistent(void);
+void status_rd_atomic(void);
+void status_alignment(void);
+void status_lengths(void);
+void status_rnr(void);
+void status_keys_of_windows(void);
+void status_windows(void);
+void status_flushed(void);
+
+#endif /* STATUS_H */
