@@ -11,7 +11,6 @@
 #define SODP_WR_REG_MR	13
 
 enum sodp_op_flags {
-	SODP_OP_VALID	= 1 << 0,
 	SODP_OP_OUT	= 1 << 1,	/* payload goes to the responder */
 	SODP_OP_IN	= 1 << 2,	/* payload or result comes back */
 	SODP_OP_RECV	= 1 << 3,	/* consumes a receive */
@@ -21,15 +20,25 @@ enum sodp_op_flags {
 	SODP_OP_RD	= 1 << 7,	/* has an answer of its own: rd_atomic */
 };
 
+/* Kinds of QP, as far as opcodes go: IBA table 38 */
+enum sodp_op_qps {
+	SODP_ON_RC	= 1 << 0,	/* XRC as well */
+	SODP_ON_UC	= 1 << 1,
+	SODP_ON_UD	= 1 << 2,	/* GSI as well */
+	SODP_ON_KERNEL	= 1 << 3,	/* RC, and a kernel consumer's */
+};
+
 /**
  * struct sodp_op - one opcode
  * @flags: enum sodp_op_flags
+ * @qps: enum sodp_op_qps: whose send queue takes it
  * @wc_opcode: of the requester's completion
  * @access: IB_ACCESS_REMOTE_* that the responder's memory must grant
  * @name: for debug messages
  */
 struct sodp_op {
 	u8 flags;
+	u8 qps;
 	u8 wc_opcode;
 	u32 access;
 	const char *name;

@@ -285,6 +285,7 @@ static int qp_read_cmd(struct sodp_qp *qp, struct ib_udata *udata)
 		return ret;
 	qp->sq_cookie = cmd.sq_cookie;
 	qp->rq_cookie = cmd.rq_cookie;
+	qp->strict = true;
 	return 0;
 }
 

@@ -194,6 +194,7 @@ struct sodp_qp {
 	struct ib_xrcd *xrcd;	/* set: an XRC target */
 	u64 sq_cookie;		/* the application's names for its queues */
 	u64 rq_cookie;
+	bool strict;		/* the provider clears what is reserved */
 	struct sodp_ring *ring;	/* a target has none, */
 	struct sodp_qp_page *page;	/* and no page */
 	struct ib_qp_cap cap;
@@ -402,7 +403,8 @@ void sodp_rq_flush_locked(struct sodp_qp *qp);
 enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp);
 void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
 		      bool solicited);
-int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge);
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
+		  bool strict);
 void sodp_rq_forget_locked(struct sodp_qp *qp);
 
 /* local.c */

@@ -11,46 +11,59 @@
 
 const struct sodp_op sodp_ops[SODP_NR_OPS] = {
 	[SODP_WR_SEND] = {
-		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_OP_OUT | SODP_OP_RECV,
+		SODP_ON_RC | SODP_ON_UC | SODP_ON_UD,
 		SODP_WC_SEND, 0, "SEND" },
 	[SODP_WR_SEND_WITH_IMM] = {
-		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_OP_OUT | SODP_OP_RECV,
+		SODP_ON_RC | SODP_ON_UC | SODP_ON_UD,
 		SODP_WC_SEND, 0, "SEND_WITH_IMM" },
 	[SODP_WR_SEND_WITH_INV] = {
-		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RECV,
+		SODP_OP_OUT | SODP_OP_RECV,
+		SODP_ON_RC,
 		SODP_WC_SEND, 0, "SEND_WITH_INV" },
 	[SODP_WR_RDMA_WRITE] = {
-		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RDMA,
+		SODP_OP_OUT | SODP_OP_RDMA,
+		SODP_ON_RC | SODP_ON_UC,
 		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE, "RDMA_WRITE" },
 	[SODP_WR_RDMA_WRITE_WITH_IMM] = {
-		SODP_OP_VALID | SODP_OP_OUT | SODP_OP_RDMA | SODP_OP_RECV,
+		SODP_OP_OUT | SODP_OP_RDMA | SODP_OP_RECV,
+		SODP_ON_RC | SODP_ON_UC,
 		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE,
 		"RDMA_WRITE_WITH_IMM" },
 	[SODP_WR_RDMA_READ] = {
-		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA | SODP_OP_RD,
+		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_RD,
+		SODP_ON_RC,
 		SODP_WC_RDMA_READ, IB_ACCESS_REMOTE_READ, "RDMA_READ" },
 	[SODP_WR_ATOMIC_CMP_AND_SWP] = {
-		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
+		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
 		SODP_OP_RD,
+		SODP_ON_RC,
 		SODP_WC_COMP_SWAP, IB_ACCESS_REMOTE_ATOMIC, "CMP_AND_SWP" },
 	[SODP_WR_ATOMIC_FETCH_AND_ADD] = {
-		SODP_OP_VALID | SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
+		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
 		SODP_OP_RD,
+		SODP_ON_RC,
 		SODP_WC_FETCH_ADD, IB_ACCESS_REMOTE_ATOMIC, "FETCH_AND_ADD" },
 	[SODP_WR_LOCAL_INV] = {
-		SODP_OP_VALID | SODP_OP_LOCAL,
+		SODP_OP_LOCAL,
+		SODP_ON_RC | SODP_ON_UC,
 		SODP_WC_LOCAL_INV, 0, "LOCAL_INV" },
 	[SODP_WR_BIND_MW] = {
-		SODP_OP_VALID | SODP_OP_LOCAL,
+		SODP_OP_LOCAL,
+		SODP_ON_RC | SODP_ON_UC,
 		SODP_WC_BIND_MW, 0, "BIND_MW" },
 	[SODP_WR_REG_MR] = {
-		SODP_OP_VALID | SODP_OP_LOCAL,
+		SODP_OP_LOCAL,
+		SODP_ON_KERNEL,
 		IB_WC_REG_MR, 0, "REG_MR" },
 	[SODP_WR_FLUSH] = {
-		SODP_OP_VALID | SODP_OP_RDMA | SODP_OP_RD,
+		SODP_OP_RDMA | SODP_OP_RD,
+		SODP_ON_RC,
 		SODP_WC_FLUSH, SODP_ACCESS_FLUSH_GLOBAL, "FLUSH" },
 	[SODP_WR_ATOMIC_WRITE] = {
-		SODP_OP_VALID | SODP_OP_RDMA | SODP_OP_ATOMIC | SODP_OP_RD,
+		SODP_OP_RDMA | SODP_OP_ATOMIC | SODP_OP_RD,
+		SODP_ON_RC,
 		SODP_WC_ATOMIC_WRITE, IB_ACCESS_REMOTE_WRITE,
 		"ATOMIC_WRITE" },
 };
@@ -128,17 +141,44 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 	return SODP_OK;
 }
 
-/* UC has no answers, and no SEND that invalidates: IBA table 38 */
-static bool req_allowed(const struct sodp_qp *qp, u8 opcode)
+static u8 req_kind(const struct sodp_qp *qp)
 {
-	const struct sodp_op *op = sodp_op_of(opcode);
+	if (likely(qp->type == IB_QPT_RC && !qp->kernel))
+		return SODP_ON_RC;
+	if (sodp_is_ud(qp))
+		return SODP_ON_UD;
+	if (qp->type == IB_QPT_UC)
+		return SODP_ON_UC;
+	/* What carries a pointer of the kernel is for the kernel alone */
+	return qp->kernel ? SODP_ON_RC | SODP_ON_KERNEL : SODP_ON_RC;
+}
 
-	if (!(op->flags & SODP_OP_VALID))
+/*
+ * Bits and fields without a meaning are not for the application to set: they
+ * may have one some day. A provider that does not say that it clears the
+ * fields is not asked to.
+ */
+static bool req_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
+			 const struct sodp_op *op)
+{
+	if (sqe->flags & ~(SODP_SEND_FENCE | SODP_SEND_SIGNALED |
+			   SODP_SEND_SOLICITED | SODP_SEND_INLINE))
 		return false;
-	if (likely(qp->type != IB_QPT_UC))
+	if (!qp->strict)
 		return true;
-	return !(op->flags & (SODP_OP_IN | SODP_OP_ATOMIC)) &&
-	       opcode != SODP_WR_FLUSH && opcode != SODP_WR_SEND_WITH_INV;
+	switch (sqe->opcode) {
+	case SODP_WR_ATOMIC_CMP_AND_SWP:
+	case SODP_WR_ATOMIC_FETCH_AND_ADD:
+		return !sqe->atomic.reserved_a0;
+	case SODP_WR_ATOMIC_WRITE:
+		return !sqe->atomic_write.reserved_a0;
+	case SODP_WR_FLUSH:
+		return !sqe->flush.reserved_a0;
+	default:
+		if (op->flags & SODP_OP_RDMA)
+			return !sqe->rdma.reserved_a0;
+		return !sodp_is_ud(qp) || !sqe->ud.reserved_a0;
+	}
 }
 
 /**
@@ -175,10 +215,8 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	if (wqe->sqe.opcode >= SODP_NR_OPS)
 		return SODP_E_LOC_QP_OP;
 	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
-	if (!req_allowed(qp, wqe->sqe.opcode))
-		return SODP_E_LOC_QP_OP;
-	/* It carries a kernel pointer */
-	if (wqe->sqe.opcode == SODP_WR_REG_MR && !qp->kernel)
+	if (unlikely(!(op->qps & req_kind(qp)) ||
+		     !req_is_clean(qp, &wqe->sqe, op)))
 		return SODP_E_LOC_QP_OP;
 	if (op->flags & SODP_OP_LOCAL)
 		return SODP_OK;

@@ -10,11 +10,14 @@
  * @recv: the copy
  * @slot: the entry, in memory that the application may be changing
  * @max_sge: most SGEs the ring was made for
+ * @strict: reserved fields have to be 0; if not, @recv is for nothing but to
+ *	be completed with an error
  *
  * Context: any.
  * Return: 0, -EINVAL when there are more SGEs than that.
  */
-int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge)
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
+		  bool strict)
 {
 	struct sodp_rqe rqe;
 	u32 i;
@@ -28,6 +31,10 @@ int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge)
 	recv->length = 0;
 	if (rqe.num_sge > max_sge)
 		return -EINVAL;
+	if (unlikely(strict && rqe.reserved_60)) {
+		recv->fail_status = IB_WC_LOC_QP_OP_ERR;
+		return 0;
+	}
 	recv->num_sge = rqe.num_sge;
 	memcpy(recv->sge, slot + sizeof(rqe),
 	       rqe.num_sge * sizeof(struct sodp_sge));
@@ -49,7 +56,8 @@ static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 	slot = qp->rq + (qp->rq_ci & (qp->rq_depth - 1)) *
 	       (size_t)qp->rq_stride;
 	if (pi - qp->rq_ci > qp->rq_depth ||
-	    sodp_rqe_copy(&qp->recv, slot, qp->cap.max_recv_sge)) {
+	    sodp_rqe_copy(&qp->recv, slot, qp->cap.max_recv_sge,
+			  qp->strict)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: RQ ring is garbage\n",
 			  qp->qpn);
 		return SODP_E_REM_OP;
@@ -88,6 +96,8 @@ enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp)
 	qp->recv.valid = verdict == SODP_OK;
 	if (qp->xsrq)
 		qp->recv.srqn = qp->xsrq->srqn;
+	if (unlikely(!verdict && qp->recv.fail_status))
+		return SODP_E_REM_OP;
 	return verdict;
 }
 

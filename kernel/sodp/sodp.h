@@ -172,6 +172,7 @@ struct sodp_srq {
 	u32 lost;		/* taken, and not completed by anything */
 	bool error;
 	u64 cookie;		/* the application's name for it */
+	bool strict;		/* the provider clears what is reserved */
 	/* Guards page->rq_pi of a kernel SRQ, from any context */
 	spinlock_t rq_post_lock;
 	atomic_t polled;	/* completions of a kernel SRQ's receives */

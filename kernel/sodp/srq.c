@@ -72,6 +72,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		if (ret)
 			return ret;
 		srq->cookie = cmd.rq_cookie;
+		srq->strict = true;
 		resp.comp_mask = SODP_CREATE_SRQ_COOKIE;
 	}
 	mutex_init(&srq->resize_mutex);
@@ -341,7 +342,8 @@ enum sodp_verdict sodp_srq_fetch(struct sodp_srq *srq, struct sodp_recv *recv)
 		goto out_unlock;
 	}
 	if (pi - srq->ci > srq->depth ||
-	    sodp_rqe_copy(recv, srq_slot(srq, srq->ci), srq->max_sge)) {
+	    sodp_rqe_copy(recv, srq_slot(srq, srq->ci), srq->max_sge,
+			  srq->strict)) {
 		srq->error = true;
 		spin_unlock_bh(&srq->srq_lock);
 		ibdev_dbg(srq->base_srq.device, "SRQ ring is garbage\n");

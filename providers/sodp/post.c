@@ -109,6 +109,7 @@ static int sqe_set_atomic_write(struct sodp_sqe *sqe,
 	sqe->flags &= ~SODP_SEND_INLINE;
 	sqe->atomic_write.remote_addr = wr->wr.rdma.remote_addr;
 	sqe->atomic_write.rkey = wr->wr.rdma.rkey;
+	sqe->atomic_write.reserved_a0 = 0;
 	memcpy(&sqe->atomic_write.value, (void *)(uintptr_t)wr->sg_list->addr,
 	       sizeof(sqe->atomic_write.value));
 	return 0;
@@ -142,6 +143,7 @@ static void sqe_set_peer(const struct ibv_qp *ibqp, struct sodp_sqe *sqe,
 		sqe->ud.ah = to_sodp_ah(wr->wr.ud.ah)->number;
 		sqe->ud.remote_qpn = wr->wr.ud.remote_qpn;
 		sqe->ud.remote_qkey = wr->wr.ud.remote_qkey;
+		sqe->ud.reserved_a0 = 0;
 	}
 }
 
@@ -176,6 +178,7 @@ static int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
 	case IBV_WR_RDMA_READ:
 		sqe->rdma.remote_addr = wr->wr.rdma.remote_addr;
 		sqe->rdma.rkey = wr->wr.rdma.rkey;
+		sqe->rdma.reserved_a0 = 0;
 		break;
 	case IBV_WR_ATOMIC_CMP_AND_SWP:
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
@@ -183,6 +186,7 @@ static int sqe_fill(struct sodp_qp *qp, struct sodp_sqe *sqe,
 		sqe->atomic.compare_add = wr->wr.atomic.compare_add;
 		sqe->atomic.swap = wr->wr.atomic.swap;
 		sqe->atomic.rkey = wr->wr.atomic.rkey;
+		sqe->atomic.reserved_a0 = 0;
 		break;
 	case SODP_WR_ATOMIC_WRITE:
 		return sqe_set_atomic_write(sqe, wr);
@@ -288,6 +292,7 @@ int sodp_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 		/* Means nothing to a SEND, but costs less than to ask */
 		sqe->rdma.remote_addr = wr->wr.rdma.remote_addr;
 		sqe->rdma.rkey = wr->wr.rdma.rkey;
+		sqe->rdma.reserved_a0 = 0;
 		sodp_copy_sges(sqe + 1, wr->sg_list, wr->num_sge);
 	}
 	return sq_finish(qp, pi, first, bad_wr);
@@ -383,6 +388,7 @@ static int rq_post(struct sodp_rq *rq, struct ibv_recv_wr *wr,
 					  (size_t)(pi & rq->mask) * rq->stride);
 		rqe->wr_id = wr->wr_id;
 		rqe->num_sge = wr->num_sge;
+		rqe->reserved_60 = 0;
 		sodp_copy_sges(rqe + 1, wr->sg_list, wr->num_sge);
 	}
 	if (unlikely(ret))

@@ -74,6 +74,7 @@ static inline struct sodp_sqe *wr_rdma(struct ibv_qp_ex *ibqp, uint8_t opcode,
 
 	sqe->rdma.remote_addr = remote_addr;
 	sqe->rdma.rkey = rkey;
+	sqe->rdma.reserved_a0 = 0;
 	return sqe;
 }
 
@@ -107,6 +108,7 @@ static void wr_atomic(struct ibv_qp_ex *ibqp, uint8_t opcode, uint32_t rkey,
 	sqe->atomic.compare_add = compare_add;
 	sqe->atomic.swap = swap;
 	sqe->atomic.rkey = rkey;
+	sqe->atomic.reserved_a0 = 0;
 }
 
 static void wr_atomic_cmp_swp(struct ibv_qp_ex *ibqp, uint32_t rkey,
@@ -131,6 +133,7 @@ static void wr_atomic_write(struct ibv_qp_ex *ibqp, uint32_t rkey,
 
 	sqe->atomic_write.remote_addr = remote_addr;
 	sqe->atomic_write.rkey = rkey;
+	sqe->atomic_write.reserved_a0 = 0;
 	memcpy(&sqe->atomic_write.value, atomic_wr,
 	       sizeof(sqe->atomic_write.value));
 }
@@ -147,6 +150,7 @@ static void wr_flush(struct ibv_qp_ex *ibqp, uint32_t rkey,
 	sqe->flush.rkey = rkey;
 	sqe->flush.type = type;
 	sqe->flush.level = level;
+	sqe->flush.reserved_a0 = 0;
 }
 #endif
 
@@ -198,6 +202,7 @@ static void wr_set_ud_addr(struct ibv_qp_ex *ibqp, struct ibv_ah *ah,
 	sqe->ud.ah = to_sodp_ah(ah)->number;
 	sqe->ud.remote_qpn = remote_qpn;
 	sqe->ud.remote_qkey = remote_qkey;
+	sqe->ud.reserved_a0 = 0;
 }
 
 static void wr_set_xrc_srqn(struct ibv_qp_ex *ibqp, uint32_t remote_srqn)

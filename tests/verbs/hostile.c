@@ -15,18 +15,11 @@
 #include <unistd.h>
 
 #include <rdma/ib_user_verbs.h>
-#include <rdma/sodp-abi.h>
 
-#include "common/t_duo.h"
+#include "hostile.h"
 
 #define LEN (64 * T_PAGE)
 #define MAX_RINGS 64
-#define MAX_FDS 64
-
-struct ring {
-	char *mem;
-	size_t size;
-};
 
 struct attacker {
 	struct t_duo d;
@@ -40,37 +33,34 @@ struct attacker {
 	volatile bool stop;
 };
 
-/* Every writable mapping of the device's file */
-static void find_rings(struct attacker *at)
+unsigned int hostile_rings(struct ring *rings, unsigned int max)
 {
 	unsigned long start, end;
+	unsigned int nr = 0;
 	char line[512];
 	char perms[8];
 	FILE *f = fopen("/proc/self/maps", "r");
 
 	T_ASSERT(f, "maps");
-	while (fgets(line, sizeof(line), f) && at->nr_rings < MAX_RINGS) {
+	while (fgets(line, sizeof(line), f) && nr < max) {
 		if (!strstr(line, "uverbs") ||
 		    sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 ||
 		    perms[1] != 'w')
 			continue;
-		at->rings[at->nr_rings].mem = (char *)start;
-		at->rings[at->nr_rings++].size = end - start;
+		rings[nr].mem = (char *)start;
+		rings[nr++].size = end - start;
 	}
 	fclose(f);
+	return nr;
 }
 
-static void find_bell(struct attacker *at)
+int hostile_bell(const struct ibv_qp *qp)
 {
 	int fd;
 
-	at->bell = -1;
-	for (fd = 3; fd < MAX_FDS; fd++) {
-		if (!ioctl(fd, SODP_IOC_RING_SQ, at->d.a.qp->qp_num)) {
-			at->bell = fd;
-			return;
-		}
-	}
+	for (fd = 3; fd < MAX_FDS; fd++)
+		if (!ioctl(fd, SODP_IOC_RING_SQ, (unsigned long)qp->qp_num))
+			return fd;
 	t_skip("no doorbell: not a sodp device");
 }
 
@@ -89,8 +79,8 @@ static void attacker_open(struct attacker *at, uint64_t seed)
 	opt.srq = at->srq;
 	t_ep_open(&at->srq_b, &at->d.dev, &opt);
 	t_join(&at->srq_a, &at->srq_b);
-	find_rings(at);
-	find_bell(at);
+	at->nr_rings = hostile_rings(at->rings, MAX_RINGS);
+	at->bell = hostile_bell(at->d.a.qp);
 	T_ASSERT(at->nr_rings >= 4, "only %u rings found", at->nr_rings);
 }
 
@@ -371,6 +361,9 @@ static const struct t_test tests[] = {
 	{ "bells", bells },
 	{ "mappings", mappings },
 	{ "old_command", old_command },
+	{ "opcodes", hostile_opcodes },
+	{ "reserved", hostile_reserved },
+	{ "reserved_recv", hostile_reserved_recv },
 };
 
 int main(int argc, char **argv)

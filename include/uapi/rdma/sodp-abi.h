@@ -291,7 +291,8 @@ struct sodp_resize_cq_resp {
 };
 
 /*
- * What completions call the queue by. An older kernel does not look at it: it
+ * What completions call the queue by. Who sends this clears the reserved fields
+ * of entries, and is held to it (LOC_QP_OP_ERR). An older kernel does not look at it: it
  * leaves SODP_CREATE_SRQ_COOKIE out of comp_mask, and rq_lost at 0.
  */
 struct sodp_create_srq_cmd {
