@@ -192,6 +192,21 @@ static bool key_kernel_grants(const struct sodp_key *key,
 	       key_grants(key, pd, value, addr, len, access);
 }
 
+/* Which part of it did not hold? The grant may be changing: for reports only */
+static u8 key_why(const struct sodp_key *key, const struct ib_pd *pd,
+		  u32 value, u32 access, u64 addr, u64 len)
+{
+	if (!sodp_key_valid(key) || READ_ONCE(key->key) != value)
+		return SODP_ERR_KEY;
+	if (access & ~READ_ONCE(key->access))
+		return SODP_ERR_KEY_ACCESS;
+	if (READ_ONCE(key->pd) != pd)
+		return SODP_ERR_KEY_PD;
+	/* A window of another QP covers it, and is as of another domain */
+	return key_covers(key, addr, len) ? SODP_ERR_KEY_PD :
+					    SODP_ERR_KEY_RANGE;
+}
+
 /* @seg takes the caller's reference over */
 static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
 			 u64 len)
@@ -213,7 +228,7 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
  * @seg: result; holds a reference until sodp_seg_put()
  *
  * Context: any.
- * Return: SODP_OK or SODP_E_LOC_PROT.
+ * Return: SODP_OK; SODP_E_LOC_PROT, and seg->why says why.
  */
 enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 				 u32 lkey, u64 addr, u64 len, u32 access,
@@ -227,8 +242,10 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 		return SODP_OK;
 	}
 	key = sodp_key_get(qp->dev, lkey);
-	if (unlikely(!key))
+	if (unlikely(!key)) {
+		seg->why = SODP_ERR_KEY;
 		goto deny;
+	}
 	if (likely(key->kind == SODP_KEY_MR &&
 		   key_grants(key, pd, lkey, addr, len, access))) {
 		key_fill_seg(seg, key, addr, len);
@@ -238,6 +255,9 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
+	/* A window is no lkey, whatever it grants */
+	seg->why = key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2 ?
+		   SODP_ERR_KEY : key_why(key, pd, lkey, access, addr, len);
 	sodp_key_put(key);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
@@ -279,15 +299,17 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
  * touches any.
  *
  * Context: process, under resp_mutex.
- * Return: SODP_OK or SODP_E_REM_ACCESS.
+ * Return: SODP_OK; SODP_E_REM_ACCESS, and seg->why says why.
  */
 enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg)
 {
 	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
 
-	if (unlikely(!key))
+	if (unlikely(!key)) {
+		seg->why = SODP_ERR_KEY;
 		goto deny;
+	}
 	if (likely(key->kind == SODP_KEY_MR &&
 		   key_grants(key, qp->pd, rkey, addr, len, access))) {
 		key_fill_seg(seg, key, addr, len);
@@ -300,6 +322,7 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 	if ((key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2) &&
 	    key_window_grants(qp, key, rkey, addr, len, access, seg))
 		return SODP_OK;
+	seg->why = key_why(key, qp->pd, rkey, access, addr, len);
 	sodp_key_put(key);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,

@@ -60,6 +60,7 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 	if (verdict == SODP_E_REM_OP)
 		sodp_resp_fail(peer, verdict);
 	peer->recv.fail_status = 0;
+	peer->recv.fail_why = 0;
 	return verdict == SODP_AGAIN || verdict == SODP_BUDGET ? verdict :
 								 SODP_OK;
 }

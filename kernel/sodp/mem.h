@@ -99,13 +99,15 @@ struct sodp_mw {
 
 /*
  * One resolved piece of memory; holds a reference on its key. Without a
- * region it is kernel memory: sodp_kmem_ptr() tells where.
+ * region it is kernel memory: sodp_kmem_ptr() tells where. Of what could not
+ * be resolved there is only @why.
  */
 struct sodp_seg {
 	struct sodp_key *key;
 	struct sodp_region *region;
 	u64 va;
 	u64 length;
+	u8 why;		/* enum sodp_vendor_err */
 };
 
 /* A run of kernel memory: inline data, part of a packet, a result */

@@ -11,6 +11,7 @@
 struct sodp_recv {
 	bool valid;
 	u8 fail_status;		/* enum ib_wc_status, should it fail */
+	u8 fail_why;		/* enum sodp_vendor_err, likewise; or 0 */
 	u32 srqn;		/* XRC: SRQ that it came from */
 	u64 wr_id;
 	u32 num_sge;
@@ -166,6 +167,7 @@ struct sodp_wqe {
 	bool valid;
 	struct sodp_sqe sqe;
 	struct sodp_sge *sge;
+	u8 why;			/* enum sodp_vendor_err of its error, or 0 */
 	void *inline_data;	/* in the ring: contents only, no decisions */
 	u64 length;
 	struct sodp_request req;

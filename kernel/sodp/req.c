@@ -77,15 +77,19 @@ static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
 
 	if (wqe->sqe.flags & SODP_SEND_INLINE) {
 		if (!(op->flags & SODP_OP_OUT) ||
-		    wqe->sqe.inline_len > qp->cap.max_inline_data)
+		    wqe->sqe.inline_len > qp->cap.max_inline_data) {
+			wqe->why = SODP_ERR_SGES;
 			return SODP_E_LOC_QP_OP;
+		}
 		wqe->length = wqe->sqe.inline_len;
 		wqe->inline_data = (u8 *)slot + sizeof(struct sodp_sqe);
 		wqe->sqe.num_sge = 0;
 		return SODP_OK;
 	}
-	if (wqe->sqe.num_sge > qp->cap.max_send_sge)
+	if (wqe->sqe.num_sge > qp->cap.max_send_sge) {
+		wqe->why = SODP_ERR_SGES;
 		return SODP_E_LOC_QP_OP;
+	}
 	memcpy(wqe->sge, slot + sizeof(struct sodp_sqe),
 	       wqe->sqe.num_sge * sizeof(struct sodp_sge));
 	barrier_data(wqe->sge);
@@ -206,6 +210,7 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	/* The copy must not be re-read from the slot after the checks */
 	barrier_data(&wqe->sqe);
 	wqe->valid = true;
+	wqe->why = 0;
 	wqe->length = 0;
 	wqe->inline_data = NULL;
 	wqe->acked = false;
@@ -215,14 +220,19 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	if (wqe->sqe.opcode >= SODP_NR_OPS)
 		return SODP_E_LOC_QP_OP;
 	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
-	if (unlikely(!(op->qps & req_kind(qp)) ||
-		     !req_is_clean(qp, &wqe->sqe, op)))
+	if (unlikely(!(op->qps & req_kind(qp))))
 		return SODP_E_LOC_QP_OP;
+	if (unlikely(!req_is_clean(qp, &wqe->sqe, op))) {
+		wqe->why = SODP_ERR_RESERVED;
+		return SODP_E_LOC_QP_OP;
+	}
 	if (op->flags & SODP_OP_LOCAL)
 		return SODP_OK;
 	/* IBA 11.2.4.2: it may have none of these outstanding */
-	if (unlikely((op->flags & SODP_OP_RD) && !qp->attr.max_rd_atomic))
+	if (unlikely((op->flags & SODP_OP_RD) && !qp->attr.max_rd_atomic)) {
+		wqe->why = SODP_ERR_RD_ATOMIC;
 		return SODP_E_LOC_QP_OP;
+	}
 	if (op->flags & (SODP_OP_OUT | SODP_OP_IN))
 		verdict = req_fetch_sges(qp, wqe, slot, op);
 	else
@@ -298,6 +308,7 @@ enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
 					 sge->length, access,
 					 &payload->segs[payload->nr_segs]);
 		if (unlikely(verdict)) {
+			wqe->why = payload->segs[payload->nr_segs].why;
 			sodp_req_put_payload(payload);
 			return verdict;
 		}
@@ -331,10 +342,14 @@ enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 	struct sodp_wqe *wqe = &qp->wqe;
 	enum sodp_verdict failed = SODP_OK;
 
-	if (unlikely(wqe->sqe.opcode == SODP_WR_LOCAL_INV))
+	if (unlikely(wqe->sqe.opcode == SODP_WR_LOCAL_INV)) {
+		wqe->why = SODP_ERR_INVALIDATE;
 		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
-	if (unlikely(wqe->sqe.opcode == SODP_WR_REG_MR))
+	}
+	if (unlikely(wqe->sqe.opcode == SODP_WR_REG_MR)) {
+		wqe->why = SODP_ERR_BIND;
 		return sodp_kmem_reg(qp, &wqe->sqe);
+	}
 	if (unlikely(wqe->sqe.opcode == SODP_WR_BIND_MW))
 		return sodp_mw_bind(qp, &wqe->sqe);
 	if (unlikely(wqe->fault_ret)) {

@@ -80,6 +80,7 @@ static enum sodp_verdict resp_check_length(struct resp_ctx *c)
 	if (likely(c->req->length <= c->qp->recv.length))
 		return SODP_OK;
 	c->qp->recv.fail_status = IB_WC_LOC_LEN_ERR;
+	c->qp->recv.fail_why = SODP_ERR_TOO_LONG;
 	return SODP_E_REM_INV_REQ;
 }
 
@@ -136,7 +137,9 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 		return SODP_OK;
 	verdict = sodp_key_remote(c->qp, c->req->rkey, c->req->remote_addr,
 				  c->req->length, c->op->access, &c->remote);
-	if (likely(!verdict) && unlikely(!resp_exists(c)))
+	if (unlikely(verdict))
+		c->qp->recv.fail_why = c->remote.why;
+	else if (unlikely(!resp_exists(c)))
 		verdict = SODP_E_REM_ACCESS;
 	return verdict;
 }
@@ -169,6 +172,7 @@ static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 					 &segs[dst.nr_segs]);
 		if (unlikely(verdict)) {
 			recv->fail_status = IB_WC_LOC_PROT_ERR;
+			recv->fail_why = segs[dst.nr_segs].why;
 			verdict = SODP_E_REM_OP;
 			goto out_put;
 		}
@@ -241,8 +245,10 @@ static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 	for (i = 0; i < c->payload->nr_segs; i++)
 		sodp_seg_put(&c->payload->segs[i]);
 	verdict = sodp_key_invalidate(c->qp, c->req->ex, true);
-	if (verdict > SODP_BUDGET)
+	if (verdict > SODP_BUDGET) {
 		c->qp->recv.fail_status = IB_WC_LOC_ACCESS_ERR;
+		c->qp->recv.fail_why = SODP_ERR_INVALIDATE;
+	}
 	return verdict;
 }
 
@@ -348,13 +354,15 @@ static const struct resp_nak {
 	enum ib_event_type event;	/* 0: the completion tells it all */
 	enum sodp_counter counter;
 	u8 recv_status;			/* where no step said better */
+	u8 why;				/* likewise */
 } resp_naks[SODP_VERDICTS] = {
 	[SODP_E_REM_INV_REQ] = { IB_EVENT_QP_REQ_ERR,
 				 SODP_CNT_invalid_request_naks,
-				 IB_WC_REM_INV_REQ_ERR },
+				 IB_WC_REM_INV_REQ_ERR, SODP_ERR_REQUEST },
 	[SODP_E_REM_ACCESS] = { IB_EVENT_QP_ACCESS_ERR, SODP_CNT_access_naks,
-				IB_WC_LOC_ACCESS_ERR },
-	[SODP_E_REM_OP] = { 0, SODP_CNT_operation_naks, IB_WC_LOC_PROT_ERR },
+				IB_WC_LOC_ACCESS_ERR, SODP_ERR_PAGE },
+	[SODP_E_REM_OP] = { 0, SODP_CNT_operation_naks, IB_WC_LOC_PROT_ERR,
+			    SODP_ERR_PAGE },
 };
 
 /**
@@ -376,6 +384,7 @@ void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	sodp_qp_count(qp, nak->counter, 1);
 	if (qp->recv.valid) {
 		cqe.status = qp->recv.fail_status ? : nak->recv_status;
+		cqe.vendor_err = qp->recv.fail_why ? : nak->why;
 		sodp_rq_complete(qp, &cqe, true);
 	}
 	if (!sodp_qp_set_error(qp))

@@ -27,12 +27,14 @@ int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
 	barrier_data(&rqe);
 	recv->wr_id = rqe.wr_id;
 	recv->fail_status = 0;
+	recv->fail_why = 0;
 	recv->num_sge = 0;
 	recv->length = 0;
 	if (rqe.num_sge > max_sge)
 		return -EINVAL;
 	if (unlikely(strict && rqe.reserved_60)) {
 		recv->fail_status = IB_WC_LOC_QP_OP_ERR;
+		recv->fail_why = SODP_ERR_RESERVED;
 		return 0;
 	}
 	recv->num_sge = rqe.num_sge;
@@ -206,6 +208,7 @@ static void rq_flush_one(struct sodp_qp *qp)
 	struct sodp_cqe cqe = {
 		.status = IB_WC_WR_FLUSH_ERR,
 		.opcode = SODP_WC_RECV,
+		.vendor_err = SODP_ERR_FLUSHED,
 	};
 
 	sodp_rq_complete(qp, &cqe, true);

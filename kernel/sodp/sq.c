@@ -23,6 +23,20 @@ static const u8 sq_wc_status[SODP_VERDICTS] = {
 	[SODP_E_RETRY] = IB_WC_RETRY_EXC_ERR,
 };
 
+/* What there is to say when no check said more */
+static const u16 sq_vendor_err[SODP_VERDICTS] = {
+	[SODP_E_LOC_LEN] = SODP_ERR_LENGTH,
+	[SODP_E_LOC_QP_OP] = SODP_ERR_OPCODE,
+	[SODP_E_LOC_PROT] = SODP_ERR_PAGE,
+	[SODP_E_MW_BIND] = SODP_ERR_BIND,
+	[SODP_E_BAD_RESP] = SODP_ERR_BAD_RESPONSE,
+	[SODP_E_REM_INV_REQ] = SODP_ERR_NAK_REQUEST,
+	[SODP_E_REM_ACCESS] = SODP_ERR_NAK_ACCESS,
+	[SODP_E_REM_OP] = SODP_ERR_NAK_OPERATION,
+	[SODP_E_RNR_RETRY] = SODP_ERR_RNR_RETRY,
+	[SODP_E_RETRY] = SODP_ERR_RETRY,
+};
+
 /**
  * sodp_qp_page_flags() - change the flags that the application sees
  * @qp: the QP
@@ -65,6 +79,7 @@ int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 	memset(&cqe, 0, sizeof(cqe));
 	cqe.wr_id = entry->wr_id;
 	cqe.status = status;
+	cqe.vendor_err = entry->vendor_err;
 	cqe.opcode = sodp_op_of(entry->opcode)->wc_opcode;
 	cqe.byte_len = entry->length;
 	cqe.qpn = qp->qpn;
@@ -76,7 +91,7 @@ int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 }
 
 /* The same for the WQE in hand, which is the oldest */
-static int sq_complete(struct sodp_qp *qp, u8 status)
+static int sq_complete(struct sodp_qp *qp, u8 status, u32 vendor_err)
 {
 	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_sq_entry entry = {
@@ -84,6 +99,7 @@ static int sq_complete(struct sodp_qp *qp, u8 status)
 		.length = wqe->length,
 		.opcode = wqe->sqe.opcode,
 		.flags = wqe->sqe.flags,
+		.vendor_err = vendor_err,
 	};
 
 	wqe->valid = false;
@@ -101,14 +117,14 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 	smp_mb(); /* see above */
 	if (qp->wqe.valid && !sodp_on_wire(qp))
-		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
+		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	/* Pairs with the release store of sq_pi by the provider */
 	pi = smp_load_acquire(&qp->page->sq_pi);
 	if (pi - qp->sq_ci > qp->sq_depth)
 		pi = qp->sq_ci;
 	while (qp->sq_ci != pi) {
 		sodp_req_fetch(qp, qp->sq_ci);
-		sq_complete(qp, IB_WC_WR_FLUSH_ERR);
+		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	}
 }
 
@@ -151,8 +167,13 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
  */
 void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 {
+	u32 vendor_err = sq_vendor_err[verdict];
+
+	/* A peer of this host says as much as one on the wire */
+	if (verdict < SODP_E_REM_INV_REQ && qp->wqe.why)
+		vendor_err = qp->wqe.why;
 	sodp_qp_set_send_error(qp);
-	sq_complete(qp, sq_wc_status[verdict]);
+	sq_complete(qp, sq_wc_status[verdict], vendor_err);
 }
 
 /**
@@ -257,7 +278,7 @@ void sodp_sq_sent(struct sodp_qp *qp)
 	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
 	if (qp->wqe.acked)
 		sq_advance_psn(qp);
-	if (unlikely(sq_complete(qp, IB_WC_SUCCESS)))
+	if (unlikely(sq_complete(qp, IB_WC_SUCCESS, 0)))
 		sodp_sq_fatal(qp);
 }
 

@@ -38,10 +38,12 @@ struct sodp_slice {
  * @length: bytes
  * @opcode: enum sodp_wr_opcode
  * @flags: enum sodp_send_flags
+ * @vendor_err: enum sodp_vendor_err
  */
 struct sodp_sq_entry {
 	u64 wr_id;
 	u32 length;
+	u32 vendor_err;
 	u8 opcode;
 	u8 flags;
 };

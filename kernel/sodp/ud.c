@@ -132,8 +132,10 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 	wqe->req.nr_packets = 1;
 	wqe->acked = true;
 	av = sodp_av_get(qp, wqe->sqe.ud.ah);
-	if (!av)
+	if (!av) {
+		wqe->why = SODP_ERR_AH;
 		return SODP_E_LOC_QP_OP;
+	}
 	verdict = sodp_req_payload(qp, 0, &payload, &buf);
 	if (!verdict) {
 		verdict = ud_send_to(qp, av, &payload, budget, stop);

@@ -76,6 +76,7 @@ static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
 	if (sodp_is_uc(c->qp) && verdict != SODP_E_REM_OP) {
 		c->resp->in_message = false;
 		c->qp->recv.fail_status = 0;
+		c->qp->recv.fail_why = 0;
 		return WRESP_DROP;
 	}
 	c->verdict = verdict;

@@ -140,6 +140,7 @@ void hostile_reserved(void)
 		      atomic_write.reserved_a0),
 	};
 	struct sodp_sqe *sqe;
+	struct ibv_wc wc;
 	struct queue q;
 	struct t_duo d;
 	size_t i;
@@ -160,8 +161,10 @@ void hostile_reserved(void)
 				((char *)sqe)[spoilers[i].off +
 					      spoilers[i].size - 1] = 0x40;
 			ring(&q);
-			t_want_wc(d.a.scq, 2, bad ? IBV_WC_LOC_QP_OP_ERR :
-						    IBV_WC_SUCCESS);
+			wc = t_want_wc(d.a.scq, 2, bad ? IBV_WC_LOC_QP_OP_ERR :
+							 IBV_WC_SUCCESS);
+			T_ASSERT(!bad || wc.vendor_err == SODP_ERR_RESERVED,
+				 "vendor_err %#x", wc.vendor_err);
 		}
 }
 

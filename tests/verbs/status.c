@@ -137,6 +137,26 @@ static void post_op(struct t_duo *d, const struct op *op, uint64_t laddr,
 	T_OK(t_try_post(&d->a, &wr));
 }
 
+/* An implicit region has all addresses, but not memory at all of them */
+static uint32_t fault_vendor(const struct ibv_mr *mr, enum fault fault)
+{
+	switch (fault) {
+	case FAULT_PD:
+		return SODP_ERR_KEY_PD;
+	case FAULT_ACCESS:
+		return SODP_ERR_KEY_ACCESS;
+	case FAULT_BELOW:
+	case FAULT_ABOVE:
+	case FAULT_FAR:
+	case FAULT_WRAP:
+		return mr->length == SIZE_MAX && fault != FAULT_WRAP ?
+			       SODP_ERR_PAGE :
+			       SODP_ERR_KEY_RANGE;
+	default:
+		return SODP_ERR_KEY;
+	}
+}
+
 static bool needs_recv(const struct op *op)
 {
 	return op->opcode == IBV_WR_SEND ||
@@ -164,13 +184,15 @@ static void local_case(struct t_duo *d, const struct op *op, enum fault fault)
 {
 	uint64_t addr = (uintptr_t)d->abuf + 8;
 	uint32_t key = d->amr->lkey;
+	struct ibv_wc wc;
 
 	t_case("%s, local: %s", op->name, fault_names[fault]);
 	spoil(d, fault, op, false, &addr, &key);
 	if (needs_recv(op))
 		t_post_recv(&d->b, 1, t_sge(d->bmr, d->bbuf, LEN));
 	post_op(d, op, addr, key, t_remote(d, 8), d->bmr->rkey);
-	t_want_wc(d->a.scq, 77, IBV_WC_LOC_PROT_ERR);
+	wc = t_want_wc(d->a.scq, 77, IBV_WC_LOC_PROT_ERR);
+	status_vendor(&d->dev, &wc, fault_vendor(d->amr, fault));
 	t_want_state(&d->a, IBV_QPS_ERR);
 	T_ASSERT(t_ep_state(&d->b) == IBV_QPS_RTS, "the peer left RTS");
 	want_untouched(d, fault);
@@ -182,20 +204,24 @@ static void remote_case(struct t_duo *d, const struct op *op, enum fault fault)
 	uint64_t addr = t_remote(d, 8);
 	uint32_t key = d->bmr->rkey;
 	struct ibv_async_event event;
+	struct ibv_wc wc;
 
 	t_case("%s, remote: %s", op->name, fault_names[fault]);
 	spoil(d, fault, op, true, &addr, &key);
 	if (needs_recv(op))
 		t_post_recv(&d->b, 1, t_sge(d->bmr, d->bbuf, LEN));
 	post_op(d, op, (uintptr_t)d->abuf + 8, d->amr->lkey, addr, key);
-	t_want_wc(d->a.scq, 77, IBV_WC_REM_ACCESS_ERR);
+	wc = t_want_wc(d->a.scq, 77, IBV_WC_REM_ACCESS_ERR);
+	status_vendor(&d->dev, &wc, SODP_ERR_NAK_ACCESS);
 	t_want_state(&d->a, IBV_QPS_ERR);
 	t_want_state(&d->b, IBV_QPS_ERR);
 	event = t_want_event(&d->dev, IBV_EVENT_QP_ACCESS_ERR);
 	T_ASSERT(event.element.qp == d->b.qp, "event of another QP");
 	/* The receive that the immediate would have used says what happened */
-	if (needs_recv(op))
-		t_want_wc(d->b.rcq, 1, IBV_WC_LOC_ACCESS_ERR);
+	if (needs_recv(op)) {
+		wc = t_want_wc(d->b.rcq, 1, IBV_WC_LOC_ACCESS_ERR);
+		status_vendor(&d->dev, &wc, fault_vendor(d->bmr, fault));
+	}
 	want_untouched(d, fault);
 	t_duo_renew(d);
 }
@@ -375,6 +401,8 @@ static void recv_bad_buffer(void)
 		{ "one byte below", -1, 0 },
 	};
 	struct ibv_sge sge;
+	struct ibv_wc wc;
+	uint32_t vendor;
 	struct t_duo d;
 	size_t i;
 
@@ -385,8 +413,11 @@ static void recv_bad_buffer(void)
 		sge.lkey ^= cases[i].key;
 		t_post_recv(&d.b, 1, sge);
 		t_post(&d.a, IBV_WR_SEND, 3, t_duo_sge(&d, 0, 100), 0, 0);
-		t_want_wc(d.a.scq, 3, IBV_WC_REM_OP_ERR);
-		t_want_wc(d.b.rcq, 1, IBV_WC_LOC_PROT_ERR);
+		wc = t_want_wc(d.a.scq, 3, IBV_WC_REM_OP_ERR);
+		status_vendor(&d.dev, &wc, SODP_ERR_NAK_OPERATION);
+		wc = t_want_wc(d.b.rcq, 1, IBV_WC_LOC_PROT_ERR);
+		vendor = cases[i].key ? SODP_ERR_KEY : SODP_ERR_KEY_RANGE;
+		status_vendor(&d.dev, &wc, vendor);
 		t_want_state(&d.b, IBV_QPS_ERR);
 		want_untouched(&d, FAULT_NONE);
 	}

@@ -3,7 +3,13 @@
 #ifndef STATUS_H
 #define STATUS_H
 
+#include <rdma/sodp-abi.h>
+
 #include "common/t_duo.h"
+
+/* Says the completion which check failed? Of other devices it may say anything */
+void status_vendor(const struct t_dev *dev, const struct ibv_wc *wc,
+		   uint32_t want);
 
 void status_qp_rights(void);
 void status_flush_persistent(void);

@@ -69,6 +69,15 @@ static const struct {
 #define CAP_FLUSH_GLOBAL  (1ULL << 38)
 #define CAP_ATOMIC_WRITE  (1ULL << 40)
 
+void status_vendor(const struct t_dev *dev, const struct ibv_wc *wc,
+		   uint32_t want)
+{
+	if (strncmp(dev->name, "sodp", 4))
+		return;
+	T_ASSERT(wc->vendor_err == want, "vendor_err %#x with '%s', want %#x",
+		 wc->vendor_err, t_wc_name(wc->status), want);
+}
+
 struct scene {
 	struct t_duo d;
 	struct ibv_mr *mr; /* b's, with every right */
@@ -207,22 +216,32 @@ static void recv(struct scene *s)
 
 /* The responder refuses: what each side is told */
 static void want_refused(struct scene *s, enum ibv_wc_status status,
-			 enum ibv_wc_status recv_status,
+			 enum ibv_wc_status recv_status, uint32_t recv_vendor,
 			 enum ibv_event_type event)
 {
-	t_want_wc(s->d.a.scq, 77, status);
+	struct ibv_wc wc = t_want_wc(s->d.a.scq, 77, status);
+
+	status_vendor(&s->d.dev, &wc, status == IBV_WC_REM_INV_REQ_ERR ?
+					      SODP_ERR_NAK_REQUEST :
+					      SODP_ERR_NAK_ACCESS);
 	t_want_state(&s->d.a, IBV_QPS_ERR);
 	t_want_state(&s->d.b, IBV_QPS_ERR);
 	t_want_event(&s->d.dev, event);
-	t_want_wc(s->d.b.rcq, 1, recv_status);
+	wc = t_want_wc(s->d.b.rcq, 1, recv_status);
+	status_vendor(&s->d.dev, &wc,
+		      recv_status == IBV_WC_WR_FLUSH_ERR ? SODP_ERR_FLUSHED :
+							   recv_vendor);
 	T_ASSERT(t_check_background(s->d.bbuf, LEN) < 0, "the target changed");
 	renew(s);
 }
 
 /* The requester does: the peer never hears of it */
-static void want_failed(struct scene *s, enum ibv_wc_status status)
+static void want_failed(struct scene *s, enum ibv_wc_status status,
+			uint32_t vendor)
 {
-	t_want_wc(s->d.a.scq, 77, status);
+	struct ibv_wc wc = t_want_wc(s->d.a.scq, 77, status);
+
+	status_vendor(&s->d.dev, &wc, vendor);
 	t_want_state(&s->d.a, IBV_QPS_ERR);
 	T_ASSERT(t_ep_state(&s->d.b) == IBV_QPS_RTS, "the peer left RTS");
 	t_want_none(s->d.b.rcq);
@@ -252,7 +271,7 @@ void status_qp_rights(void)
 		T_OK(post(&s, op, t_remote(&s.d, 0), s.mr->rkey, 8));
 		s.opt.access |= ops[op].right;
 		/* Found before a receive is taken */
-		want_refused(&s, IBV_WC_REM_INV_REQ_ERR, IBV_WC_WR_FLUSH_ERR,
+		want_refused(&s, IBV_WC_REM_INV_REQ_ERR, IBV_WC_WR_FLUSH_ERR, 0,
 			     IBV_EVENT_QP_REQ_ERR);
 	}
 }
@@ -281,7 +300,7 @@ void status_flush_persistent(void)
 		T_OK(ibv_wr_complete(s.d.a.qpx));
 		want_refused(&s, i ? IBV_WC_REM_ACCESS_ERR :
 				     IBV_WC_REM_INV_REQ_ERR,
-			     IBV_WC_WR_FLUSH_ERR,
+			     IBV_WC_WR_FLUSH_ERR, 0,
 			     i ? IBV_EVENT_QP_ACCESS_ERR :
 				 IBV_EVENT_QP_REQ_ERR);
 	}
@@ -317,11 +336,12 @@ void status_rd_atomic(void)
 			T_OK(post(&s, op, t_remote(&s.d, 0), s.mr->rkey, 8));
 			if (ops[op].is & IS_RD) {
 				if (side)
-					want_failed(&s, IBV_WC_LOC_QP_OP_ERR);
+					want_failed(&s, IBV_WC_LOC_QP_OP_ERR,
+						    SODP_ERR_RD_ATOMIC);
 				else
 					want_refused(&s,
 						     IBV_WC_REM_INV_REQ_ERR,
-						     IBV_WC_WR_FLUSH_ERR,
+						     IBV_WC_WR_FLUSH_ERR, 0,
 						     IBV_EVENT_QP_REQ_ERR);
 				continue;
 			}
@@ -349,7 +369,7 @@ void status_alignment(void)
 			recv(&s);
 			T_OK(post(&s, op, t_remote(&s.d, off), s.mr->rkey, 8));
 			want_refused(&s, IBV_WC_REM_INV_REQ_ERR,
-				     IBV_WC_WR_FLUSH_ERR,
+				     IBV_WC_WR_FLUSH_ERR, 0,
 				     IBV_EVENT_QP_REQ_ERR);
 		}
 	}
@@ -369,7 +389,7 @@ void status_lengths(void)
 			t_case("%s of %u bytes", ops[op].name, lens[i]);
 			T_OK(post(&s, op, t_remote(&s.d, 0), s.mr->rkey,
 				  lens[i]));
-			want_failed(&s, IBV_WC_LOC_LEN_ERR);
+			want_failed(&s, IBV_WC_LOC_LEN_ERR, SODP_ERR_LENGTH);
 		}
 		if (!(ops[op].is & IS_RECV) || ops[op].right ||
 		    op == OP_SEND_INV)
@@ -378,7 +398,7 @@ void status_lengths(void)
 		t_post_recv(&s.d.b, 1, t_sge(s.d.bmr, s.d.bbuf, 99));
 		T_OK(post(&s, op, 0, 0, 100));
 		want_refused(&s, IBV_WC_REM_INV_REQ_ERR, IBV_WC_LOC_LEN_ERR,
-			     IBV_EVENT_QP_REQ_ERR);
+			     SODP_ERR_TOO_LONG, IBV_EVENT_QP_REQ_ERR);
 	}
 }
 
@@ -396,7 +416,7 @@ void status_rnr(void)
 		t_case("%s", ops[op].name);
 		renew(&s);
 		T_OK(post(&s, op, t_remote(&s.d, 0), s.mr->rkey, 8));
-		want_failed(&s, IBV_WC_RNR_RETRY_EXC_ERR);
+		want_failed(&s, IBV_WC_RNR_RETRY_EXC_ERR, SODP_ERR_RNR_RETRY);
 	}
 }
 
@@ -410,21 +430,21 @@ void status_keys_of_windows(void)
 	recv(&s);
 	T_OK(post(&s, OP_SEND_INV, 0, s.mr->rkey, 0));
 	want_refused(&s, IBV_WC_REM_ACCESS_ERR, IBV_WC_LOC_ACCESS_ERR,
-		     IBV_EVENT_QP_ACCESS_ERR);
+		     SODP_ERR_INVALIDATE, IBV_EVENT_QP_ACCESS_ERR);
 	t_case("send_inv of a window that is not bound");
 	recv(&s);
 	T_OK(post(&s, OP_SEND_INV, 0, s.mw->rkey, 0));
 	want_refused(&s, IBV_WC_REM_ACCESS_ERR, IBV_WC_LOC_ACCESS_ERR,
-		     IBV_EVENT_QP_ACCESS_ERR);
+		     SODP_ERR_INVALIDATE, IBV_EVENT_QP_ACCESS_ERR);
 	t_case("local_inv of an MR");
 	T_OK(post(&s, OP_LOCAL_INV, 0, s.mr->rkey, 0));
-	want_failed(&s, IBV_WC_LOC_QP_OP_ERR);
+	want_failed(&s, IBV_WC_LOC_QP_OP_ERR, SODP_ERR_INVALIDATE);
 	t_case("local_inv of a window that is not bound");
 	T_OK(post(&s, OP_LOCAL_INV, 0, s.mw->rkey, 0));
-	want_failed(&s, IBV_WC_LOC_QP_OP_ERR);
+	want_failed(&s, IBV_WC_LOC_QP_OP_ERR, SODP_ERR_INVALIDATE);
 	t_case("bind to more than the MR");
 	T_OK(post(&s, OP_BIND, 0, 0, 1));
-	want_failed(&s, IBV_WC_MW_BIND_ERR);
+	want_failed(&s, IBV_WC_MW_BIND_ERR, SODP_ERR_BIND);
 }
 
 /* A window of b's on its MR, bound by b */
@@ -454,6 +474,10 @@ void status_windows(void)
 	static const char *const names[] = { "no right", "one byte above",
 					     "one byte below",
 					     "another QP's", "wrong key" };
+	static const uint32_t vendors[] = {
+		SODP_ERR_KEY_ACCESS, SODP_ERR_KEY_RANGE, SODP_ERR_KEY_RANGE,
+		SODP_ERR_KEY_PD, SODP_ERR_KEY
+	};
 	struct t_ep other_a, other_b, b;
 	struct ibv_mw *mw;
 	uint64_t addr;
@@ -492,7 +516,7 @@ void status_windows(void)
 			T_OK(post(&s, op, addr, rkey, 8));
 			want_refused(&s, IBV_WC_REM_ACCESS_ERR,
 				     recv_end(op, IBV_WC_LOC_ACCESS_ERR),
-				     IBV_EVENT_QP_ACCESS_ERR);
+				     vendors[i], IBV_EVENT_QP_ACCESS_ERR);
 			if (i == 3) {
 				t_ep_close(&other_a);
 				t_ep_close(&other_b);
@@ -506,6 +530,7 @@ void status_windows(void)
 void status_flushed(void)
 {
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_ERR };
+	struct ibv_wc wc;
 	struct scene s;
 	enum op op;
 
@@ -516,10 +541,12 @@ void status_flushed(void)
 			continue;
 		t_case("%s", ops[op].name);
 		T_OK(post(&s, op, t_remote(&s.d, 3), 0xdeadbeef, 7));
-		t_want_wc(s.d.a.scq, 77, IBV_WC_WR_FLUSH_ERR);
+		wc = t_want_wc(s.d.a.scq, 77, IBV_WC_WR_FLUSH_ERR);
+		status_vendor(&s.d.dev, &wc, SODP_ERR_FLUSHED);
 	}
 	t_case("receive");
 	t_post_recv(&s.d.a, 9, t_sge(s.d.amr, s.d.abuf, 8));
-	t_want_wc(s.d.a.rcq, 9, IBV_WC_WR_FLUSH_ERR);
+	wc = t_want_wc(s.d.a.rcq, 9, IBV_WC_WR_FLUSH_ERR);
+	status_vendor(&s.d.dev, &wc, SODP_ERR_FLUSHED);
 	T_ASSERT(t_ep_state(&s.d.b) == IBV_QPS_RTS, "the peer left RTS");
 }

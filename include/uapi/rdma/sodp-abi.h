@@ -179,13 +179,47 @@ enum sodp_wc_flags {
 	SODP_WC_WITH_INV	= 1 << 3,
 };
 
+/*
+ * vendor_err of a completion with an error: which check it was that failed.
+ * What the peer refused is told by its NAK code, on one host as on the wire.
+ */
+enum sodp_vendor_err {
+	SODP_ERR_NONE		= 0,
+	SODP_ERR_FLUSHED	= 1,	/* the QP was in an error state */
+	/* what the entry says */
+	SODP_ERR_OPCODE		= 2,	/* unknown, or not of this QP type */
+	SODP_ERR_RESERVED	= 3,	/* unknown flags, reserved fields */
+	SODP_ERR_SGES		= 4,	/* too many, too much inline data */
+	SODP_ERR_LENGTH		= 5,
+	SODP_ERR_RD_ATOMIC	= 6,	/* max_rd_atomic is 0 */
+	SODP_ERR_AH		= 7,	/* no such address handle */
+	SODP_ERR_BIND		= 8,	/* BIND_MW or REG_MR not allowed */
+	SODP_ERR_INVALIDATE	= 9,	/* key cannot be invalidated */
+	/* what a key is good for */
+	SODP_ERR_KEY		= 16,	/* not valid */
+	SODP_ERR_KEY_PD		= 17,	/* of another domain, or QP (window) */
+	SODP_ERR_KEY_ACCESS	= 18,	/* no such right */
+	SODP_ERR_KEY_RANGE	= 19,	/* not all of these addresses */
+	SODP_ERR_PAGE		= 20,	/* memory behind it is not there */
+	/* what else a responder finds, told in its receive */
+	SODP_ERR_TOO_LONG	= 24,	/* for the receive */
+	SODP_ERR_REQUEST	= 25,	/* malformed */
+	/* what the requester was told, or was not */
+	SODP_ERR_NAK_REQUEST	= 0x101,	/* invalid request */
+	SODP_ERR_NAK_ACCESS	= 0x102,	/* remote access error */
+	SODP_ERR_NAK_OPERATION	= 0x103,	/* remote operational error */
+	SODP_ERR_RNR_RETRY	= 0x120,	/* no receive, rnr_retry times */
+	SODP_ERR_RETRY		= 0x121,	/* no answer, retry_cnt times */
+	SODP_ERR_BAD_RESPONSE	= 0x122,	/* an answer makes no sense */
+};
+
 /* Completion queue entry, 64 bytes */
 struct sodp_cqe {
 	__aligned_u64 wr_id;
 	__u8 status;		/* enum ibv_wc_status */
 	__u8 opcode;		/* enum sodp_wc_opcode */
 	__u16 flags;		/* enum sodp_wc_flags */
-	__u32 vendor_err;
+	__u32 vendor_err;	/* enum sodp_vendor_err */
 	__u32 byte_len;
 	__u32 ex;		/* immediate (big endian) or invalidated key */
 	__u32 qpn;
