@@ -213,10 +213,74 @@ static int queue_full(struct ib_device *dev)
 	return ret;
 }
 
+/* Posts until there is no room: how many */
+static int slots_fill(struct kt_pair *p, struct kt_wr *wr)
+{
+	struct ib_rdma_wr write = {
+		.wr = {
+			.wr_cqe = &wr->cqe,
+			.opcode = IB_WR_RDMA_WRITE,
+			.send_flags = IB_SEND_SIGNALED,
+		},
+	};
+	int nr = 0;
+
+	while (nr < 4096 && !ib_post_send(p->a.qp, &write.wr, NULL))
+		nr++;
+	return nr;
+}
+
+/* Polls so many completions, each of which frees a slot */
+static int slots_poll(struct kt_pair *p, int nr)
+{
+	int tries = 0;
+
+	while (nr && tries++ < 10000) {
+		nr -= ib_process_cq_direct(p->a.cq, nr);
+		usleep_range(50, 100);
+	}
+	return nr;
+}
+
+/* That a request was carried out does not free its slot */
+static int slots_run(struct kt_pair *p)
+{
+	struct kt_wr wr;
+	int depth;
+
+	kt_wr_init(&wr, &p->a);
+	depth = slots_fill(p, &wr);
+	KT_EXPECT(depth >= 64 && depth < 4096);
+	msleep(50);
+	KT_EXPECT(!slots_fill(p, &wr));
+	KT_EXPECT(!slots_poll(p, 1));
+	KT_EXPECT(slots_fill(p, &wr) == 1);
+	KT_EXPECT(!slots_poll(p, 10));
+	KT_EXPECT(slots_fill(p, &wr) == 10);
+	KT_EXPECT(!slots_poll(p, depth));
+	KT_EXPECT(slots_fill(p, &wr) == depth);
+	KT_EXPECT(!slots_poll(p, depth));
+	KT_EXPECT(wr.status == IB_WC_SUCCESS);
+	return 0;
+}
+
+static int queue_slots(struct ib_device *dev)
+{
+	struct kt_pair p;
+	int ret;
+
+	ret = kt_pair_open(&p, dev, IB_POLL_DIRECT, false);
+	if (!ret)
+		ret = slots_run(&p);
+	kt_pair_close(&p);
+	return ret;
+}
+
 const struct kt_case kt_queue_cases[] = {
 	{ "drain", queue_drain },
 	{ "SRQ", queue_srq },
 	{ "arming", queue_arm },
 	{ "a full ring", queue_full },
+	{ "slots", queue_slots },
 	{ }
 };
