@@ -375,10 +375,13 @@ static void be_first(unsigned int cpu)
 		t_skip("SCHED_FIFO: %s", t_errname(errno));
 }
 
+/* For a time at most: the rest of the test may not get a CPU to end it */
 static void *spin_run(void *arg)
 {
+	uint64_t end = t_now_ns() + 2000000000ULL;
+
 	be_first((uintptr_t)arg);
-	while (spin_on)
+	while (spin_on && t_now_ns() < end)
 		;
 	return NULL;
 }
@@ -456,6 +459,86 @@ static void starved_cold(void)
 	link_close(&l);
 }
 
+/* --- nobody waits for another process' doorbell --- */
+
+#define RINGS 128
+#define CLOSES 5
+/* Until the scheduler throttles the one that has its CPU, about */
+#define STOPPED_MS 900
+
+static void ring_run(unsigned int cpu)
+{
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_sge sge;
+	struct t_duo d;
+	cpu_set_t set;
+	unsigned int i;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	T_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "affinity");
+	opt.sq = RINGS;
+	opt.cqe = 2 * RINGS;
+	t_duo_open(&d, 4 * T_PAGE, T_PINNED, &opt);
+	sge = t_duo_sge(&d, 0, 4 * T_PAGE);
+	wr.sg_list = &sge;
+	wr.num_sge = 1;
+	wr.wr.rdma.remote_addr = t_remote(&d, 0);
+	wr.wr.rdma.rkey = d.bmr->rkey;
+	while (1) {
+		t_post_chain(&d.a, &wr, 0, RINGS);
+		for (i = 0; i < RINGS; i++)
+			t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
+	}
+}
+
+static int by_ms(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* A context is closed while a thread of another process is stopped so */
+static void close_meanwhile(void)
+{
+	long cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	struct ibv_context *ctx;
+	int ms[CLOSES];
+	pthread_t thread;
+	struct t_dev dev;
+	uint64_t begin;
+	unsigned int i;
+
+	if (cpu < 1)
+		t_skip("needs two CPUs");
+	if (!t_fork())
+		ring_run(cpu);
+	t_open(&dev);
+	t_sleep_ms(300);
+	for (i = 0; i < CLOSES; i++) {
+		ctx = ibv_open_device(dev.ctx->device);
+		T_ASSERT(ctx, "ibv_open_device: %s", t_errname(errno));
+		spin_on = true;
+		T_ASSERT(!pthread_create(&thread, NULL, spin_run,
+					 (void *)(uintptr_t)cpu),
+			 "pthread_create");
+		t_sleep_ms(30);
+		begin = t_now_ns();
+		T_OK(ibv_close_device(ctx));
+		ms[i] = (t_now_ns() - begin) / 1000000;
+		spin_on = false;
+		pthread_join(thread, NULL);
+		/* The scheduler's budget for such threads fills again */
+		t_sleep_ms(1000);
+	}
+	qsort(ms, CLOSES, sizeof(ms[0]), by_ms);
+	t_note("%d to %d ms", ms[0], ms[CLOSES - 1]);
+	T_ASSERT(ms[CLOSES / 2] < STOPPED_MS / 2, "%d ms", ms[CLOSES / 2]);
+}
+
 static const struct t_test tests[] = {
 	{ "cold_list", cold_list },
 	{ "cold_huge", cold_huge },
@@ -463,6 +546,7 @@ static const struct t_test tests[] = {
 	{ "answer_order", answer_order, 120 },
 	{ "starved_big", starved_big },
 	{ "starved_cold", starved_cold },
+	{ "close_meanwhile", close_meanwhile },
 };
 
 int main(int argc, char **argv)
