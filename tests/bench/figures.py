@@ -181,10 +181,16 @@ def cold_write():
     ratios, said = [], []
     for thp in (0, 1):
         for peer in ("process", "self"):
-            line = primitive("cold", Device("SODP"), thp=thp, peer=peer)[0]
-            rdma, cpu = (
-                median(line[key]) / line["pages"]
-                for key in ("rdma_ns", "cpu_ns")
+            rdma, cpu = min(
+                tuple(
+                    median(line[key]) / line["pages"]
+                    for key in ("rdma_ns", "cpu_ns")
+                )
+                # Who polls takes time from the other's worker: one CPU
+                for wait in ("event", "yield")
+                for line in primitive(
+                    "cold", Device("SODP"), thp=thp, peer=peer, wait=wait
+                )
             )
             ratios.append(rdma / cpu)
             who = "two processes" if peer == "process" else "one process"
