@@ -302,9 +302,12 @@ static int __init sodp_init(void)
 	ret = sodp_icrc_init();
 	if (ret)
 		goto err_exit_rescue;
-	ret = sodp_net_init();
+	ret = sodp_txpage_init();
 	if (ret)
 		goto err_exit_icrc;
+	ret = sodp_net_init();
+	if (ret)
+		goto err_exit_txpage;
 	ret = register_netdevice_notifier(&sodp_netdev_nb);
 	if (ret)
 		goto err_exit_net;
@@ -318,6 +321,8 @@ err_unregister_notifier:
 	unregister_netdevice_notifier(&sodp_netdev_nb);
 err_exit_net:
 	sodp_net_exit();
+err_exit_txpage:
+	sodp_txpage_exit();
 err_exit_icrc:
 	sodp_icrc_exit();
 err_exit_rescue:

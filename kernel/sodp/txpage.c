@@ -5,13 +5,14 @@
  *
  * Each CPU has a ring of pages and a reference on each; when that is the only
  * one left, the stack is done with the page. One that is still busy when its
- * turn comes leaves the ring.
+ * turn comes leaves the ring, and when memory is short those that are not.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 
+#include "compat_mm.h"
 #include "wire.h"
 
 /* As much as a QP may have on its way, and a little more */
@@ -27,6 +28,77 @@ struct txpage_ring {
 static DEFINE_PER_CPU(struct txpage_ring, txpage_rings) = {
 	.lock = __SPIN_LOCK_UNLOCKED(txpage_rings.lock),
 };
+
+static struct shrinker *txpage_shrinker;
+
+/* One that the stack is done with, out of its ring; NULL: there is none */
+static struct page *txpage_take_idle(struct txpage_ring *ring)
+{
+	struct page *page = NULL;
+	u32 i;
+
+	spin_lock_bh(&ring->lock);
+	for (i = 0; i < TXPAGE_RING && !page; i++) {
+		page = ring->pages[i];
+		if (page && page_ref_count(page) == 1)
+			WRITE_ONCE(ring->pages[i], NULL);
+		else
+			page = NULL;
+	}
+	spin_unlock_bh(&ring->lock);
+	return page;
+}
+
+/* Busy ones included: a guess is enough, and no lock is needed for that */
+static unsigned long txpage_count(struct shrinker *shrinker,
+				  struct shrink_control *sc)
+{
+	unsigned long nr = 0;
+	int cpu;
+	u32 i;
+
+	for_each_possible_cpu(cpu)
+		for (i = 0; i < TXPAGE_RING; i++)
+			nr += !!READ_ONCE(per_cpu(txpage_rings, cpu).pages[i]);
+	return nr ? nr << SODP_TXPAGE_ORDER : SHRINK_EMPTY;
+}
+
+static unsigned long txpage_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc)
+{
+	unsigned long freed = 0;
+	struct page *page;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		while (freed < sc->nr_to_scan) {
+			page = txpage_take_idle(per_cpu_ptr(&txpage_rings,
+							    cpu));
+			if (!page)
+				break;
+			put_page(page);
+			freed += 1UL << SODP_TXPAGE_ORDER;
+		}
+	}
+	return freed ? freed : SHRINK_STOP;
+}
+
+/**
+ * sodp_txpage_init() - let the kernel have the pages back when it needs them
+ *
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int sodp_txpage_init(void)
+{
+	txpage_shrinker = shrinker_alloc(0, "sodp-txpage");
+	if (!txpage_shrinker)
+		return -ENOMEM;
+	txpage_shrinker->count_objects = txpage_count;
+	txpage_shrinker->scan_objects = txpage_scan;
+	shrinker_register(txpage_shrinker);
+	return 0;
+}
 
 /**
  * sodp_txpage_get() - have a compound page of SODP_TXPAGE_ORDER
@@ -51,7 +123,8 @@ struct page *sodp_txpage_get(void)
 		if (page) {
 			if (*slot)
 				put_page(*slot);
-			*slot = page;
+			/* Pairs with the READ_ONCE() in txpage_count() */
+			WRITE_ONCE(*slot, page);
 		}
 	}
 	if (page)
@@ -71,6 +144,7 @@ void sodp_txpage_exit(void)
 	int cpu;
 	u32 i;
 
+	shrinker_free(txpage_shrinker);
 	for_each_possible_cpu(cpu) {
 		ring = per_cpu_ptr(&txpage_rings, cpu);
 		for (i = 0; i < TXPAGE_RING; i++) {

@@ -419,6 +419,7 @@ static inline bool sodp_near_enough(const struct sodp_burst *burst)
 }
 
 /* txpage.c */
+int sodp_txpage_init(void);
 struct page *sodp_txpage_get(void);
 void sodp_txpage_exit(void);
 
