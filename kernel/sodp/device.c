@@ -321,5 +321,6 @@ void sodp_device_init(struct sodp_dev *dev)
 	ibdev->num_comp_vectors = num_possible_cpus();
 	addrconf_addr_eui48((u8 *)&ibdev->node_guid, dev->ndev->dev_addr);
 	ibdev->driver_def = sodp_uapi_defs;
+	sodp_rxq_device_init(dev);
 	ib_set_device_ops(ibdev, &dev_ops);
 }

@@ -17,6 +17,7 @@
 #include <net/xfrm.h>
 #include <rdma/ib_mad.h>
 
+#include "ops.h"
 #include "wire.h"
 
 /* A packet cannot be shorter */
@@ -32,6 +33,9 @@
  * @seg_len: bytes from one BTH to the next
  * @nr: packets
  * @ip_id: IPv4 identification of the first
+ * @last_psn: of the last packet of the run that is being looked at
+ * @last_read: bytes that it asks for, if it is a READ, or 0
+ * @answers: one of the run is a request that data or a result answers
  * @gsi_vlan: of the GID that QP 1 was found by, 0xffff: none
  * @ipv6: IP version
  * @check: ICRC has to be checked
@@ -44,8 +48,11 @@ struct rx_train {
 	struct in6_addr daddr;
 	u32 seg_len;
 	u32 nr;
+	u32 last_psn;
+	u32 last_read;
 	u16 ip_id;
 	u16 gsi_vlan;
+	bool answers;
 	bool ipv6;
 	bool check;
 };
@@ -280,6 +287,10 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	cb->request = pkt->op->flags & SODP_WIRE_REQUEST;
 	cb->ipv6 = train->ipv6;
 	cb->vlan = rx_vlan(train, pkt, skb);
+	cb->answers = train->answers;
+	cb->psn = pkt->psn;
+	cb->last_psn = train->last_psn;
+	cb->last_read = train->last_read;
 	/* It may be unregistered while the skb waits in a QP's queue */
 	skb->dev = NULL;
 	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);
@@ -384,6 +395,21 @@ static bool rx_same_way(const struct sodp_pkt *a, const struct sodp_pkt *b)
 	       !((a->op->flags ^ b->op->flags) & SODP_WIRE_REQUEST);
 }
 
+/* A packet belongs to the run that is being looked at */
+static void rx_note_last(struct rx_train *train, const struct sodp_pkt *pkt)
+{
+	const struct sodp_wire_op *op = pkt->op;
+
+	train->last_psn = pkt->psn;
+	train->last_read = 0;
+	if (!(op->flags & SODP_WIRE_REQUEST) ||
+	    sodp_op_of(op->wr)->flags & SODP_OP_OUT)
+		return;
+	train->answers = true;
+	if (op->wr == SODP_WR_RDMA_READ)
+		train->last_read = pkt->dma_len;
+}
+
 /* Cut the train where its packets do not belong together */
 static void rx_split(struct rx_train *train)
 {
@@ -404,7 +430,10 @@ static void rx_split(struct rx_train *train)
 			run = true;
 			first = i;
 			head = pkt;
+			train->answers = false;
 		}
+		if (good)
+			rx_note_last(train, &pkt);
 	}
 	if (run)
 		rx_run(train, first, train->nr, &head, true);

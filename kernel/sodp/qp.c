@@ -422,8 +422,10 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_lock(&qp->state_lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	spin_unlock(&qp->state_lock);
-	if (qp->wire)
+	if (qp->wire) {
 		sodp_wresp_reset(qp);
+		sodp_rxq_close(&qp->wire->ack_queue);
+	}
 	sodp_ud_reset(qp);
 	sodp_rq_forget_locked(qp);
 	/* Completions that are still there will be dropped when polled */

@@ -89,7 +89,8 @@ static void modify_store(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	if (mask & IB_QP_SQ_PSN)
 		qp->sq_psn = attr->sq_psn & 0xffffff;
 	if (mask & IB_QP_RQ_PSN)
-		qp->resp_psn = attr->rq_psn & 0xffffff;
+		/* Pairs with the READ_ONCE() of who has no mutex */
+		WRITE_ONCE(qp->resp_psn, attr->rq_psn & 0xffffff);
 }
 
 /* Both mutexes are held: drop all that was posted and start afresh */
@@ -197,8 +198,6 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	spin_unlock(&qp->state_lock);
 	if (qp->wire && (mask & IB_QP_SQ_PSN))
 		sodp_wreq_reset(qp);
-	if (qp->wire && next == IB_QPS_ERR)
-		sodp_wresp_reset(qp);
 	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
 		qp->sqd_event = qp->attr.en_sqd_async_notify;
 	if (next == IB_QPS_ERR)

@@ -258,7 +258,8 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	struct sodp_qp *qp = c->qp;
 	struct sodp_cqe cqe = {};
 
-	qp->resp_psn = sodp_psn_add(qp->resp_psn, req->nr_packets);
+	/* Pairs with the READ_ONCE() of who does not have the mutex */
+	WRITE_ONCE(qp->resp_psn, sodp_psn_add(qp->resp_psn, req->nr_packets));
 	if (!req->last)
 		return SODP_OK;
 	qp->msn = sodp_psn_add(qp->msn, 1);

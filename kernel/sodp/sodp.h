@@ -237,6 +237,9 @@ struct sodp_dev {
 	struct sodp_counters __percpu *counters;
 	struct xarray qp_counters;	/* of sets of QPs, by their id */
 	atomic64_t dm_bytes;	/* allocated, at most SODP_MAX_DM_BYTES */
+	/* Packets that wait, of all QPs; wire_rxq.c */
+	atomic_long_t rxq_bytes;
+	long rxq_most;
 };
 
 /* What ib_core allocates for an address handle */

@@ -152,6 +152,10 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 		return;
 	sq_flush_sends(qp);
 	mutex_lock(&qp->resp_mutex);
+	/* What waits for a page would hold its packets until that comes */
+	if (qp->wire)
+		sodp_wresp_reset(qp);
+	sodp_ud_reset(qp);
 	sodp_rq_flush_locked(qp);
 	mutex_unlock(&qp->resp_mutex);
 }

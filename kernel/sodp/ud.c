@@ -20,7 +20,6 @@
  * struct sodp_ud - the receiving side of a UD QP
  * @qp: the QP
  * @queue: datagrams from softirq
- * @bytes: in @queue
  * @work: takes them from @queue
  * @wait: for a page
  * @tx_bytes: sent, and in the hands of the stack
@@ -33,8 +32,7 @@
  */
 struct sodp_ud {
 	struct sodp_qp *qp;
-	struct sk_buff_head queue;
-	atomic_t bytes;
+	struct sodp_rxq queue;
 	struct work_struct work;
 	struct sodp_wait wait;
 	atomic_t tx_bytes;
@@ -186,13 +184,13 @@ void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb)
 		kfree_skb(skb);
 		return;
 	}
-	if (sodp_rxq_add(qp, &ud->queue, &ud->bytes, SODP_RXQ_MAX_BYTES, skb))
+	if (sodp_rxq_add(&ud->queue, skb))
 		ud_kick(qp);
 }
 
 static void ud_consume(struct sodp_ud *ud, struct sk_buff *skb)
 {
-	sodp_rxq_consume(&ud->queue, &ud->bytes, skb);
+	sodp_rxq_consume(&ud->queue, skb);
 	ud->begun = false;
 	ud->fault_ret = 0;
 }
@@ -214,13 +212,13 @@ static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
 void sodp_ud_reset(struct sodp_qp *qp)
 {
 	struct sodp_ud *ud = qp->ud;
-	struct sk_buff *skb;
 
 	if (!ud)
 		return;
 	lockdep_assert_held(&qp->resp_mutex);
-	while ((skb = skb_peek(&ud->queue)))
-		ud_consume(ud, skb);
+	sodp_rxq_purge(&ud->queue);
+	ud->begun = false;
+	ud->fault_ret = 0;
 	sodp_wait_end(&ud->wait);
 }
 
@@ -342,13 +340,13 @@ static void ud_work(struct work_struct *work)
 			sodp_ud_reset(qp);
 			break;
 		}
-		skb = skb_peek(&ud->queue);
+		skb = sodp_rxq_peek(&ud->queue);
 		if (ud->wait.on || !skb || !packets--)
 			break;
 		if (!ud_deliver(ud, skb, &turn))
 			break;
 	}
-	if (!ud->wait.on && !skb_queue_empty(&ud->queue))
+	if (!ud->wait.on && sodp_rxq_peek(&ud->queue))
 		ud_kick(qp);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_qp_put(qp);
@@ -378,10 +376,13 @@ int sodp_ud_init(struct sodp_qp *qp)
 	if (!ud)
 		return -ENOMEM;
 	ud->qp = qp;
-	skb_queue_head_init(&ud->queue);
+	qp->ud = ud;
+	if (sodp_rxq_init(&ud->queue, qp, SODP_RXQ_MAX_BYTES)) {
+		sodp_ud_free(qp);
+		return -ENOMEM;
+	}
 	INIT_WORK(&ud->work, ud_work);
 	sodp_wait_init(&ud->wait, qp, &qp->resp_mutex, ud_wait_ended);
-	qp->ud = ud;
 	return 0;
 }
 
@@ -394,7 +395,7 @@ int sodp_ud_init(struct sodp_qp *qp)
 void sodp_ud_free(struct sodp_qp *qp)
 {
 	if (qp->ud)
-		skb_queue_purge(&qp->ud->queue);
+		sodp_rxq_free(&qp->ud->queue);
 	kfree(qp->ud);
 	qp->ud = NULL;
 }

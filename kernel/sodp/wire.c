@@ -31,6 +31,16 @@ static struct sodp_wire_req *wire_alloc_req(struct sodp_qp *qp)
 	return w;
 }
 
+static void wire_dealloc(struct sodp_wire *wire)
+{
+	sodp_rxq_free(&wire->ack_queue);
+	sodp_wresp_free(&wire->resp);
+	if (wire->req)
+		kfree(wire->req->out);
+	kfree(wire->req);
+	kfree(wire);
+}
+
 /* What packets need; nobody sees it before qp->wire is set */
 static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 {
@@ -40,22 +50,12 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 	if (!wire)
 		return NULL;
 	wire->req = wire_alloc_req(qp);
-	if (!wire->req) {
-		kfree(wire);
+	if (!wire->req || sodp_wresp_init(qp, &wire->resp) ||
+	    sodp_rxq_init(&wire->ack_queue, qp, SODP_RXQ_MAX_BYTES)) {
+		wire_dealloc(wire);
 		return NULL;
 	}
-	skb_queue_head_init(&wire->ack_queue);
-	sodp_wresp_init(qp, &wire->resp);
 	return wire;
-}
-
-static void wire_dealloc(struct sodp_wire *wire)
-{
-	skb_queue_purge(&wire->ack_queue);
-	sodp_wresp_free(&wire->resp);
-	kfree(wire->req->out);
-	kfree(wire->req);
-	kfree(wire);
 }
 
 /**
@@ -119,8 +119,9 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
  */
 void sodp_wire_stop(struct sodp_qp *qp)
 {
-	if (qp->wire)
-		hrtimer_cancel(&qp->wire->req->timer);
+	if (!qp->wire)
+		return;
+	hrtimer_cancel(&qp->wire->req->timer);
 }
 
 /**
@@ -135,54 +136,4 @@ void sodp_wire_free(struct sodp_qp *qp)
 		return;
 	sodp_path_release(&qp->wire->path);
 	wire_dealloc(qp->wire);
-}
-
-/**
- * sodp_rxq_add() - have packets wait for one side of a QP
- * @qp: the QP, on which they are counted if there is no room
- * @queue: theirs
- * @bytes: in @queue, and in others that share the limit
- * @most: limit of @bytes
- * @skb: taken over
- *
- * Context: softirq.
- * Return: false: there was no room, they are gone.
- */
-bool sodp_rxq_add(struct sodp_qp *qp, struct sk_buff_head *queue,
-		  atomic_t *bytes, u32 most, struct sk_buff *skb)
-{
-	if (unlikely(atomic_read(bytes) + skb->len > most ||
-		     skb_queue_len_lockless(queue) >= SODP_RXQ_MAX_SKBS)) {
-		sodp_count(qp->dev, SODP_CNT_rx_drops, 1);
-		kfree_skb(skb);
-		return false;
-	}
-	atomic_add(skb->len, bytes);
-	skb_queue_tail(queue, skb);
-	return true;
-}
-
-/**
- * sodp_rxq_consume() - done with packets
- * @queue: they are in it
- * @bytes: as for sodp_rxq_add()
- * @skb: the packets
- *
- * Context: under the mutex of that side, or nobody else knows the QP.
- */
-void sodp_rxq_consume(struct sk_buff_head *queue, atomic_t *bytes,
-		      struct sk_buff *skb)
-{
-	skb_unlink(skb, queue);
-	atomic_sub(skb->len, bytes);
-	consume_skb(skb);
-}
-
-/* Drop all that waits; context as for sodp_rxq_consume() */
-void sodp_rxq_purge(struct sk_buff_head *queue, atomic_t *bytes)
-{
-	struct sk_buff *skb;
-
-	while ((skb = skb_peek(queue)))
-		sodp_rxq_consume(queue, bytes, skb);
 }

@@ -8,6 +8,7 @@
  *	net_rx.c	ICRC check, dispatch to QPs
  *	hdr.c, icrc.c	headers, invariant CRC
  *	wire_req.c ...	requester: packets out, answers in, retries
+ *	wire_rxq.c	packets that wait
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
  *	ud.c, ah.c	datagrams; ud_local.c: those for this host
  *	gid.c		who on this host has an address
@@ -21,16 +22,26 @@
 #include <linux/skbuff.h>
 #include <linux/udp.h>
 #include <net/dst.h>
+#include <net/sock.h>
 #include <rdma/ib_addr.h>
 
 #include "hdr.h"
 #include "sodp.h"
 
-/* Packets that wait for one side of one QP; more are dropped (counted) */
+/*
+ * Packets that wait for one side of one QP, by truesize; more are dropped
+ * (counted)
+ */
 #define SODP_RXQ_MAX_BYTES	SZ_4M
 #define SODP_RXQ_MAX_SKBS	2048
 /* UC has no window: what comes while a page is waited for has to fit */
 #define SODP_RXQ_MAX_UC_BYTES	SZ_16M
+/* What a queue may have whatever the others of the device have: a train */
+#define SODP_RXQ_OWN_BYTES	SZ_128K
+/* All queues of a device, beyond that: a share of memory, within limits */
+#define SODP_RXQ_DEV_SHARE	32
+#define SODP_RXQ_DEV_LEAST	SZ_16M
+#define SODP_RXQ_DEV_MOST	SZ_512M
 /* Runs of memory that a packet's payload may be in */
 #define SODP_RX_MAX_BUFS	8
 /* Pages that trains of packets are made in */
@@ -180,8 +191,15 @@ int sodp_burst_send(struct sodp_burst *burst);
  * @type: enum ib_qp_type of their opcodes
  * @request: they are requests, not responses
  * @ipv6: which IP header skb_network_header() is
+ * @answers: some are requests whose answers carry more than an acknowledge
  * @vlan: VLAN_CFI_MASK | id of the VLAN that it came by (QP 1: of its GID),
  *	or 0
+ * @psn: of the first
+ * @last_psn: of the last
+ * @last_read: bytes that the last asks for, if that is a READ, or 0
+ * @held: what it counts as in the queue that it waits in
+ * @seq: RC requests: which of those that were queued
+ * @run: RC requests: how often the peer had gone back by then
  *
  * skb->data is at the BTH of packet 0, which need not be one of ours.
  */
@@ -192,7 +210,14 @@ struct sodp_rx_cb {
 	u8 type;
 	bool request;
 	bool ipv6;
+	bool answers;
 	u16 vlan;
+	u32 psn;
+	u32 last_psn;
+	u32 last_read;
+	u32 held;
+	u32 seq;
+	u32 run;
 };
 
 static inline struct sodp_rx_cb *sodp_rx_cb(struct sk_buff *skb)
@@ -206,7 +231,7 @@ bool sodp_rx_peek(struct sk_buff *skb, struct sodp_pkt *pkt);
 u32 sodp_rx_bufs(struct sk_buff *skb, const struct sodp_pkt *pkt,
 		 struct sodp_buf *bufs, u32 max);
 
-/* wire_resp.c, wire_ack.c: from softirq; they take the skb over */
+/* wire_rxq.c, wire_ack.c: from softirq; they take the skb over */
 void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb);
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
 
@@ -296,6 +321,23 @@ u32 sodp_icrc_packet(struct sodp_icrc *icrc, u16 ip_id, u32 len,
 		     const u8 *bth);
 u32 sodp_icrc_add(u32 crc, const void *data, u32 len);
 
+/**
+ * struct sodp_rxq - packets that wait for one side of a QP
+ * @skbs: trains, from softirq; its lock guards the rest
+ * @qp: the QP
+ * @sk: no socket, but what the kernel can charge for packets: sk_memcg is the
+ *	cgroup of who made the queue, sk_forward_alloc what is charged to it
+ * @bytes: what the packets hold, by truesize
+ * @most: limit of @bytes
+ */
+struct sodp_rxq {
+	struct sk_buff_head skbs;
+	struct sodp_qp *qp;
+	struct sock *sk;
+	u32 bytes;
+	u32 most;
+};
+
 /* A READ or atomic carried out, kept for duplicates of its request */
 struct sodp_resource {
 	bool valid;
@@ -303,15 +345,23 @@ struct sodp_resource {
 	u32 first_psn;
 	u32 last_psn;
 	u32 rkey;
+	u32 srqn;		/* XRC only */
 	u64 remote_addr;	/* READ */
 	u64 length;		/* READ */
 	u64 orig;		/* atomics: the answer */
+	/* READ: the answer last begun, see again_absorbed() */
+	u32 from;		/* its PSNs */
+	u32 to;
+	u32 by;			/* sodp_rx_cb.seq of what it was begun for */
+	u32 at;			/* that of what had come by then */
 };
 
 /* A READ whose data is being sent */
 struct sodp_read {
 	bool active;
 	u32 psn;		/* of the next response packet */
+	u32 end;		/* behind the last one */
+	u32 until;		/* behind those of READs to be answered anew */
 	u32 rkey;
 	u32 srqn;		/* XRC only */
 	u64 remote_addr;
@@ -319,13 +369,30 @@ struct sodp_read {
 	u64 done;
 };
 
+/* What softirq tells a responder; bits of sodp_wire_resp.notes */
+enum sodp_note {
+	SODP_NOTE_GAP,		/* packets are missing at gap_psn */
+	SODP_NOTE_KNOWN,	/* what came is done, or waits, already */
+	SODP_NOTE_AGAIN,	/* a READ was asked for again */
+};
+
 /**
  * struct sodp_wire_resp - the responder of a QP with a peer elsewhere
  * @qp: the QP that it is part of
- * @queue: trains of request packets, from softirq; has its own lock
+ * @queue: trains of request packets, from softirq
+ * @notes: enum sodp_note, set under the lock of @queue
  * @work: takes them from @queue
  * @wait: for a page that a request needs
  * @patience: runs when that wait has become too long for the peer
+ *
+ * Under the lock of @queue (wire_rxq.c):
+ *
+ * @tail: PSN behind what is done and what waits in @queue
+ * @last_end: PSN behind what came last
+ * @gap_psn: @tail when something came that is beyond it
+ * @seq: trains queued; read by the worker without the lock
+ * @run: how often the peer went back
+ * @known: packets of SODP_NOTE_KNOWN
  *
  * The rest is under resp_mutex:
  *
@@ -336,6 +403,7 @@ struct sodp_read {
  * @ack_owed: packets were carried out that no answer covers
  * @ack_due: the peer asked for an answer, or repeated a request
  * @acked: the packet in hand is acknowledged already
+ * @unanswered: packets done since the last answer
  * @told_rnr: the peer was sent away while parked
  * @rnr_code: AETH timer it is given next time
  * @fault_ret: what the fault for the first packet of @queue ended with
@@ -346,10 +414,17 @@ struct sodp_read {
  */
 struct sodp_wire_resp {
 	struct sodp_qp *qp;
-	struct sk_buff_head queue;
+	struct sodp_rxq queue;
+	unsigned long notes;
 	struct work_struct work;
 	struct sodp_wait wait;
 	struct delayed_work patience;
+	u32 tail;
+	u32 last_end;
+	u32 gap_psn;
+	u32 seq;
+	u32 run;
+	u32 known;
 	struct sodp_request cur;
 	u64 msg_off;
 	bool in_message;
@@ -357,6 +432,7 @@ struct sodp_wire_resp {
 	bool ack_owed;
 	bool ack_due;
 	bool acked;
+	u32 unanswered;
 	bool told_rnr;
 	u8 rnr_code;
 	int fault_ret;
@@ -370,8 +446,6 @@ struct sodp_wire_resp {
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
  * @path: where its packets go
  * @tx_bytes: handed to the stack and not freed by it yet
- * @rx_bytes: in resp.queue
- * @ack_bytes: in ack_queue
  * @ack_queue: trains of responses, from softirq, for the requester
  * @req: the requester's own state, under exec_mutex
  * @resp: the responder's
@@ -382,22 +456,32 @@ struct sodp_wire_resp {
 struct sodp_wire {
 	struct sodp_path path;
 	atomic_t tx_bytes;
-	atomic_t rx_bytes;
-	atomic_t ack_bytes;
-	struct sk_buff_head ack_queue;
+	struct sodp_rxq ack_queue;
 	struct sodp_wire_req *req;
 	struct sodp_wire_resp resp;
 };
 
-/* wire.c: packets that wait for one side of a QP */
-bool sodp_rxq_add(struct sodp_qp *qp, struct sk_buff_head *queue,
-		  atomic_t *bytes, u32 most, struct sk_buff *skb);
-void sodp_rxq_consume(struct sk_buff_head *queue, atomic_t *bytes,
-		      struct sk_buff *skb);
-void sodp_rxq_purge(struct sk_buff_head *queue, atomic_t *bytes);
+/* wire_rxq.c: packets that wait for one side of a QP */
+int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most);
+void sodp_rxq_free(struct sodp_rxq *q);
+bool sodp_rxq_add(struct sodp_rxq *q, struct sk_buff *skb);
+void sodp_rxq_consume(struct sodp_rxq *q, struct sk_buff *skb);
+void sodp_rxq_purge(struct sodp_rxq *q);
+void sodp_rxq_close(struct sodp_rxq *q);
+void sodp_rxq_device_init(struct sodp_dev *dev);
+void sodp_wresp_rewind_tail(struct sodp_qp *qp);
+bool sodp_wresp_take_gap(struct sodp_qp *qp);
+void sodp_wresp_take_known(struct sodp_qp *qp);
+void sodp_wresp_forget_notes(struct sodp_wire_resp *resp);
+
+/* The first one that waits, NULL: none; under the mutex of that side */
+static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
+{
+	return skb_peek(&q->skbs);
+}
 
 /* wire_resp.c: the responder's part of making, resetting and freeing */
-void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
+int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
 int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);
 void sodp_wresp_free(struct sodp_wire_resp *resp);
@@ -441,8 +525,20 @@ void sodp_wresp_answer_empty(struct sodp_qp *qp, u32 psn);
 void sodp_wresp_answer_atomic(struct sodp_qp *qp, u32 psn, u64 orig);
 enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 					struct sodp_stop *stop);
-void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req);
-bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt);
+
+/* wire_again.c */
+void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req,
+		     u32 seq);
+bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt,
+		       u32 seq);
 bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt);
+void sodp_wresp_look_again(struct sodp_qp *qp);
+void sodp_wresp_next_answer(struct sodp_qp *qp);
+
+static inline bool sodp_noted(const struct sodp_wire_resp *resp,
+			      enum sodp_note note)
+{
+	return unlikely(test_bit(note, &resp->notes));
+}
 
 #endif /* SODP_WIRE_H */

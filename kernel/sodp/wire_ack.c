@@ -364,7 +364,7 @@ static bool wack_packet(struct wack *c)
  */
 void sodp_wreq_purge(struct sodp_qp *qp)
 {
-	sodp_rxq_purge(&qp->wire->ack_queue, &qp->wire->ack_bytes);
+	sodp_rxq_purge(&qp->wire->ack_queue);
 }
 
 static enum sodp_sq_result wack_take(struct sodp_qp *qp,
@@ -377,10 +377,9 @@ static enum sodp_sq_result wack_take(struct sodp_qp *qp,
 		.slice = slice,
 	};
 
-	while ((c.skb = skb_peek(&qp->wire->ack_queue))) {
+	while ((c.skb = sodp_rxq_peek(&qp->wire->ack_queue))) {
 		if (!sodp_rx_peek(c.skb, &c.pkt)) {
-			sodp_rxq_consume(&qp->wire->ack_queue,
-					 &qp->wire->ack_bytes, c.skb);
+			sodp_rxq_consume(&qp->wire->ack_queue, c.skb);
 			continue;
 		}
 		if (!slice->bytes || slice->answers++ >= WACK_SLICE_PACKETS) {
@@ -417,7 +416,7 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 	if (qp->park == SODP_PARK_FAULT && w->answer_parked)
 		return SODP_SQ_PARKED;
 	w->answer_parked = false;
-	if (skb_queue_empty_lockless(&qp->wire->ack_queue))
+	if (skb_queue_empty_lockless(&qp->wire->ack_queue.skbs))
 		return SODP_SQ_IDLE;
 	return wack_take(qp, slice);
 }
@@ -434,8 +433,7 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 
-	if (!sodp_rxq_add(qp, &wire->ack_queue, &wire->ack_bytes,
-			  SODP_RXQ_MAX_BYTES, skb))
+	if (!sodp_rxq_add(&wire->ack_queue, skb))
 		return;
 	/*
 	 * Whoever set the bell before sees to it that the queue is looked at

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the responder sends: acknowledges, results of atomics, READ data, and
- * the same again when a request is repeated. All under resp_mutex.
+ * What the responder sends: acknowledges, results of atomics, READ data. All
+ * under resp_mutex.
  */
 #include <rdma/ib_mad.h>
 
@@ -87,6 +87,7 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 	answer_send(qp, &pkt);
 	resp->ack_owed = false;
 	resp->ack_due = false;
+	resp->unanswered = 0;
 }
 
 /**
@@ -213,7 +214,8 @@ static enum sodp_verdict read_key(struct sodp_qp *qp,
  * @stop: filled on SODP_AGAIN
  *
  * Context: process, under resp_mutex.
- * Return: SODP_OK: all sent; SODP_BUDGET: more to do, or the stack has too
+ * Return: SODP_OK: all sent, and it is not active any more, or it has been
+ * asked for again; SODP_BUDGET: more to do, or the stack has too
  * much of this QP already; SODP_AGAIN; SODP_E_REM_ACCESS: the key is gone.
  */
 enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
@@ -237,7 +239,8 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 		return verdict;
 	remote.segs = &seg;
 	sodp_burst_init(&burst, &wire->path, qp);
-	while (!verdict && read->done < read->length) {
+	while (!verdict && read->done < read->length &&
+	       !sodp_noted(&wire->resp, SODP_NOTE_AGAIN)) {
 		if (!*budget ||
 		    atomic_read(&wire->tx_bytes) > SODP_TX_MAX_BYTES)
 			verdict = SODP_BUDGET;
@@ -247,133 +250,7 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 	}
 	sodp_burst_send(&burst);
 	sodp_seg_put(&seg);
-	if (!verdict)
+	if (!verdict && read->done == read->length)
 		read->active = false;
 	return verdict;
-}
-
-/**
- * sodp_wresp_keep() - remember a READ or atomic for duplicates of it
- * @qp: the responder
- * @req: carried out, or a READ about to be answered
- *
- * The peer has at most max_dest_rd_atomic of them unanswered, and repeats
- * no others: the ring needs no more entries.
- *
- * Context: process, under resp_mutex.
- */
-void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req)
-{
-	struct sodp_wire_resp *resp = &qp->wire->resp;
-	struct sodp_resource *res;
-
-	lockdep_assert_held(&qp->resp_mutex);
-	if (!resp->res_size)
-		return;
-	res = &resp->res[resp->res_next];
-	resp->res_next = (resp->res_next + 1) % resp->res_size;
-	res->opcode = req->opcode;
-	res->valid = true;
-	res->first_psn = req->psn;
-	res->last_psn = sodp_psn_add(req->psn, req->nr_packets - 1);
-	res->rkey = req->rkey;
-	res->remote_addr = req->remote_addr;
-	res->length = req->length;
-	res->orig = req->result;
-}
-
-static struct sodp_resource *answer_find(struct sodp_wire_resp *resp, u32 psn)
-{
-	struct sodp_resource *res;
-	u32 i;
-
-	/* The newest first: PSNs of old entries may have come round again */
-	for (i = 1; i <= resp->res_size; i++) {
-		res = &resp->res[(resp->res_next + resp->res_size - i) %
-				 resp->res_size];
-		if (!res->valid)
-			break;
-		if (sodp_psn_diff(psn, res->first_psn) >= 0 &&
-		    sodp_psn_diff(psn, res->last_psn) <= 0)
-			return res;
-	}
-	return NULL;
-}
-
-/* A repeated READ may ask for the rest of the first one, and for no more */
-static bool replay_read(struct sodp_qp *qp, const struct sodp_resource *res,
-			const struct sodp_pkt *pkt)
-{
-	u32 mtu = ib_mtu_enum_to_int(qp->attr.path_mtu);
-	u64 off = (u64)sodp_psn_diff(pkt->psn, res->first_psn) * mtu;
-	struct sodp_read *read = &qp->wire->resp.read;
-
-	if (pkt->rkey != res->rkey ||
-	    pkt->remote_addr != res->remote_addr + off ||
-	    off > res->length || pkt->dma_len > res->length - off)
-		return false;
-	read->active = true;
-	read->psn = pkt->psn;
-	read->rkey = pkt->rkey;
-	read->srqn = pkt->srqn;
-	read->remote_addr = pkt->remote_addr;
-	read->length = pkt->dma_len;
-	read->done = 0;
-	return true;
-}
-
-/**
- * sodp_wresp_knows_read() - is it a READ that can be answered again?
- * @qp: the responder
- * @pkt: a packet whose PSN is older than the one expected
- *
- * Context: process, under resp_mutex.
- */
-bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt)
-{
-	const struct sodp_resource *res;
-
-	if (pkt->op->wr != SODP_WR_RDMA_READ)
-		return false;
-	res = answer_find(&qp->wire->resp, pkt->psn);
-	return res && res->opcode == SODP_WR_RDMA_READ;
-}
-
-/**
- * sodp_wresp_replay() - answer a request that came before: IBA 9.7.5.1.5
- * @qp: the responder
- * @pkt: a packet whose PSN is older than the one expected
- *
- * SENDs and WRITEs are acknowledged, not carried out again. An atomic's
- * result is repeated. A READ is read again, under its key as it is now.
- *
- * Context: process, under resp_mutex.
- * Return: false: nothing is known of it, it is dropped.
- */
-bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt)
-{
-	struct sodp_wire_resp *resp = &qp->wire->resp;
-	struct sodp_resource *res;
-
-	lockdep_assert_held(&qp->resp_mutex);
-	switch (pkt->op->wr) {
-	case SODP_WR_RDMA_READ:
-		res = answer_find(resp, pkt->psn);
-		return res && res->opcode == SODP_WR_RDMA_READ &&
-		       replay_read(qp, res, pkt);
-	case SODP_WR_ATOMIC_CMP_AND_SWP:
-	case SODP_WR_ATOMIC_FETCH_AND_ADD:
-		res = answer_find(resp, pkt->psn);
-		if (!res || res->opcode != pkt->op->wr)
-			return false;
-		sodp_wresp_answer_atomic(qp, pkt->psn, res->orig);
-		return true;
-	case SODP_WR_FLUSH:
-	case SODP_WR_ATOMIC_WRITE:
-		sodp_wresp_answer_empty(qp, pkt->psn);
-		return true;
-	default:
-		resp->ack_due = true;
-		return true;
-	}
 }

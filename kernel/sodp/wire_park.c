@@ -101,7 +101,7 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 	bool wanted = false;
 
 	*oldest = qp->resp_psn;
-	while ((skb = skb_peek(&resp->queue))) {
+	while ((skb = sodp_rxq_peek(&resp->queue))) {
 		while (sodp_rx_peek(skb, &pkt)) {
 			s32 ahead = sodp_psn_diff(pkt.psn, qp->resp_psn);
 
@@ -114,11 +114,12 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 					*oldest = pkt.psn;
 			} else if (ahead < 0 && *oldest == qp->resp_psn) {
 				/* Behind a READ the peer would not believe it */
-				sodp_wresp_replay(qp, &pkt);
+				sodp_wresp_replay(qp, &pkt,
+						  sodp_rx_cb(skb)->seq);
 			}
 			sodp_rx_cb(skb)->next++;
 		}
-		sodp_rxq_consume(&resp->queue, &qp->wire->rx_bytes, skb);
+		sodp_rxq_consume(&resp->queue, skb);
 	}
 	return wanted;
 }

@@ -334,7 +334,7 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 			WRITE_ONCE(qp->wire->req->deadline, 0);
 		result = wreq_send(qp, slice);
 		if (result != SODP_SQ_IDLE || sodp_qp_flushes_sends(qp) ||
-		    skb_queue_empty_lockless(&qp->wire->ack_queue))
+		    skb_queue_empty_lockless(&qp->wire->ack_queue.skbs))
 			break;
 		if (sodp_turn_is_late(&slice->turn))
 			result = SODP_SQ_MORE;

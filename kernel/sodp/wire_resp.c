@@ -19,6 +19,8 @@
 
 /* Packets of one turn of the worker, before others get theirs */
 #define WRESP_SLICE_PACKETS	1024
+/* And after so many an acknowledge that was asked for is sent */
+#define WRESP_ACK_PACKETS	64
 /* Packets carried out as one, and a little more: on the stack */
 #define WRESP_RUN_BUFS		24
 
@@ -90,6 +92,7 @@ static enum wresp_fate wresp_gap(struct wresp_ctx *c)
 
 	if (c->resp->nak_sent)
 		return WRESP_DROP;
+	sodp_wresp_rewind_tail(qp);
 	sodp_wresp_flush_ack(qp);
 	sodp_wresp_ack(qp, SODP_AETH_NAK | SODP_NAK_PSN_SEQUENCE,
 		       qp->resp_psn);
@@ -115,13 +118,15 @@ static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
 		c->resp->cur.done = 0;
 		if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
 			return WRESP_DROP;
-		c->qp->resp_psn = c->pkt.psn;
+		/* Pairs with the READ_ONCE() of who does not have the mutex */
+		WRITE_ONCE(c->qp->resp_psn, c->pkt.psn);
 		return WRESP_NEXT;
 	}
 	if (ahead > 0)
 		return wresp_gap(c);
 	sodp_qp_count(c->qp, SODP_CNT_rx_duplicates, 1);
-	return sodp_wresp_replay(c->qp, &c->pkt) ? WRESP_DONE : WRESP_DROP;
+	return sodp_wresp_replay(c->qp, &c->pkt, sodp_rx_cb(c->skb)->seq) ?
+	       WRESP_DONE : WRESP_DROP;
 }
 
 /* FIRST MIDDLE... LAST of one kind, or ONLY */
@@ -300,7 +305,7 @@ static bool wresp_ack_first(const struct wresp_ctx *c)
 
 	return c->ack_req && c->last && !sodp_is_uc(c->qp) &&
 	       cb->next + c->nr >= cb->nr &&
-	       skb_queue_len_lockless(&c->resp->queue) == 1;
+	       skb_queue_len_lockless(&c->resp->queue.skbs) == 1;
 }
 
 static enum wresp_fate wresp_take(struct wresp_ctx *c)
@@ -366,6 +371,8 @@ static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
 
 	if (sodp_is_uc(qp))
 		return wresp_refuse(c, SODP_E_REM_INV_REQ);
+	/* What waits behind it will come again */
+	sodp_wresp_rewind_tail(qp);
 	sodp_wresp_flush_ack(qp);
 	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | (qp->attr.min_rnr_timer & 31),
@@ -428,9 +435,11 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		return WRESP_DONE;
 	switch (req->opcode) {
 	case SODP_WR_RDMA_READ:
-		sodp_wresp_keep(qp, req);
+		sodp_wresp_keep(qp, req, sodp_rx_cb(c->skb)->seq);
 		resp->read.active = true;
 		resp->read.psn = req->psn;
+		resp->read.end = qp->resp_psn;
+		resp->read.until = qp->resp_psn;
 		resp->read.rkey = req->rkey;
 		resp->read.srqn = req->srqn;
 		resp->read.remote_addr = req->remote_addr;
@@ -439,7 +448,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		break;
 	case SODP_WR_ATOMIC_CMP_AND_SWP:
 	case SODP_WR_ATOMIC_FETCH_AND_ADD:
-		sodp_wresp_keep(qp, req);
+		sodp_wresp_keep(qp, req, sodp_rx_cb(c->skb)->seq);
 		sodp_wresp_answer_atomic(qp, req->psn, req->result);
 		break;
 	case SODP_WR_FLUSH:
@@ -451,11 +460,16 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 			return WRESP_DONE;
 		resp->ack_owed = true;
 		resp->ack_due |= c->ack_req;
+		resp->unanswered += c->nr;
+		/* A peer with a window does not wait for the end of the queue */
+		if (resp->ack_due && resp->unanswered >= WRESP_ACK_PACKETS)
+			sodp_wresp_flush_ack(qp);
 		return WRESP_DONE;
 	}
 	/* These answers acknowledge all that came before them */
 	resp->ack_owed = false;
 	resp->ack_due = false;
+	resp->unanswered = 0;
 	return WRESP_DONE;
 }
 
@@ -511,12 +525,17 @@ static bool wresp_continue_read(struct wresp_ctx *c)
 
 	c->faults = 0;
 	while (c->resp->read.active) {
-		u64 before = c->resp->read.done;
+		u64 before;
 
+		if (sodp_noted(c->resp, SODP_NOTE_AGAIN))
+			sodp_wresp_look_again(c->qp);
+		before = c->resp->read.done;
 		verdict = c->resp->fault_ret ? SODP_E_REM_ACCESS :
 			  sodp_wresp_read_slice(c->qp, &c->budget, &stop);
+		if (!verdict && !c->resp->read.active)
+			sodp_wresp_next_answer(c->qp);
 		if (!verdict)
-			break;
+			continue;
 		if (c->resp->read.done != before)
 			c->faults = 0;
 		if (verdict == SODP_BUDGET ||
@@ -535,7 +554,8 @@ static bool wresp_continue_read(struct wresp_ctx *c)
 
 static void wresp_purge(struct sodp_qp *qp)
 {
-	sodp_rxq_purge(&qp->wire->resp.queue, &qp->wire->rx_bytes);
+	sodp_rxq_purge(&qp->wire->resp.queue);
+	sodp_wresp_forget_notes(&qp->wire->resp);
 }
 
 /* The clock is looked at after long copies only */
@@ -558,12 +578,14 @@ static bool wresp_packets(struct wresp_ctx *c)
 			return !c->resp->wait.on &&
 			       atomic_read(&qp->wire->tx_bytes) <=
 			       SODP_TX_MAX_BYTES;
-		c->skb = skb_peek(&c->resp->queue);
+		if (sodp_noted(c->resp, SODP_NOTE_GAP) &&
+		    sodp_wresp_take_gap(qp))
+			wresp_gap(c);
+		c->skb = sodp_rxq_peek(&c->resp->queue);
 		if (!c->skb)
 			return false;
 		if (!sodp_rx_peek(c->skb, &c->pkt)) {
-			sodp_rxq_consume(&c->resp->queue, &qp->wire->rx_bytes,
-					 c->skb);
+			sodp_rxq_consume(&c->resp->queue, c->skb);
 			continue;
 		}
 		if (packets >= WRESP_SLICE_PACKETS || !c->budget ||
@@ -592,8 +614,10 @@ static bool wresp_run_locked(struct sodp_qp *qp, u64 *bytes,
 	c.budget = *bytes;
 	c.looked = *bytes;
 	c.turn = turn;
-	if (c.resp->wait.on) {
-		if (c.resp->told_rnr && sodp_qp_receives(qp))
+	if (sodp_noted(c.resp, SODP_NOTE_KNOWN))
+		sodp_wresp_take_known(qp);
+	if (c.resp->wait.on && sodp_qp_receives(qp)) {
+		if (c.resp->told_rnr)
 			sodp_wresp_send_away(qp);
 		return false;
 	}
@@ -630,7 +654,7 @@ static void wresp_work(struct work_struct *work)
 
 	sodp_qp_begin_turn(qp);
 	/* Answers came before these requests, and complete before them */
-	if (!skb_queue_empty_lockless(&qp->wire->ack_queue))
+	if (!skb_queue_empty_lockless(&qp->wire->ack_queue.skbs))
 		sodp_sq_try(qp);
 	mutex_lock(&qp->resp_mutex);
 	wresp_turn(qp, &bytes, &turn);
@@ -688,36 +712,20 @@ void sodp_wresp_kick(struct sodp_qp *qp)
 }
 
 /**
- * sodp_wire_rx_requests() - take a train of request packets
- * @qp: to whom they are addressed, referenced by the caller
- * @skb: with struct sodp_rx_cb filled in; taken over
- *
- * Context: softirq.
- */
-void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
-{
-	/* Pairs with the release store that publishes qp->wire */
-	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
-	u32 most = sodp_is_uc(qp) ? SODP_RXQ_MAX_UC_BYTES : SODP_RXQ_MAX_BYTES;
-
-	if (sodp_rxq_add(qp, &wire->resp.queue, &wire->rx_bytes, most, skb) &&
-	    !sodp_near_take(qp))
-		sodp_wresp_kick(qp);
-}
-
-/**
  * sodp_wresp_init() - prepare the responder's part of a new struct sodp_wire
  * @qp: whose it will be
  * @resp: zeroed
  *
- * Context: any.
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
+int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 {
 	resp->qp = qp;
-	skb_queue_head_init(&resp->queue);
 	INIT_WORK(&resp->work, wresp_work);
 	sodp_wresp_park_init(qp, resp);
+	return sodp_rxq_init(&resp->queue, qp, sodp_is_uc(qp) ?
+			     SODP_RXQ_MAX_UC_BYTES : SODP_RXQ_MAX_BYTES);
 }
 
 /**
@@ -776,6 +784,7 @@ void sodp_wresp_reset(struct sodp_qp *qp)
 	resp->nak_sent = false;
 	resp->ack_owed = false;
 	resp->ack_due = false;
+	resp->unanswered = 0;
 	resp->msg_off = 0;
 	memset(&resp->cur, 0, sizeof(resp->cur));
 	for (i = 0; i < resp->res_size; i++)
@@ -791,6 +800,6 @@ void sodp_wresp_reset(struct sodp_qp *qp)
  */
 void sodp_wresp_free(struct sodp_wire_resp *resp)
 {
-	skb_queue_purge(&resp->queue);
+	sodp_rxq_free(&resp->queue);
 	kfree(resp->res);
 }

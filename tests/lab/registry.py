@@ -268,6 +268,7 @@ def _wire_here():
     legs = PYTHON + [f"{WIRE}/legs.py"]
     yield test("mcast", legs + ["mcast"], timeout=240)
     yield test("late", legs + ["late"])
+    yield test("hold", legs + ["hold"], timeout=300)
     netem = PYTHON + [f"{WIRE}/netem.py"]
     yield test("netem", netem + ["--quick", "sodp-sodp"])
     programs = PYTHON + [f"{WIRE}/programs.py"]

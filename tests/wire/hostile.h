@@ -73,6 +73,10 @@ void dup_read(void);
 void dup_message(void);
 void dup_inside(void);
 
+/* hostile_read.c */
+void read_lost(void);
+void read_late(void);
+
 /* hostile_kill.c */
 void hostile_responder(void);
 void hostile_responder_storm(void);
