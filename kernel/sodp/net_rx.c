@@ -4,9 +4,8 @@
  * devices. A train of packets stays one skb as far as its packets are good
  * and for the same side of the same QP.
  *
- * An skb that is CHECKSUM_PARTIAL was made on this machine, or by a guest or
- * hypervisor of it, and crossed no wire; whatever would damage it (netem)
- * finishes the checksum first. Its ICRC is not looked at.
+ * The ICRC of an skb that was made here and crossed no wire is not looked at:
+ * see sodp_tx_sealed().
  */
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
@@ -462,10 +461,10 @@ static void rx_skb(struct sodp_net *sn, struct sk_buff *skb, bool ipv6)
 		.sn = sn,
 		.skb = skb,
 		.ipv6 = ipv6,
-		.check = skb->ip_summed != CHECKSUM_PARTIAL,
 	};
 
 	__skb_pull(skb, sizeof(struct udphdr));
+	train.check = !sodp_tx_sealed(skb);
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
 	train.nr = 1;

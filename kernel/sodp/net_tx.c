@@ -3,8 +3,10 @@
  * Packets out: paths with their routes, and bursts, which are trains of
  * packets that leave as one skb.
  */
+#include <linux/hash.h>
 #include <linux/if_vlan.h>
 #include <linux/inetdevice.h>
+#include <linux/once.h>
 #include <net/addrconf.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
@@ -31,6 +33,7 @@
 struct tx_mark {
 	struct sodp_qp *qp;
 	u32 charge;
+	u64 seal;
 };
 
 /**
@@ -283,7 +286,8 @@ static bool tx_alloc(struct sodp_burst *burst, u32 len, u32 more)
 {
 	tx_begin_headers(burst);
 	if (len + more <= TX_SMALL_BYTES - SODP_ICRC_BYTES) {
-		burst->skb = alloc_skb(tx_headroom() + TX_SMALL_BYTES,
+		burst->skb = alloc_skb(tx_headroom() + TX_SMALL_BYTES +
+				       sizeof(u64),
 				       GFP_ATOMIC | __GFP_NOWARN);
 		if (!burst->skb)
 			return false;
@@ -436,6 +440,79 @@ static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
 		burst->full = true;
 }
 
+/*
+ * A seal says that packets were made here and came all the way in the memory
+ * that they were made in. It is where only this kernel writes, behind the
+ * packets' room in their page or their skb: a copy, a segment or what came by
+ * a wire has none. What an earlier user of that memory left there is not one
+ * either: it is for these headers and this length, and nobody can guess it.
+ */
+static u64 tx_seal(const u8 *bth, u32 len)
+{
+	static u64 secret __read_mostly;
+	u64 first;
+	u32 psn;
+
+	BUILD_BUG_ON(SODP_BTH_BYTES != sizeof(first) + sizeof(psn));
+	get_random_once(&secret, sizeof(secret));
+	memcpy(&first, bth, sizeof(first));
+	memcpy(&psn, bth + sizeof(first), sizeof(psn));
+	first = first * GOLDEN_RATIO_64 ^ ((u64)psn << 32 | len);
+	return (first ^ secret) * GOLDEN_RATIO_64 + secret;
+}
+
+/* Where the seal of an skb is, NULL: it cannot have one */
+static void *tx_seal_place(const struct sk_buff *skb)
+{
+	const struct skb_shared_info *info = skb_shinfo(skb);
+	struct tx_mark *mark;
+	struct page *page;
+
+	if (!info->nr_frags)
+		return skb_end_pointer(skb) - sizeof(u64);
+	page = skb_frag_page(&info->frags[0]);
+	if (!page || PageHighMem(page) || info->nr_frags > 1)
+		return NULL;
+	page = compound_head(page);
+	mark = page_address(page) + page_size(page) - sizeof(*mark);
+	return &mark->seal;
+}
+
+static void tx_put_seal(const struct sodp_burst *burst, struct sk_buff *skb)
+{
+	u64 seal = tx_seal(burst->buf, burst->used);
+
+	memcpy(tx_seal_place(skb), &seal, sizeof(seal));
+}
+
+/**
+ * sodp_tx_sealed() - was it made here, and has crossed no wire?
+ * @skb: with data at the first BTH
+ *
+ * Whatever would damage a packet on its way (netem) finishes its checksum
+ * first, and then it is not CHECKSUM_PARTIAL any more. That alone is no
+ * proof: GRO for forwarding, tunnels and tun make packets so that come from
+ * a wire or from another kernel.
+ *
+ * Context: softirq.
+ * Return: true: its ICRC need not be looked at.
+ */
+bool sodp_tx_sealed(const struct sk_buff *skb)
+{
+	const void *bth, *place;
+	u8 buf[SODP_BTH_BYTES];
+	u64 seal;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return false;
+	bth = skb_header_pointer(skb, 0, sizeof(buf), buf);
+	place = tx_seal_place(skb);
+	if (!bth || !place)
+		return false;
+	memcpy(&seal, place, sizeof(seal));
+	return seal == tx_seal(bth, skb->len);
+}
+
 /* The burst's payload as an skb without headers; the burst has none then */
 static struct sk_buff *tx_take_skb(struct sodp_burst *burst)
 {
@@ -480,8 +557,8 @@ static bool tx_csum_offload(const struct sodp_burst *burst,
 /*
  * The ICRC covers all that a UDP checksum would, so a packet goes without
  * unless it costs nothing. Then CHECKSUM_PARTIAL also tells a receiver on
- * this host that no wire was crossed. A train needs one: the stack cannot
- * cut it otherwise.
+ * this host that nothing damaged it, see sodp_tx_sealed(). A train needs one:
+ * the stack cannot cut it otherwise.
  */
 static void tx_put_udp(struct sodp_burst *burst, struct sk_buff *skb,
 		       const struct dst_entry *dst)
@@ -560,6 +637,7 @@ static int tx_send(struct sodp_burst *burst)
 		return -ENOMEM;
 	}
 	tx_charge(burst, skb);
+	tx_put_seal(burst, skb);
 	sodp_count(dev, SODP_CNT_tx_packets, burst->nr);
 	tx_hand_over(burst, skb, dst);
 	burst->skb = NULL;

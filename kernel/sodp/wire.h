@@ -181,6 +181,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 u8 *sodp_burst_reserve(struct sodp_burst *burst, u32 len, u32 more);
 void sodp_burst_commit(struct sodp_burst *burst, u32 len);
 int sodp_burst_send(struct sodp_burst *burst);
+bool sodp_tx_sealed(const struct sk_buff *skb);
 
 /**
  * struct sodp_rx_cb - in skb->cb of a packet train handed to a QP

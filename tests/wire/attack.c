@@ -315,6 +315,27 @@ void attack_flush(struct attack *at)
 	at->nr_out = 0;
 }
 
+void attack_partial(struct attack *at, uint8_t *ip, size_t len)
+{
+	size_t udp = at->ipv6 ? 40 : 20;
+	struct virtio_net_hdr vnet = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.hdr_len = sizeof(at->eth) + udp + UDP_LEN,
+		.csum_start = sizeof(at->eth) + udp,
+		.csum_offset = 6,
+	};
+	struct iovec iov[] = {
+		{ &vnet, sizeof(vnet) },
+		{ at->eth, sizeof(at->eth) },
+		{ ip, len },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
+
+	T_ASSERT(sendmsg(at->fd, &msg, 0) > 0, "sendmsg: %s",
+		 t_errname(errno));
+	at->sent++;
+}
+
 /* The packets that a train will be cut into */
 static void judge_train(struct attack *at, const uint8_t *frame, size_t hdr,
 			size_t used, uint16_t gso_size)

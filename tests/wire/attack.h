@@ -91,6 +91,8 @@ void attack_add(struct attack *at, const struct roce_pkt *pkt);
 uint8_t *attack_slot(struct attack *at);
 void attack_push(struct attack *at, size_t len);
 void attack_flush(struct attack *at);
+/* One packet, IP header on, whose UDP checksum is said to be still to be done */
+void attack_partial(struct attack *at, uint8_t *ip, size_t len);
 /* One skb of several packets, as if segmentation were still to be done */
 void attack_train(struct attack *at, const struct roce_pkt *pkts,
 		  unsigned int nr, uint16_t gso_size);

@@ -479,6 +479,7 @@ static const struct t_test tests[] = {
 	{ "dup_read", dup_read },
 	{ "dup_message", dup_message },
 	{ "dup_inside", dup_inside },
+	{ "partial_icrc", partial_icrc },
 	{ "read_lost", read_lost, 120 },
 	{ "read_late", read_late, 120 },
 	{ "rd_limit", watch_rd_limit },

@@ -72,6 +72,7 @@ void dup_atomic(void);
 void dup_read(void);
 void dup_message(void);
 void dup_inside(void);
+void partial_icrc(void);
 
 /* hostile_read.c */
 void read_lost(void);

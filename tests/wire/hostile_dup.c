@@ -343,6 +343,49 @@ void dup_message(void)
 	want_unharmed(before, 2 * 2 * HOW_SEND);
 }
 
+/*
+ * CHECKSUM_PARTIAL is no proof that a packet crossed no wire: GRO, tunnels and
+ * tun make such skbs of what a NIC brought. The ICRC is looked at, of a packet
+ * that is damaged and then of the same one whole.
+ */
+void partial_icrc(void)
+{
+	static uint8_t frame[ROCE_MAX_FRAME], payload[MTU];
+	uint64_t before = 0, after = 0;
+	struct roce_pkt pkt;
+	size_t len;
+
+	open_pair();
+	leg_reset(&pair.b);
+	memset(payload, 3, sizeof(payload));
+	pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+			 ROCE_OPCODE(ROCE_RC, ROCE_WRITE_ONLY));
+	pkt.payload = payload;
+	pkt.len = sizeof(payload);
+	pkt.pad = 0;
+	pkt.psn = pair.b.opt.psn;
+	pkt.va = leg_addr(&pair.a, 0);
+	pkt.rkey = pair.a.mr->rkey;
+	pkt.dma_len = sizeof(payload);
+	pkt.ack_req = true;
+	t_fill_background(pair.a.buf, MTU);
+	len = roce_build(frame, &pkt);
+	watch_counter(pair.a.dev, "rx_icrc_errors", &before);
+	frame[len - 100] ^= 1;
+	attack_partial(&scene.at, frame, len);
+	t_sleep_ms(T_QUIET_MS);
+	T_ASSERT(t_check_background(pair.a.buf, MTU) < 0,
+		 "data of a damaged packet");
+	if (watch_counter(pair.a.dev, "rx_icrc_errors", &after))
+		T_ASSERT(after == before + 1, "%llu ICRC errors",
+			 (unsigned long long)(after - before));
+	frame[len - 100] ^= 1;
+	watch_begin(&scene);
+	attack_partial(&scene.at, frame, len);
+	want_ack(pkt.psn);
+	T_ASSERT(t_check_byte(pair.a.buf, MTU, 3) < 0, "data");
+}
+
 /* In the middle of a message; the attacker is the peer, which is deaf */
 void dup_inside(void)
 {
