@@ -5,7 +5,8 @@
  * and for the same side of the same QP.
  *
  * The ICRC of an skb that was made here and crossed no wire is not looked at:
- * see sodp_tx_sealed().
+ * see sodp_tx_sealed(). That of others is, once it is known that a QP would
+ * take them.
  */
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
@@ -369,8 +370,47 @@ static void rx_run(struct rx_train *train, u32 first, u32 end,
 	rx_count(train, SODP_CNT_rx_drops, end - first);
 }
 
-/* Is the packet good? Then @pkt has its headers */
-static bool rx_packet(struct rx_train *train, u32 i, struct sodp_pkt *pkt)
+/* Would a QP take it? Of groups and QP 1 that costs as much as the ICRC */
+static bool rx_has_taker(const struct rx_train *train,
+			 const struct sodp_pkt *pkt)
+{
+	struct sodp_qp *qp;
+	bool ok;
+
+	if (pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI)
+		return true;
+	qp = sodp_qp_get(pkt->qpn);
+	if (!qp)
+		return false;
+	ok = rx_qp_ok(qp, train, pkt);
+	sodp_qp_put(qp);
+	return ok;
+}
+
+/*
+ * Is the packet good? Then @pkt has its headers. @same: it has a taker, as
+ * the one before it had.
+ */
+static bool rx_icrc_of(struct rx_train *train, u32 i, bool same,
+		       struct sodp_pkt *pkt)
+{
+	u32 off = i * train->seg_len;
+	u32 len = min(train->skb->len - off, train->seg_len);
+
+	if (!train->check)
+		return true;
+	if (!same && !rx_has_taker(train, pkt)) {
+		rx_count(train, SODP_CNT_rx_drops, 1);
+		return false;
+	}
+	if (unlikely(!rx_icrc_ok(train, i, off, len - SODP_ICRC_BYTES))) {
+		rx_count(train, SODP_CNT_rx_icrc_errors, 1);
+		return false;
+	}
+	return true;
+}
+
+static bool rx_headers(struct rx_train *train, u32 i, struct sodp_pkt *pkt)
 {
 	u32 off = i * train->seg_len;
 	u32 len = min(train->skb->len - off, train->seg_len);
@@ -378,10 +418,6 @@ static bool rx_packet(struct rx_train *train, u32 i, struct sodp_pkt *pkt)
 	if (len < RX_MIN_BYTES ||
 	    sodp_pkt_parse(train->skb, off, len - SODP_ICRC_BYTES, pkt)) {
 		rx_count(train, SODP_CNT_rx_malformed, 1);
-		return false;
-	}
-	if (train->check && !rx_icrc_ok(train, i, off, len - SODP_ICRC_BYTES)) {
-		rx_count(train, SODP_CNT_rx_icrc_errors, 1);
 		return false;
 	}
 	return true;
@@ -415,13 +451,14 @@ static void rx_split(struct rx_train *train)
 	struct sodp_pkt head, pkt;
 	u32 first = 0;
 	bool run = false;
-	bool good;
+	bool good, same;
 	u32 i;
 
 	for (i = 0; i < train->nr; i++) {
-		good = rx_packet(train, i, &pkt);
-		if (run && (!good || !rx_same_way(&head, &pkt) ||
-			    head.op->type == IB_QPT_UD)) {
+		good = rx_headers(train, i, &pkt);
+		same = good && run && rx_same_way(&head, &pkt);
+		good = good && rx_icrc_of(train, i, same, &pkt);
+		if (run && (!good || !same || head.op->type == IB_QPT_UD)) {
 			rx_run(train, first, i, &head, false);
 			run = false;
 		}
