@@ -360,6 +360,7 @@ struct sodp_resource {
 /* A READ whose data is being sent */
 struct sodp_read {
 	bool active;
+	bool partial;		/* the peer has the beginning of it */
 	u32 psn;		/* of the next response packet */
 	u32 end;		/* behind the last one */
 	u32 until;		/* behind those of READs to be answered anew */
@@ -521,6 +522,7 @@ static inline bool sodp_is_uc(const struct sodp_qp *qp)
 
 /* wire_answer.c */
 void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn);
+void sodp_wresp_ack_alive(struct sodp_qp *qp, u32 psn);
 void sodp_wresp_flush_ack(struct sodp_qp *qp);
 void sodp_wresp_answer_empty(struct sodp_qp *qp, u32 psn);
 void sodp_wresp_answer_atomic(struct sodp_qp *qp, u32 psn, u64 orig);
@@ -534,6 +536,7 @@ bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt,
 		       u32 seq);
 bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt);
 void sodp_wresp_look_again(struct sodp_qp *qp);
+bool sodp_wresp_owes_data(struct sodp_qp *qp);
 void sodp_wresp_next_answer(struct sodp_qp *qp);
 
 static inline bool sodp_noted(const struct sodp_wire_resp *resp,

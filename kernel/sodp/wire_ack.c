@@ -344,8 +344,11 @@ static bool wack_packet(struct wack *c)
 	    sodp_psn_diff(c->pkt.psn, w->max_psn) >= 0) {
 		sodp_qp_count(c->qp, SODP_CNT_rx_ghost_acks, 1);
 		if (c->pkt.op->ext & SODP_EXT_AETH &&
-		    c->pkt.psn == ((w->una - 1) & SODP_PSN_MASK))
+		    c->pkt.psn == ((w->una - 1) & SODP_PSN_MASK)) {
 			wack_credits(c);
+			/* It is there, and at work: its time begins anew */
+			WRITE_ONCE(w->deadline, 0);
+		}
 		return true;
 	}
 	if (c->pkt.op->ext & SODP_EXT_AETH)

@@ -131,6 +131,7 @@ static void again_begin(struct sodp_qp *qp, struct sodp_resource *res,
 	if (!read->active || sodp_psn_diff(read->until, read->end) < 0)
 		read->until = read->end;
 	read->active = true;
+	read->partial = pkt->psn != res->first_psn;
 	read->rkey = pkt->rkey;
 	read->srqn = pkt->srqn;
 	read->remote_addr = pkt->remote_addr;
@@ -211,6 +212,33 @@ static bool again_first_read(struct sodp_qp *qp, struct sk_buff *skb,
 		    sodp_psn_diff(pkt->psn, qp->resp_psn) < 0)
 			return true;
 	return false;
+}
+
+/**
+ * sodp_wresp_owes_data() - does a repeated READ wait for its turn?
+ * @qp: the responder
+ *
+ * An acknowledge of what is done would tell the peer that its data was lost.
+ *
+ * Context: process, under resp_mutex.
+ */
+bool sodp_wresp_owes_data(struct sodp_qp *qp)
+{
+	struct sodp_rxq *q = &qp->wire->resp.queue;
+	u32 left = AGAIN_LOOK_BACK;
+	struct sodp_pkt pkt;
+	struct sk_buff *skb;
+	bool owes = false;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	spin_lock_bh(&q->skbs.lock);
+	skb_queue_reverse_walk(&q->skbs, skb) {
+		owes = again_first_read(qp, skb, &pkt);
+		if (owes || !left--)
+			break;
+	}
+	spin_unlock_bh(&q->skbs.lock);
+	return owes;
 }
 
 /* Where the peer went back to, the last time. Return: false: nothing waits */

@@ -67,6 +67,16 @@ static u8 answer_opcode(const struct sodp_qp *qp, u8 rc_opcode)
 	return (rc_opcode & 0x1f) | SODP_BTH_XRC;
 }
 
+static void answer_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
+{
+	struct sodp_pkt pkt;
+
+	answer_header(qp, &pkt, answer_opcode(qp, IB_OPCODE_RC_ACKNOWLEDGE),
+		      psn);
+	pkt.syndrome = syndrome;
+	answer_send(qp, &pkt);
+}
+
 /**
  * sodp_wresp_ack() - send an acknowledge or a NAK
  * @qp: the responder
@@ -78,16 +88,25 @@ static u8 answer_opcode(const struct sodp_qp *qp, u8 rc_opcode)
 void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
-	struct sodp_pkt pkt;
 
 	lockdep_assert_held(&qp->resp_mutex);
-	answer_header(qp, &pkt, answer_opcode(qp, IB_OPCODE_RC_ACKNOWLEDGE),
-		      psn);
-	pkt.syndrome = syndrome;
-	answer_send(qp, &pkt);
+	answer_ack(qp, syndrome, psn);
 	resp->ack_owed = false;
 	resp->ack_due = false;
 	resp->unanswered = 0;
+}
+
+/**
+ * sodp_wresp_ack_alive() - acknowledge what the peer was answered before
+ * @qp: the responder
+ * @psn: the newest one that was answered
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_ack_alive(struct sodp_qp *qp, u32 psn)
+{
+	lockdep_assert_held(&qp->resp_mutex);
+	answer_ack(qp, SODP_AETH_ACK | answer_credits(qp), psn);
 }
 
 /**

@@ -6,10 +6,16 @@
  * before its timeout can expire, and the queue is emptied: neither lost
  * answers nor a flood of repeated requests follow from a slow page.
  *
- * A peer that counts RNR NAKs (rnr_retry below 7) would soon give up. It is
- * not told in the protocol, but the two ends are mostly set up alike. Where
- * our own requester counts them, the peer is left to half its timeouts first,
- * and then sent away for as long as there is a timer for.
+ * A peer that counts RNR NAKs (rnr_retry below 7) soon gives up, one with
+ * rnr_retry 0 at the first. It is not told in the protocol, but the two ends
+ * are mostly set up alike: where our own requester counts them, none is sent.
+ * Nor is one sent in the middle of the data of a READ: rdma_rxe takes that
+ * for the end, and completes the READ with success.
+ *
+ * Such a peer is told again and again how far things are, which it knows: an
+ * acknowledge of the PSN before the one it waits for. That says nothing, but
+ * our own requester and rdma_rxe start their timers anew with whatever
+ * comes. What a peer repeats all the same is absorbed (wire_rxq.c).
  */
 #include <linux/minmax.h>
 
@@ -17,33 +23,44 @@
 
 /* A wait longer than this would run into peers' timeouts */
 #define WPARK_PATIENCE		msecs_to_jiffies(4)
-/* And this is enough of timeouts, for a peer that counts RNR NAKs */
-#define WPARK_PATIENCE_LONG	msecs_to_jiffies(2000)
 /* AETH timers that the peer is given: 5.12 ms, then longer, 327.68 ms */
 #define WPARK_RNR_FIRST		18
 #define WPARK_RNR_STEP		4
 #define WPARK_RNR_LAST		30
-/* The longest, 655.36 ms */
-#define WPARK_RNR_LONGEST	0
+/* A peer with our own timeout hears of us so many times in it, within limits */
+#define WPARK_ALIVE_PER_TIMEOUT	4
+#define WPARK_ALIVE_MOST	msecs_to_jiffies(250)
 
-/* Does the peer count RNR NAKs? See above; before RTS nothing is known */
-static bool wpark_counted(const struct sodp_qp *qp)
+/*
+ * Does the peer bear RNR NAKs? See above; before RTS nothing is known, and of
+ * a peer of XRC's target never.
+ */
+static bool wpark_may_tell(const struct sodp_qp *qp)
 {
-	return qp->type == IB_QPT_RC && qp->attr.rnr_retry < 7 &&
-	       READ_ONCE(qp->state) != IB_QPS_RTR;
+	const struct sodp_read *read = &qp->wire->resp.read;
+
+	if (read->active && (read->done || read->partial))
+		return false;
+	return qp->type != IB_QPT_RC || qp->attr.rnr_retry == 7 ||
+	       READ_ONCE(qp->state) == IB_QPS_RTR;
 }
 
-static unsigned long wpark_patience(const struct sodp_qp *qp)
+static unsigned long wpark_interval(const struct sodp_qp *qp)
 {
-	u64 ns = sodp_wreq_wait_ns(qp) * (qp->attr.retry_cnt + 1) / 2;
+	u64 ns = sodp_wreq_wait_ns(qp) / WPARK_ALIVE_PER_TIMEOUT;
 
-	if (likely(!wpark_counted(qp)))
-		return WPARK_PATIENCE;
-	/* timeout 0: it waits for ever */
+	/* 0, as before RTS, may be that the peer has another */
 	if (!qp->attr.timeout)
-		return WPARK_PATIENCE_LONG;
-	return clamp(nsecs_to_jiffies(ns), WPARK_PATIENCE,
-		     WPARK_PATIENCE_LONG);
+		ns = 0;
+	return clamp(nsecs_to_jiffies(ns), WPARK_PATIENCE, WPARK_ALIVE_MOST);
+}
+
+/* The patience work looks again, not later than in @delay */
+static void wpark_schedule(struct sodp_qp *qp, unsigned long delay)
+{
+	refcount_inc(&qp->ref);
+	if (!queue_delayed_work(sodp_wq, &qp->wire->resp.patience, delay))
+		sodp_qp_put(qp);
 }
 
 /**
@@ -59,15 +76,12 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
 
 	lockdep_assert_held(&qp->resp_mutex);
 	resp->told_rnr = false;
-	resp->rnr_code = wpark_counted(qp) ? WPARK_RNR_LONGEST :
-					     WPARK_RNR_FIRST;
+	resp->rnr_code = WPARK_RNR_FIRST;
 	/* The peer's timer starts anew with what is done */
 	if (!sodp_is_uc(qp))
 		sodp_wresp_flush_ack(qp);
 	sodp_wait_begin(&resp->wait, miss);
-	refcount_inc(&qp->ref);
-	if (!queue_delayed_work(sodp_wq, &resp->patience, wpark_patience(qp)))
-		sodp_qp_put(qp);
+	wpark_schedule(qp, WPARK_PATIENCE);
 }
 
 static void wpark_calm(struct sodp_qp *qp)
@@ -156,9 +170,7 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 		return;
 	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | resp->rnr_code, oldest);
-	if (resp->rnr_code != WPARK_RNR_LONGEST)
-		resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP,
-				     WPARK_RNR_LAST);
+	resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP, WPARK_RNR_LAST);
 	resp->nak_sent = true;
 	/* The packet will come again, from its first byte */
 	resp->cur.done = resp->msg_off;
@@ -175,6 +187,16 @@ static void wpark_ended(struct sodp_qp *qp, int ret)
 	sodp_wresp_kick(qp);
 }
 
+/* Nothing new, but that we are there: see above */
+static void wpark_keep_alive(struct sodp_qp *qp)
+{
+	const struct sodp_read *read = &qp->wire->resp.read;
+	u32 next = read->active ? read->psn : qp->resp_psn;
+
+	if (read->active || !sodp_wresp_owes_data(qp))
+		sodp_wresp_ack_alive(qp, sodp_psn_add(next, SODP_PSN_MASK));
+}
+
 static void wpark_patience_work(struct work_struct *work)
 {
 	struct sodp_wire_resp *resp =
@@ -185,8 +207,13 @@ static void wpark_patience_work(struct work_struct *work)
 	mutex_lock(&qp->resp_mutex);
 	if (!qp->dead && resp->wait.on && !resp->told_rnr &&
 	    !sodp_is_uc(qp) && sodp_qp_receives(qp)) {
-		resp->told_rnr = true;
-		sodp_wresp_send_away(qp);
+		if (wpark_may_tell(qp)) {
+			resp->told_rnr = true;
+			sodp_wresp_send_away(qp);
+		} else {
+			wpark_keep_alive(qp);
+			wpark_schedule(qp, wpark_interval(qp));
+		}
 	}
 	mutex_unlock(&qp->resp_mutex);
 	sodp_qp_put(qp);

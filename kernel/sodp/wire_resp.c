@@ -437,6 +437,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 	case SODP_WR_RDMA_READ:
 		sodp_wresp_keep(qp, req, sodp_rx_cb(c->skb)->seq);
 		resp->read.active = true;
+		resp->read.partial = false;
 		resp->read.psn = req->psn;
 		resp->read.end = qp->resp_psn;
 		resp->read.until = qp->resp_psn;
@@ -636,7 +637,8 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 	} else {
 		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
-		    !sodp_is_uc(qp))
+		    !sodp_is_uc(qp) && !(qp->wire->resp.wait.on &&
+					 sodp_wresp_owes_data(qp)))
 			sodp_wresp_flush_ack(qp);
 	}
 	mutex_unlock(&qp->resp_mutex);

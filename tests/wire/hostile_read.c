@@ -38,7 +38,7 @@ struct reader {
 	uint64_t deadline;
 	unsigned int requests;
 	unsigned int retries; /* without progress */
-	unsigned int rnrs;
+	unsigned int rnrs; /* behind the first packet */
 	bool lost;
 	bool late; /* data from LATE on is the monitor's */
 };
@@ -94,8 +94,7 @@ static void take_answer(struct reader *r, const uint8_t *bth, size_t len)
 		T_ASSERT((syndrome & 0xe0) != 0x60, "NAK %#x", syndrome);
 		if ((syndrome & 0xe0) != 0x20 || ahead)
 			return;
-		/* RNR: the codes in use ask for less than a timeout or three */
-		r->rnrs++;
+		r->rnrs += r->una > 0;
 		t_sleep_ms(6);
 		ask_rest(r);
 		return;
@@ -212,6 +211,7 @@ static void long_read(uint8_t rnr_retry, bool late)
 	}
 	read_all(&r);
 	bytes = r.bytes;
+	T_ASSERT(!r.rnrs, "%u RNR NAKs in the middle of the data", r.rnrs);
 	T_ASSERT(bytes <= 2 * LEN, "%llu bytes on the wire for %lu",
 		 (unsigned long long)bytes, LEN);
 	t_note("%llu %% on the wire, %u requests, %u RNR NAKs",
