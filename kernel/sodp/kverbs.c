@@ -346,12 +346,15 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 	wc->ex.invalidate_rkey = cqe->ex;
 	wc->src_qp = cqe->src_qp;
 	wc->slid = cqe->slid;
-	wc->sl = cqe->sl;
 	wc->pkey_index = cqe->pkey_index;
 	wc->dlid_path_bits = cqe->dlid_path_bits;
 	wc->port_num = 1;
-	if (cqe->flags & SODP_WC_GRH)
-		wc->wc_flags |= IB_WC_GRH;
+	/* To a kernel consumer a service level is one: 0, nobody says more */
+	if (cqe->flags & SODP_WC_GRH) {
+		wc->wc_flags |= IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE;
+		wc->network_hdr_type = cqe->sl == SODP_WC_SL_IPV6 ?
+				       RDMA_NETWORK_IPV6 : RDMA_NETWORK_IPV4;
+	}
 	if (cqe->flags & SODP_WC_WITH_IMM)
 		wc->wc_flags |= IB_WC_WITH_IMM;
 	if (cqe->flags & SODP_WC_WITH_INV)

@@ -42,6 +42,7 @@ struct sodp_request {
 	u32 src_qpn;
 	u32 srqn;		/* XRC only */
 	bool grh;		/* UD: the payload begins with one */
+	u8 sl;			/* UD: enum sodp_wc_sl, of which IP it is */
 	u16 vlan;		/* UD: VLAN_CFI_MASK | id, or 0 */
 	u64 flush_length;
 	u8 flush_type;		/* SODP_FLUSH_GLOBAL */

@@ -286,6 +286,7 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 		cqe.ex = req->ex;
 	if (req->grh)
 		cqe.flags |= SODP_WC_GRH;
+	cqe.sl = req->sl;
 	if (req->executed)
 		req->executed(req);
 	/* For kernel consumers only, applications are told nothing of it */

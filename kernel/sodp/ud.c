@@ -248,6 +248,8 @@ static void ud_begin(struct sodp_ud *ud, const struct sk_buff *skb,
 	req->nr_packets = 1;
 	req->src_qpn = pkt->src_qpn;
 	req->grh = true;
+	req->sl = sodp_rx_cb((struct sk_buff *)skb)->ipv6 ?
+		  SODP_WC_SL_IPV6 : SODP_WC_SL_IPV4;
 	req->vlan = sodp_rx_cb((struct sk_buff *)skb)->vlan;
 	ud->begun = true;
 }

@@ -17,6 +17,9 @@
 #define SLOT 1024
 #define NR_SLOTS 16
 #define QPN_GROUP 0xffffff
+/* What mlx5 says of a datagram in the completion, and UCX reads there */
+#define SL_IPV6 9
+#define SL_IPV4 10
 
 struct group {
 	const char *name;
@@ -136,6 +139,7 @@ static void want_next(struct scene *s, unsigned int i, uint64_t id, bool group)
 			 wc.src_qp == s->from.qp->qp_num,
 		 "QP %u: '%s', opcode %d, %u bytes from QP %#x", i,
 		 t_wc_name(wc.status), wc.opcode, wc.byte_len, wc.src_qp);
+	T_ASSERT(wc.sl == (group && !v4 ? SL_IPV6 : SL_IPV4), "sl %u", wc.sl);
 	T_ASSERT(t_check_data(p + GRH, BYTES, id, 0) < 0,
 		 "QP %u got another datagram than number %llu", i,
 		 (unsigned long long)id);

@@ -180,6 +180,16 @@ enum sodp_wc_flags {
 };
 
 /*
+ * sl of a datagram's receive: what stands in front of it, in the code that
+ * mlx5 has for it and programs know. Bits 0 to 2: the header, 0 would be a GRH
+ * on Ethernet; bit 3: UDP follows.
+ */
+enum sodp_wc_sl {
+	SODP_WC_SL_IPV6		= 8 | 1,
+	SODP_WC_SL_IPV4		= 8 | 2,
+};
+
+/*
  * vendor_err of a completion with an error: which check it was that failed.
  * What the peer refused is told by its NAK code, on one host as on the wire.
  */
@@ -227,7 +237,7 @@ struct sodp_cqe {
 	__aligned_u64 timestamp;	/* CLOCK_MONOTONIC_RAW nanoseconds */
 	__u16 pkey_index;
 	__u16 slid;
-	__u8 sl;
+	__u8 sl;		/* enum sodp_wc_sl */
 	__u8 dlid_path_bits;
 	__u16 reserved_1b0;
 	__u32 srqn;
