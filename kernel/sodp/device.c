@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The verbs device: what it says of itself, its port, its contexts and
- * protection domains, and the table that ties the verbs to the files that
- * implement them.
+ * The verbs device: what it says of itself, its contexts and protection
+ * domains, and the table that ties the verbs to the files that implement them.
  */
 #include <linux/netdevice.h>
 #include <net/addrconf.h>
-#include <rdma/ib_cache.h>
-#include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "wire.h"
@@ -93,71 +90,6 @@ static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
 	dev_fill_limits(attr);
 	dev_fill_odp_caps(&attr->odp_caps);
 	return 0;
-}
-
-static int dev_query_port(struct ib_device *ibdev, u32 port,
-			  struct ib_port_attr *attr)
-{
-	const struct sodp_dev *dev = to_sodp_dev(ibdev);
-
-	attr->gid_tbl_len = SODP_GID_TABLE_LEN;
-	attr->pkey_tbl_len = 1;
-	attr->port_cap_flags = IB_PORT_CM_SUP;
-	attr->ip_gids = true;
-	attr->max_msg_sz = SODP_MAX_MSG;
-	attr->max_vl_num = 1;
-	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = sodp_active_mtu(dev);
-	attr->state = sodp_port_state(dev);
-	if (attr->state == IB_PORT_ACTIVE)
-		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;
-	else
-		attr->phys_state = netif_running(dev->ndev) ?
-				   IB_PORT_PHYS_STATE_POLLING :
-				   IB_PORT_PHYS_STATE_DISABLED;
-	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
-				&attr->active_width);
-}
-
-#ifdef HAVE_QUERY_PORT_SPEED
-/* In units of 100 Mb/s */
-static int dev_query_port_speed(struct ib_device *ibdev, u32 port, u64 *speed)
-{
-	struct ib_port_speed_info info;
-	struct ib_port_attr attr;
-	int ret;
-
-	ret = ib_query_port(ibdev, port, &attr);
-	if (!ret)
-		ret = ib_port_attr_to_speed_info(&attr, &info);
-	if (!ret)
-		*speed = info.rate;
-	return ret;
-}
-#endif
-
-static int dev_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
-			  u16 *pkey)
-{
-	if (index)
-		return -EINVAL;
-	*pkey = IB_DEFAULT_PKEY_FULL;
-	return 0;
-}
-
-static int dev_port_immutable(struct ib_device *ibdev, u32 port,
-			      struct ib_port_immutable *immutable)
-{
-	immutable->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
-	immutable->pkey_tbl_len = 1;
-	immutable->gid_tbl_len = SODP_GID_TABLE_LEN;
-	immutable->max_mad_size = IB_MGMT_MAD_SIZE;
-	return 0;
-}
-
-static enum rdma_link_layer dev_link_layer(struct ib_device *ibdev, u32 port)
-{
-	return IB_LINK_LAYER_ETHERNET;
 }
 
 static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
@@ -262,8 +194,8 @@ static const struct ib_device_ops dev_ops = {
 	.get_dev_fw_str = dev_fw_str,
 	.get_dma_mr = sodp_kmem_get_dma_mr,
 	.get_hw_stats = sodp_get_port_stats,
-	.get_link_layer = dev_link_layer,
-	.get_port_immutable = dev_port_immutable,
+	.get_link_layer = sodp_port_link_layer,
+	.get_port_immutable = sodp_port_immutable,
 	.map_mr_sg = sodp_kmem_map_mr_sg,
 	.mmap = sodp_mmap,
 	.mmap_free = sodp_mmap_free,
@@ -277,8 +209,8 @@ static const struct ib_device_ops dev_ops = {
 	.post_srq_recv = sodp_post_srq_recv,
 	.query_ah = sodp_ah_query,
 	.query_device = dev_query,
-	.query_pkey = dev_query_pkey,
-	.query_port = dev_query_port,
+	.query_pkey = sodp_port_query_pkey,
+	.query_port = sodp_port_query,
 	.query_qp = sodp_qp_query,
 	.query_srq = sodp_srq_query,
 	.query_ucontext = dev_query_ucontext,
@@ -288,7 +220,7 @@ static const struct ib_device_ops dev_ops = {
 	.req_notify_cq = sodp_req_notify_cq,
 	.rereg_user_mr = sodp_mr_rereg_user,
 #ifdef HAVE_QUERY_PORT_SPEED
-	.query_port_speed = dev_query_port_speed,
+	.query_port_speed = sodp_port_query_speed,
 #endif
 #ifdef HAVE_FILL_RES_SRQ
 	.fill_res_srq_entry = sodp_fill_res_srq,

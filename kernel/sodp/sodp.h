@@ -296,6 +296,16 @@ static inline struct sodp_ah *to_sodp_ah(struct ib_ah *ibah)
 /* device.c */
 void sodp_device_init(struct sodp_dev *dev);
 
+/* port.c */
+int sodp_port_query(struct ib_device *ibdev, u32 port,
+		    struct ib_port_attr *attr);
+int sodp_port_query_speed(struct ib_device *ibdev, u32 port, u64 *speed);
+int sodp_port_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
+			 u16 *pkey);
+int sodp_port_immutable(struct ib_device *ibdev, u32 port,
+			struct ib_port_immutable *immutable);
+enum rdma_link_layer sodp_port_link_layer(struct ib_device *ibdev, u32 port);
+
 /* main.c */
 void sodp_device_remove(struct sodp_dev *dev);
 struct sodp_dev *sodp_devs_lock_find(struct net *net, const char *name);

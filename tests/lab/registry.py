@@ -302,6 +302,7 @@ def _wire_there():
     yield test("vm", run + ["peer"] + quick, AGENT)
     yield test("vm-rxe", run + ["peer"] + quick, rxe)
     yield test("rxe-vm", run + ["--swap", "peer"] + quick, rxe)
+    yield test("vm-speed", PYTHON + [f"{WIRE}/speed.py"], AGENT)
     # With rdma_rxe's on-demand paging too, where it has that
     full = run + ["peer", "interop"]
     yield long("vm-rxe-full", full, rxe, kernels=("7.2",))

@@ -17,6 +17,8 @@
 #define PEER "sodpvp7"
 #define VLAN "sodpvl7"
 #define TUN "sodptn7"
+#define BRIDGE "sodpbr7"
+#define DUMMY "sodpdm7"
 #define DYNAMIC_DEBUG "/proc/dynamic_debug/control"
 
 static void remove_all(void)
@@ -24,6 +26,8 @@ static void remove_all(void)
 	t_system("rdma link delete " DEV " 2>/dev/null;"
 		 "ip link delete " TUN " 2>/dev/null;"
 		 "ip link delete " VLAN " 2>/dev/null;"
+		 "ip link delete " BRIDGE " 2>/dev/null;"
+		 "ip link delete " DUMMY " 2>/dev/null;"
 		 "ip link delete " NETDEV " 2>/dev/null");
 }
 
@@ -140,6 +144,49 @@ static void want_logged(const char *mark, const char *want)
 	T_ASSERT(strstr(p, want), "not in the kernel log: %s", want);
 }
 
+static unsigned long complaints(void)
+{
+	char text[64];
+
+	t_output(text, sizeof(text), "dmesg | grep -c 'speed is unknown'");
+	return strtoul(text, NULL, 10);
+}
+
+/*
+ * Where no hardware is, the port is as fast as memory, and nobody is told of
+ * it: neither by what a veth's driver makes up, nor by what is not known.
+ */
+static void speed(void)
+{
+	static const char *const netdevs[] = { NETDEV, BRIDGE, DUMMY };
+	unsigned long before;
+	struct t_dev dev;
+	unsigned int i;
+
+	add_netdev();
+	T_ASSERT(!t_system("ip link add " BRIDGE " type bridge && "
+			   "ip link set " PEER " master " BRIDGE " && "
+			   "ip link set " BRIDGE " up && "
+			   "ip link add " DUMMY " type dummy && "
+			   "ip link set " DUMMY " up"),
+		 "no bridge, no dummy");
+	before = complaints();
+	for (i = 0; i < T_ARRAY_SIZE(netdevs); i++) {
+		t_case("%s", netdevs[i]);
+		T_ASSERT(!t_system("rdma link add " DEV " type sodp netdev %s",
+				   netdevs[i]),
+			 "rdma link add");
+		t_sleep_ms(100);
+		t_open_name(&dev, DEV, 0);
+		t_want_port(dev.ctx, netdevs[i]);
+		t_close(&dev);
+		T_ASSERT(!t_system("rdma link delete " DEV), "link delete");
+	}
+	T_ASSERT(complaints() == before,
+		 "the kernel log speaks of an unknown speed");
+	remove_all();
+}
+
 static void debug(const char *how)
 {
 	char text[64];
@@ -183,6 +230,7 @@ static void debug_lines(void)
 static const struct t_test tests[] = {
 	{ "refused", refused },
 	{ "port", port },
+	{ "speed", speed },
 	{ "debug_lines", debug_lines },
 };
 

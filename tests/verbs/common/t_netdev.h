@@ -9,7 +9,7 @@
 
 /* The name of the network device of the device's GID */
 void t_netdev(const struct t_dev *dev, char name[IF_NAMESIZE]);
-/* MTU, state and speed of the port are what sysfs says of the netdev */
+/* MTU and state are what sysfs says of the netdev, which is all software */
 void t_want_port(struct ibv_context *ctx, const char *netdev);
 /* The GID of an IP address */
 union ibv_gid t_gid_of(const char *text);
