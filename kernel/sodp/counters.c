@@ -45,14 +45,27 @@ err_free_set:
 }
 
 /* Whoever counts holds one of the two mutexes */
-static void counters_switch(struct sodp_qp *qp,
-			    struct sodp_counters __percpu *counters)
+static int counters_switch(struct ib_qp *ibqp, struct rdma_counter *counter,
+			   struct sodp_counters __percpu *counters)
 {
+	struct sodp_qp *qp = sodp_qp_get_tracked(ibqp);
+	int ret = 0;
+
+	/* ib_core finds it by its number, and nothing keeps it from going */
+	if (!qp)
+		return -EINVAL;
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
-	qp->counters = counters;
+	if (qp->dead) {
+		ret = -EINVAL;
+	} else {
+		qp->counters = counters;
+		ibqp->counter = counter;
+	}
 	mutex_unlock(&qp->resp_mutex);
 	sodp_sq_unlock(qp);
+	sodp_qp_put(qp);
+	return ret;
 }
 
 /**
@@ -62,7 +75,7 @@ static void counters_switch(struct sodp_qp *qp,
  * @port: 1
  *
  * Context: process, may sleep.
- * Return: 0, -ENOMEM.
+ * Return: 0, -ENOMEM, -EINVAL the QP is being destroyed.
  */
 int sodp_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp,
 			 u32 port)
@@ -75,16 +88,12 @@ int sodp_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp,
 		if (ret)
 			return ret;
 	}
-	counters_switch(to_sodp_qp(ibqp), counters_of(counter)->counters);
-	ibqp->counter = counter;
-	return 0;
+	return counters_switch(ibqp, counter, counters_of(counter)->counters);
 }
 
 int sodp_counter_unbind_qp(struct ib_qp *ibqp, u32 port)
 {
-	counters_switch(to_sodp_qp(ibqp), NULL);
-	ibqp->counter = NULL;
-	return 0;
+	return counters_switch(ibqp, NULL, NULL);
 }
 
 /* No QP is bound to it any more */

@@ -25,6 +25,27 @@ struct sodp_qp *sodp_qp_get(u32 qpn)
 	return qp;
 }
 
+/**
+ * sodp_qp_get_tracked() - the QP of a resource tracking entry
+ * @ibqp: the entry's, which ib_core keeps while it is looked at; the QP may be
+ *	destroyed meanwhile
+ *
+ * Context: any.
+ * Return: referenced, maybe dead; NULL when it is gone.
+ */
+struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp)
+{
+	struct sodp_qp *qp;
+
+	rcu_read_lock();
+	/* Pairs with rcu_assign_pointer() in sodp_qp_create() */
+	qp = rcu_dereference(to_ibqp(ibqp)->qp);
+	if (qp && !refcount_inc_not_zero(&qp->ref))
+		qp = NULL;
+	rcu_read_unlock();
+	return qp;
+}
+
 static void qp_free(struct sodp_qp *qp)
 {
 	sodp_wire_free(qp);
@@ -363,7 +384,6 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = qp_make_ring(qp);
 	if (ret)
 		goto err_free_qp;
-	to_ibqp(ibqp)->qp = qp;
 	ret = xa_alloc_cyclic(&sodp_qps, &qp->qpn, NULL,
 			      XA_LIMIT(SODP_MIN_QPN, SODP_MAX_QPN), &next_qpn,
 			      GFP_KERNEL_ACCOUNT);
@@ -373,6 +393,7 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = udata ? qp_reply(qp, udata) : 0;
 	if (ret)
 		goto err_erase;
+	rcu_assign_pointer(to_ibqp(ibqp)->qp, qp);
 	/* Lookups find it from here on */
 	xa_store(&sodp_qps, qp->qpn, qp, GFP_KERNEL);
 	if (qp->type == IB_QPT_GSI)
@@ -405,6 +426,8 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 {
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
 
+	/* Who has it by sodp_qp_get_tracked() has a reference */
+	RCU_INIT_POINTER(to_ibqp(ibqp)->qp, NULL);
 	sodp_mcast_forget(qp);
 	if (qp->type == IB_QPT_GSI) {
 		RCU_INIT_POINTER(qp->dev->gsi, NULL);
@@ -454,13 +477,16 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
  * @init: result
  *
  * Context: process.
- * Return: 0.
+ * Return: 0; -EAGAIN: it is being destroyed, which resource tracking alone can
+ * see, and passes over.
  */
 int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		  struct ib_qp_init_attr *init)
 {
-	struct sodp_qp *qp = to_sodp_qp(ibqp);
+	struct sodp_qp *qp = sodp_qp_get_tracked(ibqp);
 
+	if (!qp)
+		return -EAGAIN;
 	spin_lock(&qp->state_lock);
 	*attr = qp->attr;
 	attr->qp_state = qp->state;
@@ -481,5 +507,6 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	init->cap = qp->cap;
 	init->sq_sig_type = qp->sig_type;
 	init->qp_type = qp->type;
+	sodp_qp_put(qp);
 	return 0;
 }

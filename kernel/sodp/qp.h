@@ -281,10 +281,16 @@ struct sodp_qp {
 	struct sodp_ud *ud;	/* UD and GSI; ud.c */
 };
 
-/* What ib_core allocates for a QP */
+/*
+ * What ib_core allocates for a QP. It outlives the QP itself: resource
+ * tracking may look at it, and ask for the QP's attributes and counters, until
+ * ib_core has taken it off its list, which not all versions do before they
+ * call destroy_qp. NULL from then on; read under RCU by whoever comes from
+ * there.
+ */
 struct sodp_ibqp {
 	struct ib_qp base_qp;
-	struct sodp_qp *qp;
+	struct sodp_qp __rcu *qp;
 };
 
 /* Does it take requests? READ_ONCE: states change under state_lock only */
@@ -309,14 +315,15 @@ static inline bool sodp_is_ud(const struct sodp_qp *qp)
 	return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
 }
 
-static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
-{
-	return container_of(ibqp, struct sodp_ibqp, base_qp)->qp;
-}
-
 static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct sodp_ibqp, base_qp);
+}
+
+/* For verbs, which ib_core keeps the QP for; see sodp_qp_get_tracked() */
+static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
+{
+	return rcu_dereference_protected(to_ibqp(ibqp)->qp, true);
 }
 
 static inline u32 sodp_psn_add(u32 psn, u32 n)
@@ -333,6 +340,7 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		  struct ib_qp_init_attr *init);
 struct sodp_qp *sodp_qp_get(u32 qpn);
+struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp);
 void sodp_qp_put(struct sodp_qp *qp);
 void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
 			struct work_struct *work);

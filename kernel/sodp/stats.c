@@ -218,7 +218,7 @@ int sodp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 	return 0;
 }
 
-int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
+static int fill_qp(struct sk_buff *msg, struct sodp_qp *qp)
 {
 	static const char * const parks[] = {
 		[SODP_PARK_NONE] = "no",
@@ -227,10 +227,8 @@ int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 		[SODP_PARK_TIMEOUT] = "timeout",
 		[SODP_PARK_KEY] = "key",
 	};
-	struct sodp_qp *qp = to_sodp_qp(ibqp);
 	struct nlattr *table;
 
-	/* A kernel-internal QP would have none; ours all do */
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
 	if (!table)
 		return -EMSGSIZE;
@@ -245,6 +243,19 @@ int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 	}
 	nla_nest_end(msg, table);
 	return 0;
+}
+
+/* -EAGAIN: gone while it was looked at, which ib_core passes over */
+int sodp_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
+{
+	struct sodp_qp *qp = sodp_qp_get_tracked(ibqp);
+	int ret;
+
+	if (!qp)
+		return -EAGAIN;
+	ret = fill_qp(msg, qp);
+	sodp_qp_put(qp);
+	return ret;
 }
 
 int sodp_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq)

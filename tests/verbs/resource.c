@@ -6,8 +6,10 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/t_duo.h"
@@ -348,8 +350,66 @@ static void device_memory(void)
 	want(s.lines[0], "backing", "dm");
 }
 
+/* Makes queue pairs, and destroys them, until it is killed. */
+static void come_and_go(void)
+{
+	struct ibv_qp_init_attr init = {
+		.qp_type = IBV_QPT_UD,
+		.cap = { 64, 64, 4, 4, 0 },
+	};
+	struct ibv_qp *qps[8];
+	struct t_dev dev;
+	unsigned int i;
+
+	t_open(&dev);
+	init.send_cq = ibv_create_cq(dev.ctx, 16, NULL, NULL, 0);
+	T_ASSERT(init.send_cq, "ibv_create_cq: %s", t_errname(errno));
+	init.recv_cq = init.send_cq;
+	for (;;) {
+		for (i = 0; i < T_ARRAY_SIZE(qps); i++) {
+			init.qp_type = i & 1 ? IBV_QPT_UD : IBV_QPT_RC;
+			qps[i] = ibv_create_qp(dev.pd, &init);
+			T_ASSERT(qps[i], "ibv_create_qp: %s",
+				 t_errname(errno));
+		}
+		for (i = 0; i < T_ARRAY_SIZE(qps); i++)
+			T_OK(ibv_destroy_qp(qps[i]));
+	}
+}
+
+/*
+ * Who is shown may be going: ib_core forgets a QP before or after it destroys
+ * it, according to its version, and the tool says nothing of one that is gone.
+ */
+static void qp_goes(void)
+{
+	uint64_t end = t_now_ns() + (t_quick ? 1 : 4) * 1000000000ULL;
+	static char text[1 << 18];
+	unsigned int shows = 0;
+	unsigned int i;
+	pid_t pids[2];
+
+	for (i = 0; i < T_ARRAY_SIZE(pids); i++) {
+		pids[i] = t_fork();
+		if (!pids[i])
+			come_and_go();
+	}
+	while (t_now_ns() < end || !strstr(text, "lqpn")) {
+		T_ASSERT(!t_output(text, sizeof(text),
+				   "rdma -dd resource show qp"),
+			 "rdma resource show qp: %s", text);
+		shows++;
+	}
+	for (i = 0; i < T_ARRAY_SIZE(pids); i++) {
+		T_ASSERT(!kill(pids[i], SIGKILL), "it has ended by itself");
+		waitpid(pids[i], NULL, 0);
+	}
+	t_note("shown %u times", shows);
+}
+
 static const struct t_test tests[] = {
 	{ "qp", qp },
+	{ "qp_goes", qp_goes },
 	{ "parked", parked },
 	{ "cq", cq },
 	{ "srq", srq },
