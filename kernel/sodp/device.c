@@ -52,8 +52,8 @@ static void dev_fill_limits(struct ib_device_attr *attr)
 	attr->max_srq_sge = SODP_MAX_SGE;
 	attr->max_pkeys = 1;
 	attr->max_ah = DEV_MAX_OBJECTS;
-	attr->max_mcast_grp = SODP_MAX_MCASTS;
-	attr->max_mcast_qp_attach = SODP_MAX_MCASTS;
+	attr->max_mcast_grp = SODP_MAX_MCAST_GROUPS;
+	attr->max_mcast_qp_attach = SODP_MAX_MCAST_QPS;
 	attr->max_total_mcast_qp_attach = SODP_MAX_MCASTS;
 	attr->max_fast_reg_page_list_len = SODP_MAX_FRMR_PAGES;
 	attr->max_dm_size = SODP_MAX_DM_BYTES;

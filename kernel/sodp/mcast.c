@@ -14,24 +14,46 @@
 #include "wire.h"
 
 /**
- * struct sodp_mcast - a QP in a group
+ * struct mcast_group - a group of a device that a QP is in
  * @node: in mcast_table; written under mcast_mutex, read by softirq under RCU
  * @rcu: frees it
  * @addr: the group, IPv4 as a mapped address
- * @dev: the QP's
- * @qp: holds a reference
+ * @dev: the device
+ * @members: struct sodp_mcast by its in_group; as @node
+ * @nr_members: how many, at most SODP_MAX_MCAST_QPS; mcast_mutex
  */
-struct sodp_mcast {
+struct mcast_group {
 	struct hlist_node node;
 	struct rcu_head rcu;
 	struct in6_addr addr;
-	const struct sodp_dev *dev;
+	struct sodp_dev *dev;
+	struct hlist_head members;
+	u32 nr_members;
+};
+
+/**
+ * struct sodp_mcast - a QP in a group
+ * @in_group: in group->members; written under mcast_mutex, read by softirq
+ *	under RCU
+ * @in_qp: in qp->mcasts; mcast_mutex
+ * @rcu: frees it
+ * @group: the group
+ * @qp: holds a reference
+ */
+struct sodp_mcast {
+	struct hlist_node in_group;
+	struct hlist_node in_qp;
+	struct rcu_head rcu;
+	struct mcast_group *group;
 	struct sodp_qp *qp;
 };
 
-/* Guards the table; joins and leaves are in the order of its changes */
+/*
+ * Guards the table, the groups and the QPs' lists; joins and leaves are in the
+ * order of their changes. RTNL nests in it.
+ */
 static DEFINE_MUTEX(mcast_mutex);
-/* Of all devices, by mcast_key() */
+/* Groups of all devices, by mcast_key() */
 static DEFINE_HASHTABLE(mcast_table, 10);
 
 static u32 mcast_key(const struct sodp_dev *dev, const struct in6_addr *addr)
@@ -40,10 +62,18 @@ static u32 mcast_key(const struct sodp_dev *dev, const struct in6_addr *addr)
 		      ARRAY_SIZE(addr->s6_addr32), (u32)dev->id);
 }
 
-static bool mcast_is(const struct sodp_mcast *mcast,
-		     const struct sodp_dev *dev, const struct in6_addr *addr)
+/* Under mcast_mutex or RCU */
+static struct mcast_group *mcast_find_group(const struct sodp_dev *dev,
+					    const struct in6_addr *addr)
 {
-	return mcast->dev == dev && ipv6_addr_equal(&mcast->addr, addr);
+	struct mcast_group *group;
+
+	hash_for_each_possible_rcu(mcast_table, group, node,
+				   mcast_key(dev, addr),
+				   lockdep_is_held(&mcast_mutex))
+		if (group->dev == dev && ipv6_addr_equal(&group->addr, addr))
+			return group;
+	return NULL;
 }
 
 static int mcast_join(struct net_device *ndev, const struct in6_addr *addr)
@@ -87,27 +117,98 @@ static bool mcast_valid(const struct in6_addr *addr)
 	return ipv6_addr_is_multicast(addr);
 }
 
+/* The group with the netdev in it, maybe of no QP yet; or ERR_PTR */
+static struct mcast_group *mcast_get_group(struct sodp_dev *dev,
+					   const struct in6_addr *addr)
+{
+	struct mcast_group *group;
+	int ret;
+
+	lockdep_assert_held(&mcast_mutex);
+	group = mcast_find_group(dev, addr);
+	if (group)
+		return group;
+	if (dev->nr_groups >= SODP_MAX_MCAST_GROUPS) {
+		ibdev_dbg(&dev->base_dev, "multicast: %u groups are all\n",
+			  dev->nr_groups);
+		return ERR_PTR(-ENOMEM);
+	}
+	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	group->addr = *addr;
+	group->dev = dev;
+	ret = mcast_join(dev->ndev, addr);
+	if (ret) {
+		kfree(group);
+		return ERR_PTR(ret);
+	}
+	dev->nr_groups++;
+	hash_add_rcu(mcast_table, &group->node, mcast_key(dev, addr));
+	return group;
+}
+
+/* Leave a group that has no QP any more */
+static void mcast_put_group(struct mcast_group *group)
+{
+	lockdep_assert_held(&mcast_mutex);
+	if (group->nr_members)
+		return;
+	hash_del_rcu(&group->node);
+	group->dev->nr_groups--;
+	mcast_leave(group->dev->ndev, &group->addr);
+	kfree_rcu(group, rcu);
+}
+
 static struct sodp_mcast *mcast_find(struct sodp_qp *qp,
 				     const struct in6_addr *addr)
 {
 	struct sodp_mcast *mcast;
 
 	lockdep_assert_held(&mcast_mutex);
-	hash_for_each_possible(mcast_table, mcast, node,
-			       mcast_key(qp->dev, addr))
-		if (mcast->qp == qp && ipv6_addr_equal(&mcast->addr, addr))
+	hlist_for_each_entry(mcast, &qp->mcasts, in_qp)
+		if (ipv6_addr_equal(&mcast->group->addr, addr))
 			return mcast;
 	return NULL;
 }
 
-static void mcast_remove(struct sodp_mcast *mcast)
+static int mcast_add(struct mcast_group *group, struct sodp_qp *qp)
 {
-	struct sodp_dev *dev = mcast->qp->dev;
+	struct sodp_dev *dev = group->dev;
+	struct sodp_mcast *mcast;
 
 	lockdep_assert_held(&mcast_mutex);
-	hash_del_rcu(&mcast->node);
-	dev->nr_mcasts--;
-	mcast_leave(dev->ndev, &mcast->addr);
+	if (group->nr_members >= SODP_MAX_MCAST_QPS ||
+	    dev->nr_mcasts >= SODP_MAX_MCASTS) {
+		ibdev_dbg(&dev->base_dev,
+			  "QP %#x: %u QPs are in %pI6c, %u in groups\n",
+			  qp->qpn, group->nr_members, &group->addr,
+			  dev->nr_mcasts);
+		return -ENOMEM;
+	}
+	mcast = kzalloc(sizeof(*mcast), GFP_KERNEL_ACCOUNT);
+	if (!mcast)
+		return -ENOMEM;
+	mcast->group = group;
+	mcast->qp = qp;
+	refcount_inc(&qp->ref);
+	dev->nr_mcasts++;
+	group->nr_members++;
+	hlist_add_head(&mcast->in_qp, &qp->mcasts);
+	hlist_add_head_rcu(&mcast->in_group, &group->members);
+	return 0;
+}
+
+static void mcast_remove(struct sodp_mcast *mcast)
+{
+	struct mcast_group *group = mcast->group;
+
+	lockdep_assert_held(&mcast_mutex);
+	hlist_del_rcu(&mcast->in_group);
+	hlist_del(&mcast->in_qp);
+	group->dev->nr_mcasts--;
+	group->nr_members--;
+	mcast_put_group(group);
 	sodp_qp_put(mcast->qp);
 	kfree_rcu(mcast, rcu);
 }
@@ -120,40 +221,32 @@ static void mcast_remove(struct sodp_mcast *mcast)
  *
  * Context: process, may sleep; takes RTNL.
  * Return: 0, also when it is attached already; -EINVAL no UD QP or no group;
- * -ENOMEM, also when the device has too many.
+ * -ENOMEM, also when the device has as many groups, the group as many QPs, or
+ * the device as many QPs in groups as query_device says.
  */
 int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
-	struct sodp_dev *dev = qp->dev;
-	struct sodp_mcast *mcast;
-	int ret;
+	struct mcast_group *group;
+	struct in6_addr addr;
+	int ret = 0;
 
-	if (qp->type != IB_QPT_UD)
+	memcpy(&addr, gid, sizeof(addr));
+	if (qp->type != IB_QPT_UD || !mcast_valid(&addr))
 		return -EINVAL;
-	mcast = kzalloc(sizeof(*mcast), GFP_KERNEL_ACCOUNT);
-	if (!mcast)
-		return -ENOMEM;
-	memcpy(&mcast->addr, gid, sizeof(mcast->addr));
-	mcast->dev = dev;
-	mcast->qp = qp;
 	mutex_lock(&mcast_mutex);
-	ret = mcast_valid(&mcast->addr) ? 0 : -EINVAL;
-	if (ret || mcast_find(qp, &mcast->addr))
-		goto err_free;
-	ret = dev->nr_mcasts < SODP_MAX_MCASTS ?
-	      mcast_join(dev->ndev, &mcast->addr) : -ENOMEM;
+	if (mcast_find(qp, &addr))
+		goto out_unlock;
+	group = mcast_get_group(qp->dev, &addr);
+	if (IS_ERR(group)) {
+		ret = PTR_ERR(group);
+		goto out_unlock;
+	}
+	ret = mcast_add(group, qp);
 	if (ret)
-		goto err_free;
-	refcount_inc(&qp->ref);
-	dev->nr_mcasts++;
-	hash_add_rcu(mcast_table, &mcast->node, mcast_key(dev, &mcast->addr));
+		mcast_put_group(group);
+out_unlock:
 	mutex_unlock(&mcast_mutex);
-	return 0;
-
-err_free:
-	mutex_unlock(&mcast_mutex);
-	kfree(mcast);
 	return ret;
 }
 
@@ -190,15 +283,13 @@ void sodp_mcast_forget(struct sodp_qp *qp)
 {
 	struct sodp_mcast *mcast;
 	struct hlist_node *next;
-	int i;
 
-	if (qp->type != IB_QPT_UD)
+	/* Only its owner attaches it, and that is us: none is added now */
+	if (hlist_empty(&qp->mcasts))
 		return;
 	mutex_lock(&mcast_mutex);
-	if (qp->dev->nr_mcasts)
-		hash_for_each_safe(mcast_table, i, next, mcast, node)
-			if (mcast->qp == qp)
-				mcast_remove(mcast);
+	hlist_for_each_entry_safe(mcast, next, &qp->mcasts, in_qp)
+		mcast_remove(mcast);
 	mutex_unlock(&mcast_mutex);
 }
 
@@ -208,6 +299,8 @@ void sodp_mcast_forget(struct sodp_qp *qp)
  * @addr: the group
  * @last: where the walk is, NULL at first
  *
+ * They are SODP_MAX_MCAST_QPS at most, and so are the copies of a datagram.
+ *
  * Context: softirq, under RCU.
  * Return: NULL at the end.
  */
@@ -215,19 +308,18 @@ struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
 				   const struct in6_addr *addr,
 				   struct sodp_mcast *last)
 {
-	struct sodp_mcast *mcast = last;
+	struct mcast_group *group;
+	struct hlist_node *node;
 
 	if (last) {
-		hlist_for_each_entry_continue_rcu(mcast, node)
-			if (mcast_is(mcast, dev, addr))
-				return mcast;
-		return NULL;
+		node = rcu_dereference(hlist_next_rcu(&last->in_group));
+	} else {
+		group = mcast_find_group(dev, addr);
+		node = group ?
+		       rcu_dereference(hlist_first_rcu(&group->members)) :
+		       NULL;
 	}
-	hash_for_each_possible_rcu(mcast_table, mcast, node,
-				   mcast_key(dev, addr))
-		if (mcast_is(mcast, dev, addr))
-			return mcast;
-	return NULL;
+	return hlist_entry_safe(node, struct sodp_mcast, in_group);
 }
 
 struct sodp_qp *sodp_mcast_qp(struct sodp_mcast *mcast)

@@ -279,6 +279,7 @@ struct sodp_qp {
 	/* Made once, before the first packet can come; see wire.h */
 	struct sodp_wire *wire;
 	struct sodp_ud *ud;	/* UD and GSI; ud.c */
+	struct hlist_head mcasts;	/* groups that it is in; mcast_mutex */
 };
 
 /*

@@ -76,6 +76,9 @@
 #define SODP_MAX_CQE		SZ_1M
 #define SODP_MAX_SRQ_WR		SZ_64K
 #define SODP_MAX_MSG		SZ_2G
+/* Multicast: groups of a device, QPs in one, both together */
+#define SODP_MAX_MCAST_GROUPS	1024
+#define SODP_MAX_MCAST_QPS	64
 #define SODP_MAX_MCASTS		8192
 #define SODP_MAX_RD_ATOMIC	128
 #define SODP_MAX_QPN		0xffffff
@@ -230,7 +233,8 @@ struct sodp_dev {
 	struct list_head net_node;	/* sn->devs; RCU */
 	struct xarray avs;	/* struct sodp_av by number; RCU */
 	u32 next_av;
-	u32 nr_mcasts;
+	u32 nr_groups;		/* multicast; mcast_mutex */
+	u32 nr_mcasts;		/* QPs in all of these; mcast_mutex */
 	struct sodp_qp __rcu *gsi;	/* QP 1, while there is one */
 	struct sodp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
