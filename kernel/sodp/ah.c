@@ -149,9 +149,14 @@ int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 
 	if (sleepable)
 		sodp_net_retry(dev);
+	ret = sodp_limit_take(dev, SODP_LIMIT_AH);
+	if (ret)
+		return ret;
 	av = ah_make_av(ibah, init->ah_attr, gfp);
-	if (IS_ERR(av))
-		return PTR_ERR(av);
+	if (IS_ERR(av)) {
+		ret = PTR_ERR(av);
+		goto err_give;
+	}
 	/* Callers without the flag may have interrupts off */
 	xa_lock_irqsave(&dev->avs, flags);
 	ret = __xa_alloc_cyclic(&dev->avs, &av->number, av, xa_limit_31b,
@@ -159,7 +164,7 @@ int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 	xa_unlock_irqrestore(&dev->avs, flags);
 	if (ret < 0) {
 		sodp_av_put(av);
-		return ret;
+		goto err_give;
 	}
 	ah->av = av;
 	resp.ah = av->number;
@@ -167,6 +172,10 @@ int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 							 udata->outlen)) : 0;
 	if (ret)
 		sodp_ah_destroy(ibah, 0);
+	return ret;
+
+err_give:
+	sodp_limit_give(dev, SODP_LIMIT_AH);
 	return ret;
 }
 
@@ -188,6 +197,7 @@ int sodp_ah_destroy(struct ib_ah *ibah, u32 flags)
 	__xa_erase(&dev->avs, av->number);
 	xa_unlock_irqrestore(&dev->avs, irq_flags);
 	sodp_av_put(av);
+	sodp_limit_give(dev, SODP_LIMIT_AH);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ static enum hrtimer_restart cq_mod_expired(struct hrtimer *timer)
 int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		   struct ib_udata *udata)
 {
+	struct sodp_dev *dev = to_sodp_dev(ibcq->device);
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 	struct sodp_create_cq_resp resp = {};
 	struct sodp_ring *ring;
@@ -63,14 +64,19 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		return -EOPNOTSUPP;
 	if (!attr->cqe || attr->cqe > SODP_MAX_CQE)
 		return -EINVAL;
+	ret = sodp_limit_take(dev, SODP_LIMIT_CQ);
+	if (ret)
+		return ret;
 	mutex_init(&cq->resize_mutex);
 	spin_lock_init(&cq->cq_lock);
 	spin_lock_init(&cq->poll_lock);
 	depth = roundup_pow_of_two(attr->cqe);
 	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
 			       cq_ring_size(depth));
-	if (IS_ERR(ring))
-		return PTR_ERR(ring);
+	if (IS_ERR(ring)) {
+		ret = PTR_ERR(ring);
+		goto err_give;
+	}
 	cq_use_ring(cq, ring, depth);
 	cq->timestamps = attr->flags &
 			 IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION;
@@ -91,6 +97,8 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 err_free_ring:
 	sodp_ring_free(ring);
+err_give:
+	sodp_limit_give(dev, SODP_LIMIT_CQ);
 	return ret;
 }
 
@@ -101,6 +109,7 @@ int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata)
 	/* No QP uses it any more: ib_core counts them */
 	hrtimer_cancel(&cq->mod_timer);
 	sodp_ring_free(cq->ring);
+	sodp_limit_give(to_sodp_dev(ibcq->device), SODP_LIMIT_CQ);
 	return 0;
 }
 

@@ -10,8 +10,6 @@
 #include "wire.h"
 #include "compat_rdma.h"
 
-#define DEV_MAX_OBJECTS	SZ_1M
-
 static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 {
 	caps->general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT;
@@ -28,40 +26,6 @@ static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_SRQ_RECV;
 	caps->per_transport_caps.xrc_odp_caps =
 		caps->per_transport_caps.rc_odp_caps;
-}
-
-static void dev_fill_limits(struct ib_device_attr *attr)
-{
-	attr->max_mr_size = U64_MAX;
-	attr->page_size_cap = PAGE_SIZE | SZ_2M | SZ_1G;
-	attr->max_qp = DEV_MAX_OBJECTS;
-	attr->max_qp_wr = SODP_MAX_QP_WR;
-	attr->max_send_sge = SODP_MAX_SGE;
-	attr->max_recv_sge = SODP_MAX_SGE;
-	attr->max_sge_rd = SODP_MAX_SGE;
-	attr->max_cq = DEV_MAX_OBJECTS;
-	attr->max_cqe = SODP_MAX_CQE;
-	attr->max_mr = DEV_MAX_OBJECTS;
-	attr->max_mw = DEV_MAX_OBJECTS;
-	attr->max_pd = DEV_MAX_OBJECTS;
-	attr->max_qp_rd_atom = SODP_MAX_RD_ATOMIC;
-	attr->max_qp_init_rd_atom = SODP_MAX_RD_ATOMIC;
-	attr->max_res_rd_atom = DEV_MAX_OBJECTS;
-	attr->max_srq = DEV_MAX_OBJECTS;
-	attr->max_srq_wr = SODP_MAX_SRQ_WR;
-	attr->max_srq_sge = SODP_MAX_SGE;
-	attr->max_pkeys = 1;
-	attr->max_ah = DEV_MAX_OBJECTS;
-	attr->max_mcast_grp = SODP_MAX_MCAST_GROUPS;
-	attr->max_mcast_qp_attach = SODP_MAX_MCAST_QPS;
-	attr->max_total_mcast_qp_attach = SODP_MAX_MCASTS;
-	attr->max_fast_reg_page_list_len = SODP_MAX_FRMR_PAGES;
-	attr->max_dm_size = SODP_MAX_DM_BYTES;
-	attr->cq_caps.max_cq_moderation_count = U16_MAX;
-	attr->cq_caps.max_cq_moderation_period = U16_MAX;
-	/* A timestamp is CLOCK_MONOTONIC_RAW in nanoseconds */
-	attr->timestamp_mask = U64_MAX;
-	attr->hca_core_clock = 1000000;
 }
 
 static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
@@ -87,7 +51,10 @@ static int dev_query(struct ib_device *ibdev, struct ib_device_attr *attr,
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG |
 				 IBK_LOCAL_DMA_LKEY;
 	attr->atomic_cap = IB_ATOMIC_GLOB;
-	dev_fill_limits(attr);
+	/* A timestamp is CLOCK_MONOTONIC_RAW in nanoseconds */
+	attr->timestamp_mask = U64_MAX;
+	attr->hca_core_clock = 1000000;
+	sodp_limits_fill(to_sodp_dev(ibdev), attr);
 	dev_fill_odp_caps(&attr->odp_caps);
 	return 0;
 }
@@ -132,11 +99,12 @@ static int dev_query_ucontext(struct ib_ucontext *ucontext,
 
 static int dev_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
-	return 0;
+	return sodp_limit_take(to_sodp_dev(pd->device), SODP_LIMIT_PD);
 }
 
 static int dev_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
+	sodp_limit_give(to_sodp_dev(pd->device), SODP_LIMIT_PD);
 	return 0;
 }
 
@@ -247,6 +215,7 @@ void sodp_device_init(struct sodp_dev *dev)
 {
 	struct ib_device *ibdev = &dev->base_dev;
 
+	sodp_limits_init(dev);
 	strscpy(ibdev->node_desc, "sodp", sizeof(ibdev->node_desc));
 	ibdev->node_type = RDMA_NODE_IB_CA;
 	ibdev->phys_port_cnt = 1;

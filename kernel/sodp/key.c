@@ -47,29 +47,18 @@ void sodp_keys_destroy(struct sodp_dev *dev)
 	rhashtable_destroy(&dev->keys);
 }
 
-/**
- * sodp_key_alloc() - make a key, not valid yet
- * @dev: the device
- * @kind: region or window
- *
- * Context: process, may sleep.
- * Return: the key with one reference, or ERR_PTR(-ENOMEM).
- */
-struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
+static enum sodp_limit key_limit(enum sodp_key_kind kind)
 {
-	struct sodp_key *key;
+	return kind == SODP_KEY_MW1 || kind == SODP_KEY_MW2 ? SODP_LIMIT_MW :
+							      SODP_LIMIT_MR;
+}
+
+/* Put it into the table under an index that is free */
+static int key_insert(struct sodp_dev *dev, struct sodp_key *key)
+{
 	int tries;
 	int ret;
 
-	key = kzalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
-	if (!key)
-		return ERR_PTR(-ENOMEM);
-	refcount_set(&key->ref, 1);
-	init_completion(&key->idle);
-	mutex_init(&key->mw_mutex);
-	key->kind = kind;
-	key->state = SODP_KEY_FREE;
-	key->dev = dev;
 	for (tries = 0; tries < KEY_INDEX_TRIES; tries++) {
 		key->key = get_random_u32();
 		/* 0 and the all-ones index stay free: users test for them */
@@ -79,15 +68,49 @@ struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
 		ret = rhashtable_lookup_insert_fast(&dev->keys, &key->node,
 						    key_params);
 		if (ret != -EEXIST)
-			break;
+			return ret;
 	}
-	if (tries == KEY_INDEX_TRIES)
-		ret = -ENOMEM;
-	if (ret) {
-		kfree(key);
+	return -ENOMEM;
+}
+
+/**
+ * sodp_key_alloc() - make a key, not valid yet
+ * @dev: the device
+ * @kind: region or window
+ *
+ * Context: process, may sleep.
+ * Return: the key with one reference, or ERR_PTR(-ENOMEM), also when the
+ * device has as many regions or windows as query_device says.
+ */
+struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
+{
+	struct sodp_key *key;
+	int ret;
+
+	ret = sodp_limit_take(dev, key_limit(kind));
+	if (ret)
 		return ERR_PTR(ret);
+	key = kzalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
+	if (!key) {
+		ret = -ENOMEM;
+		goto err_give;
 	}
+	refcount_set(&key->ref, 1);
+	init_completion(&key->idle);
+	mutex_init(&key->mw_mutex);
+	key->kind = kind;
+	key->state = SODP_KEY_FREE;
+	key->dev = dev;
+	ret = key_insert(dev, key);
+	if (ret)
+		goto err_free;
 	return key;
+
+err_free:
+	kfree(key);
+err_give:
+	sodp_limit_give(dev, key_limit(kind));
+	return ERR_PTR(ret);
 }
 
 void sodp_key_put(struct sodp_key *key)
@@ -124,6 +147,7 @@ void sodp_key_unlink(struct sodp_key *key)
 {
 	rhashtable_remove_fast(&key->dev->keys, &key->node, key_params);
 	sodp_key_quiesce(key);
+	sodp_limit_give(key->dev, key_limit(key->kind));
 }
 
 /**

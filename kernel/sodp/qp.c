@@ -349,7 +349,8 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
- * the device's, -ENOMEM.
+ * the device's; -ENOMEM, also when it has as many QPs as
+ * query_device says.
  */
 int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		   struct ib_udata *udata)
@@ -361,9 +362,15 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = qp_check_init(init, udata);
 	if (ret)
 		return ret;
+	ret = sodp_limit_take(to_sodp_dev(ibqp->device),
+			            SODP_LIMIT_QP);
+	if (ret)
+		return ret;
 	qp = qp_alloc(ibqp, init);
-	if (!qp)
-		return -ENOMEM;
+	if (!qp) {
+		ret = -ENOMEM;
+		goto err_give;
+	}
 	if (udata)
 		qp->ucontext = sodp_udata_context(udata);
 	else
@@ -387,8 +394,11 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = xa_alloc_cyclic(&sodp_qps, &qp->qpn, NULL,
 			      XA_LIMIT(SODP_MIN_QPN, SODP_MAX_QPN), &next_qpn,
 			      GFP_KERNEL_ACCOUNT);
-	if (ret < 0)
+	if (ret < 0) {
+		/* -EBUSY: all numbers are in use, somewhere on this host */
+		ret = -ENOMEM;
 		goto err_free_ring;
+	}
 	ibqp->qp_num = qp->type == IB_QPT_GSI ? 1 : qp->qpn;
 	ret = udata ? qp_reply(qp, udata) : 0;
 	if (ret)
@@ -406,6 +416,8 @@ err_free_ring:
 	sodp_ring_free(qp->ring);
 err_free_qp:
 	qp_free(qp);
+err_give:
+	sodp_limit_give(to_sodp_dev(ibqp->device), SODP_LIMIT_QP);
 	return ret;
 }
 
@@ -466,6 +478,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 		sodp_qp_put(qp);
 	sodp_ring_free(qp->ring);
 	sodp_qp_put(qp);
+	sodp_limit_give(to_sodp_dev(ibqp->device), SODP_LIMIT_QP);
 	return 0;
 }
 

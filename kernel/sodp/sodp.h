@@ -221,8 +221,23 @@ enum sodp_verdict {
 #include "mem.h"
 #include "qp.h"
 
+/* Kinds of objects that a device has a limited number of */
+enum sodp_limit {
+	SODP_LIMIT_PD,
+	SODP_LIMIT_QP,
+	SODP_LIMIT_CQ,
+	SODP_LIMIT_SRQ,
+	SODP_LIMIT_MR,
+	SODP_LIMIT_MW,
+	SODP_LIMIT_AH,
+	SODP_LIMIT_XRCD,
+	SODP_NR_LIMITS,
+};
+
 struct sodp_dev {
 	struct ib_device base_dev;
+	u32 max_objects;	/* of each kind; constant */
+	atomic_t objects[SODP_NR_LIMITS];
 	struct list_head list;	/* sodp_devs_mutex */
 	u64 id;			/* never reused */
 	bool registered;	/* has a GID table; sodp_devs_mutex, release */
@@ -299,6 +314,12 @@ static inline struct sodp_ah *to_sodp_ah(struct ib_ah *ibah)
 
 /* device.c */
 void sodp_device_init(struct sodp_dev *dev);
+
+/* limits.c */
+void sodp_limits_init(struct sodp_dev *dev);
+int sodp_limit_take(struct sodp_dev *dev, enum sodp_limit what);
+void sodp_limit_give(struct sodp_dev *dev, enum sodp_limit what);
+void sodp_limits_fill(const struct sodp_dev *dev, struct ib_device_attr *attr);
 
 /* port.c */
 int sodp_port_query(struct ib_device *ibdev, u32 port,

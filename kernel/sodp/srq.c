@@ -53,6 +53,7 @@ static u8 *srq_slot(struct sodp_srq *srq, u32 index)
 int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		    struct ib_udata *udata)
 {
+	struct sodp_dev *dev = to_sodp_dev(ibsrq->device);
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 	struct sodp_create_srq_resp resp = {};
 	struct sodp_create_srq_cmd cmd = {};
@@ -75,6 +76,9 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		srq->strict = true;
 		resp.comp_mask = SODP_CREATE_SRQ_COOKIE;
 	}
+	ret = sodp_limit_take(dev, SODP_LIMIT_SRQ);
+	if (ret)
+		return ret;
 	mutex_init(&srq->resize_mutex);
 	spin_lock_init(&srq->srq_lock);
 	spin_lock_init(&srq->rq_post_lock);
@@ -85,8 +89,10 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		      srq->max_sge * sizeof(struct sodp_sge);
 	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
 			       srq_ring_size(srq, depth));
-	if (IS_ERR(ring))
-		return PTR_ERR(ring);
+	if (IS_ERR(ring)) {
+		ret = PTR_ERR(ring);
+		goto err_give;
+	}
 	srq_use_ring(srq, ring, depth);
 	init->attr.max_wr = srq->depth;
 	init->attr.max_sge = srq->max_sge;
@@ -116,6 +122,8 @@ err_retire:
 	sodp_xrc_retire(srq);
 err_free_ring:
 	sodp_ring_free(ring);
+err_give:
+	sodp_limit_give(dev, SODP_LIMIT_SRQ);
 	return ret;
 }
 
@@ -125,6 +133,7 @@ int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata)
 
 	sodp_xrc_retire(srq);
 	sodp_ring_free(srq->ring);
+	sodp_limit_give(to_sodp_dev(ibsrq->device), SODP_LIMIT_SRQ);
 	return 0;
 }
 

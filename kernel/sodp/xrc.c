@@ -13,11 +13,12 @@ static DEFINE_XARRAY_ALLOC1(xrc_srqs);
 
 int sodp_xrcd_alloc(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
-	return 0;
+	return sodp_limit_take(to_sodp_dev(xrcd->device), SODP_LIMIT_XRCD);
 }
 
 int sodp_xrcd_dealloc(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
+	sodp_limit_give(to_sodp_dev(xrcd->device), SODP_LIMIT_XRCD);
 	return 0;
 }
 
@@ -28,7 +29,7 @@ int sodp_xrcd_dealloc(struct ib_xrcd *xrcd, struct ib_udata *udata)
  * Requests do not find it before sodp_xrc_publish().
  *
  * Context: process, may sleep.
- * Return: 0, -EINVAL without a domain or a CQ, -ENOMEM, -EBUSY.
+ * Return: 0, -EINVAL without a domain or a CQ, -ENOMEM.
  */
 int sodp_xrc_number(struct sodp_srq *srq)
 {
@@ -49,7 +50,8 @@ int sodp_xrc_number(struct sodp_srq *srq)
 			      GFP_KERNEL_ACCOUNT);
 	if (ret < 0) {
 		kfree(xsrq);
-		return ret;
+		/* -EBUSY: all numbers are in use, somewhere on this host */
+		return -ENOMEM;
 	}
 	srq->xsrq = xsrq;
 	srq->base_srq.ext.xrc.srq_num = xsrq->srqn;
