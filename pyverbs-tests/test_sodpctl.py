@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """sodpctl: links, state, counters and the fault model, and what they do."""
 
+import errno
 import json
 import os
 import socket
@@ -24,6 +25,8 @@ NETLINK_GENERIC, NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 16, 1, 4, 2
 GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 3
 CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 1, 2
 SODP_NL_CMD_SET, SODP_NL_ATTR_NAME, SODP_NL_ATTR_FAULT_FIXED_NS = 2, 2, 5
+# Padding, what is of replies only, and what is not there
+SODP_NL_UNKNOWN = 1, 3, 4, 8, 99
 
 
 def run(*command):
@@ -39,9 +42,9 @@ def attribute(kind, payload):
     return struct.pack("=HH", size, kind) + payload + bytes(-size % 4)
 
 
-def genl_ask(sock, family, cmd, attributes):
+def genl_ask(sock, family, cmd, attributes, reserved=0):
     """Send a request; the first message of the answer: type, payload."""
-    body = struct.pack("=BBH", cmd, 1, 0) + attributes
+    body = struct.pack("=BBH", cmd, 1, reserved) + attributes
     flags = NLM_F_REQUEST | NLM_F_ACK
     sock.send(
         struct.pack("=IHHII", 16 + len(body), family, flags, 1, 0) + body
@@ -331,8 +334,8 @@ class FaultModel(SodpctlTestCase):
         self.add()
         self.assertEqual(self.model(), OFF)
 
-    def test_kernel_checks_the_maximum(self):
-        """Without the tool, which would not send it."""
+    def family(self):
+        """A socket, and the number of the family there."""
         sock = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC
         )
@@ -342,25 +345,45 @@ class FaultModel(SodpctlTestCase):
         kind, answer = genl_ask(sock, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name)
         self.assertEqual(kind, GENL_ID_CTRL)
         sock.recv(65536)
-        family = None
         offset = 4
         while offset < len(answer):
             size, kind = struct.unpack_from("=HH", answer, offset)
             if kind == CTRL_ATTR_FAMILY_ID:
-                family = struct.unpack_from("=H", answer, offset + 4)[0]
+                return sock, struct.unpack_from("=H", answer, offset + 4)[0]
             offset += (size + 3) & ~3
+        self.fail("no number")
+
+    def set_raw(self, where, attributes, reserved=0):
+        """Set without the tool; the errno."""
         name = attribute(SODP_NL_ATTR_NAME, LINK.encode() + b"\0")
-        for value, good in ((MAX_NS, True), (MAX_NS + 1, False)):
+        kind, answer = genl_ask(
+            *where, SODP_NL_CMD_SET, name + attributes, reserved
+        )
+        self.assertEqual(kind, NLMSG_ERROR)
+        return -struct.unpack_from("=i", answer)[0]
+
+    def test_kernel_checks_the_maximum(self):
+        """Without the tool, which would not send it."""
+        where = self.family()
+        for value, want in ((MAX_NS, 0), (MAX_NS + 1, errno.ERANGE)):
             fixed = attribute(
                 SODP_NL_ATTR_FAULT_FIXED_NS, struct.pack("=I", value)
             )
-            kind, answer = genl_ask(
-                sock, family, SODP_NL_CMD_SET, name + fixed
-            )
-            self.assertEqual(kind, NLMSG_ERROR)
-            code = struct.unpack_from("=i", answer)[0]
-            self.assertEqual(code == 0, good, f"{value}: {code}")
+            self.assertEqual(self.set_raw(where, fixed), want, value)
         self.assertEqual(self.model()["fixed_ns"], MAX_NS)
+
+    def test_kernel_refuses_what_it_does_not_know(self):
+        """So that it can mean something one day."""
+        where = self.family()
+        fixed = attribute(SODP_NL_ATTR_FAULT_FIXED_NS, struct.pack("=I", 7))
+        self.assertEqual(self.set_raw(where, fixed, 1), errno.EINVAL)
+        for kind in SODP_NL_UNKNOWN:
+            more = attribute(kind, struct.pack("=I", 0))
+            self.assertEqual(
+                self.set_raw(where, fixed + more), errno.EINVAL, kind
+            )
+        self.assertEqual(self.model(), OFF)
+        self.assertEqual(self.set_raw(where, fixed), 0)
 
     def test_unprivileged(self):
         nobody = ("setpriv", "--reuid=65534", "--clear-groups")

@@ -133,7 +133,7 @@ err_free:
  * What cannot be reached is refused with the error of sodp_net_reach().
  *
  * Context: any without RDMA_CREATE_AH_SLEEPABLE.
- * Return: 0; -EINVAL no GRH or no such source GID; -ENOMEM.
+ * Return: 0; -EINVAL no GRH, no such source GID, driver data; -ENOMEM.
  */
 int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 		   struct ib_udata *udata)
@@ -149,7 +149,9 @@ int sodp_ah_create(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 
 	if (sleepable)
 		sodp_net_retry(dev);
-	ret = sodp_limit_take(dev, SODP_LIMIT_AH);
+	ret = sodp_udata_check(ibah->device, udata, 0);
+	if (!ret)
+		ret = sodp_limit_take(dev, SODP_LIMIT_AH);
 	if (ret)
 		return ret;
 	av = ah_make_av(ibah, init->ah_attr, gfp);

@@ -64,7 +64,9 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		return -EOPNOTSUPP;
 	if (!attr->cqe || attr->cqe > SODP_MAX_CQE)
 		return -EINVAL;
-	ret = sodp_limit_take(dev, SODP_LIMIT_CQ);
+	ret = sodp_udata_check(ibcq->device, udata, 0);
+	if (!ret)
+		ret = sodp_limit_take(dev, SODP_LIMIT_CQ);
 	if (ret)
 		return ret;
 	mutex_init(&cq->resize_mutex);
@@ -195,6 +197,9 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 
 	if (!udata || !cqe || cqe > SODP_MAX_CQE)
 		return -EINVAL;
+	ret = sodp_udata_check(ibcq->device, udata, 0);
+	if (ret)
+		return ret;
 	depth = roundup_pow_of_two(cqe);
 	ring = sodp_ring_alloc(sodp_udata_context(udata), cq_ring_size(depth));
 	if (IS_ERR(ring))

@@ -10,6 +10,29 @@
 #include "wire.h"
 #include "compat_rdma.h"
 
+/**
+ * sodp_udata_check() - is what the provider says known?
+ * @ibdev: the device
+ * @udata: of a verb that makes or changes something; NULL: the kernel's
+ * @known: bytes that the verb looks at
+ *
+ * A newer provider may send more, and has to be told that nothing is done
+ * about it, unless it is zero.
+ *
+ * Context: process, may sleep.
+ * Return: 0 or -EINVAL.
+ */
+int sodp_udata_check(struct ib_device *ibdev, const struct ib_udata *udata,
+		     size_t known)
+{
+	if (!udata || udata->inlen <= known ||
+	    ib_is_buffer_cleared(udata->inbuf + known, udata->inlen - known))
+		return 0;
+	ibdev_dbg(ibdev, "%zu bytes of driver data, %zu are known\n",
+		  udata->inlen, known);
+	return -EINVAL;
+}
+
 static void dev_fill_odp_caps(struct ib_odp_caps *caps)
 {
 	caps->general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT;
@@ -69,6 +92,9 @@ static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
 	struct sodp_ucontext *context = to_sodp_ucontext(ucontext);
 	int ret;
 
+	ret = sodp_udata_check(ucontext->device, udata, 0);
+	if (ret)
+		return ret;
 	/* Its regions have references of their own, but come and go */
 	context->pool = sodp_pool_get();
 	if (IS_ERR(context->pool))
@@ -99,7 +125,9 @@ static int dev_query_ucontext(struct ib_ucontext *ucontext,
 
 static int dev_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
-	return sodp_limit_take(to_sodp_dev(pd->device), SODP_LIMIT_PD);
+	int ret = sodp_udata_check(pd->device, udata, 0);
+
+	return ret ? : sodp_limit_take(to_sodp_dev(pd->device), SODP_LIMIT_PD);
 }
 
 static int dev_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)

@@ -171,7 +171,7 @@ err_free_backing:
  * @length: bytes; U64_MAX with implicit ODP
  * @iova: address by which SGEs and peers name @start; 0 with IB_ZERO_BASED
  * @access: IB_ACCESS_*; IB_ACCESS_ON_DEMAND does not pin
- * @udata: may be NULL (kernel callers)
+ * @udata: has nothing; NULL: a kernel caller
  *
  * Context: process, may sleep; constant time with IB_ACCESS_ON_DEMAND.
  * Return: the MR, or ERR_PTR: -EINVAL empty or wrapping range,
@@ -184,6 +184,9 @@ struct ib_mr *sodp_mr_reg_user(struct ib_pd *pd, u64 start, u64 length,
 	struct sodp_backing backing;
 	int ret;
 
+	ret = sodp_udata_check(pd->device, udata, 0);
+	if (ret)
+		return ERR_PTR(ret);
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (access & IB_ZERO_BASED)
@@ -217,7 +220,7 @@ static bool mr_is_callers(const struct sodp_mr *mr)
  * @iova: likewise
  * @access: new access (IB_MR_REREG_ACCESS)
  * @pd: new PD (IB_MR_REREG_PD)
- * @udata: unused
+ * @udata: has nothing
  *
  * On failure the MR is as before. Requests that use it meanwhile fail as
  * with an invalid key.
@@ -237,6 +240,9 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 	struct sodp_backing old = {};
 	int ret;
 
+	ret = sodp_udata_check(ibmr->device, udata, 0);
+	if (ret)
+		return ERR_PTR(ret);
 	if (flags & ~IB_MR_REREG_SUPPORTED)
 		return ERR_PTR(-EOPNOTSUPP);
 	/* There is no range of the caller's memory to go on with */

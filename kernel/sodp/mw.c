@@ -22,7 +22,11 @@ int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 {
 	struct sodp_mw *mw = to_sodp_mw(ibmw);
 	struct sodp_key *key;
+	int ret;
 
+	ret = sodp_udata_check(ibmw->device, udata, 0);
+	if (ret)
+		return ret;
 	key = sodp_key_alloc(to_sodp_dev(ibmw->device),
 			     ibmw->type == IB_MW_TYPE_1 ? SODP_KEY_MW1 :
 							  SODP_KEY_MW2);

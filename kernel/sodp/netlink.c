@@ -166,7 +166,6 @@ static struct genl_family nl_family __ro_after_init = {
 	.module = THIS_MODULE,
 	.small_ops = nl_ops,
 	.n_small_ops = ARRAY_SIZE(nl_ops),
-	.resv_start_op = __SODP_NL_CMD_MAX,
 };
 
 /* sodpctl finds the module by itself */

@@ -349,7 +349,7 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
  *
  * Context: process, may sleep.
  * Return: 0, -EOPNOTSUPP type or flags not supported, -EINVAL caps beyond
- * the device's; -ENOMEM, also when it has as many QPs as
+ * the device's, driver data; -ENOMEM, also when it has as many QPs as
  * query_device says.
  */
 int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
@@ -362,8 +362,11 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = qp_check_init(init, udata);
 	if (ret)
 		return ret;
-	ret = sodp_limit_take(to_sodp_dev(ibqp->device),
-			            SODP_LIMIT_QP);
+	ret = sodp_udata_check(ibqp->device, udata,
+			       sizeof(struct sodp_create_qp_cmd));
+	if (!ret)
+		ret = sodp_limit_take(to_sodp_dev(ibqp->device),
+				      SODP_LIMIT_QP);
 	if (ret)
 		return ret;
 	qp = qp_alloc(ibqp, init);

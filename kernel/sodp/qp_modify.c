@@ -158,7 +158,7 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
  * @ibqp: the QP
  * @attr: values
  * @mask: which of them
- * @udata: unused
+ * @udata: has nothing
  *
  * A move to the error state has flushed both queues when this returns.
  *
@@ -174,6 +174,9 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	u32 peer_qpn;
 	int ret;
 
+	ret = sodp_udata_check(ibqp->device, udata, 0);
+	if (ret)
+		return ret;
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
 	mutex_lock(&qp->exec_mutex);

@@ -314,6 +314,8 @@ static inline struct sodp_ah *to_sodp_ah(struct ib_ah *ibah)
 
 /* device.c */
 void sodp_device_init(struct sodp_dev *dev);
+int sodp_udata_check(struct ib_device *ibdev, const struct ib_udata *udata,
+		     size_t known);
 
 /* limits.c */
 void sodp_limits_init(struct sodp_dev *dev);

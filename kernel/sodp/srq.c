@@ -68,6 +68,9 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	    init->attr.max_sge > SODP_MAX_SGE ||
 	    init->attr.srq_limit > init->attr.max_wr)
 		return -EINVAL;
+	ret = sodp_udata_check(ibsrq->device, udata, sizeof(cmd));
+	if (ret)
+		return ret;
 	if (udata && udata->inlen >= sizeof(cmd)) {
 		ret = ib_copy_from_udata(&cmd, udata, sizeof(cmd));
 		if (ret)
@@ -262,7 +265,7 @@ err_free_ring:
  *
  * Context: process, may sleep.
  * Return: 0; -EINVAL a limit above max_wr, a size that does not hold what is
- * posted; -EFAULT, -ENOMEM.
+ * posted, unknown bits or driver data; -EFAULT, -ENOMEM.
  */
 int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 		    enum ib_srq_attr_mask mask, struct ib_udata *udata)
@@ -275,6 +278,12 @@ int sodp_srq_modify(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 	bool fire = false;
 	int ret;
 
+	ret = sodp_udata_check(ibsrq->device, udata,
+			       sizeof(struct sodp_modify_srq_cmd));
+	if (ret)
+		return ret;
+	if (mask & ~(IB_SRQ_MAX_WR | IB_SRQ_LIMIT))
+		return -EINVAL;
 	/* A new size stays, so all of the request is checked before it */
 	if (limit > depth)
 		return -EINVAL;

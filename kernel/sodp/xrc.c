@@ -13,7 +13,10 @@ static DEFINE_XARRAY_ALLOC1(xrc_srqs);
 
 int sodp_xrcd_alloc(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
-	return sodp_limit_take(to_sodp_dev(xrcd->device), SODP_LIMIT_XRCD);
+	int ret = sodp_udata_check(xrcd->device, udata, 0);
+
+	return ret ? : sodp_limit_take(to_sodp_dev(xrcd->device),
+				       SODP_LIMIT_XRCD);
 }
 
 int sodp_xrcd_dealloc(struct ib_xrcd *xrcd, struct ib_udata *udata)
