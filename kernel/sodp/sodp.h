@@ -86,7 +86,7 @@
 #define SODP_MAX_SRQN		0xffffff
 #define SODP_GID_TABLE_LEN	128
 /* Pages that one fast-registration MR may name */
-#define SODP_MAX_FRMR_PAGES	1024
+#define SODP_MAX_FRMR_PAGES	4096
 /* Device memory of all users together */
 #define SODP_MAX_DM_BYTES	SZ_4M
 

@@ -393,10 +393,60 @@ static int fastreg_fence(struct ib_device *dev)
 	return fr_with(dev, fence_run);
 }
 
+/* Register all of @sg, @max entries, and write to the last page */
+static int longest_use(struct fr *fr, struct scatterlist *sg, u32 max)
+{
+	u64 last = (u64)(max - 1) * PAGE_SIZE;
+	u32 i;
+
+	sg_init_table(sg, max);
+	for (i = 0; i < max; i++)
+		sg_set_buf(&sg[i], fr->pages[i % FR_PAGES], PAGE_SIZE);
+	KT_EXPECT(ib_dma_map_sg(fr->mr->device, sg, max,
+				DMA_BIDIRECTIONAL) == max);
+	KT_EXPECT(ib_map_mr_sg(fr->mr, sg, max, NULL, PAGE_SIZE) == max);
+	KT_EXPECT(!fr_register(fr));
+	kt_fill(fr->p.a.buf, PAGE_SIZE, 9);
+	KT_EXPECT(!kt_rdma(&fr->p.a, IB_WR_RDMA_WRITE, fr->p.a.buf, PAGE_SIZE,
+			   fr->mr->iova + last, fr->mr->rkey));
+	KT_EXPECT(kt_filled(fr->pages[(max - 1) % FR_PAGES], PAGE_SIZE, 9));
+	KT_EXPECT(!fr_invalidate(fr, &fr->p.b, fr->mr->rkey));
+	return 0;
+}
+
+static int longest_run(struct fr *fr)
+{
+	u32 max = fr->mr->device->attrs.max_fast_reg_page_list_len;
+	struct scatterlist *sg;
+	struct ib_mr *mr;
+	int ret;
+
+	KT_EXPECT(max >= 4096);
+	mr = ib_alloc_mr(fr->p.pd, IB_MR_TYPE_MEM_REG, max + 1);
+	KT_EXPECT(mr == ERR_PTR(-EINVAL));
+	mr = ib_alloc_mr(fr->p.pd, IB_MR_TYPE_MEM_REG, max);
+	KT_EXPECT(!IS_ERR(mr));
+	ib_dereg_mr(fr->mr);
+	fr->mr = mr;
+	sg = kvcalloc(max, sizeof(*sg), GFP_KERNEL);
+	if (!sg)
+		return -ENOMEM;
+	ret = longest_use(fr, sg, max);
+	kvfree(sg);
+	return ret;
+}
+
+/* As many pages as the device says, and no more */
+static int fastreg_longest(struct ib_device *dev)
+{
+	return fr_with(dev, longest_run);
+}
+
 const struct kt_case kt_fastreg_cases[] = {
 	{ "REG_MR and LOCAL_INV", fastreg_basic },
 	{ "fast-reg: iova chosen, zero based, local use", fastreg_iova },
 	{ "atomics", fastreg_atomic },
+	{ "the longest list", fastreg_longest },
 	{ "SEND_WITH_INV", fastreg_remote_inv },
 	{ "LOCAL_INV, REG_MR, SEND in a chain", fastreg_chain },
 	{ "LOCAL_INV waits for accesses", fastreg_fence },
