@@ -17,6 +17,11 @@ static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 		       int access, struct sodp_backing *b)
 {
 	u32 flags = access & SODP_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
+	/*
+	 * What the region is cut to. Not TASK_SIZE, which an i386 process can
+	 * change by its personality after its memory was laid out.
+	 */
+	u64 task_size = current->mm ? current->mm->task_size : 0;
 
 	b->odp = true;
 	b->va = start;
@@ -25,11 +30,11 @@ static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 		if (iova)
 			return -EINVAL;
 		b->implicit = true;
-		b->length = TASK_SIZE;
+		b->length = task_size;
 		flags |= SODP_REGION_IMPLICIT;
 	} else if (!length || start + length < start) {
 		return -EINVAL;
-	} else if (start + length > TASK_SIZE) {
+	} else if (start + length > task_size) {
 		return -EFAULT;
 	}
 	b->region = sodp_region_create(dev->domain, start, b->length, flags);

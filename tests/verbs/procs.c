@@ -2,9 +2,11 @@
 /* Several processes: forks, file descriptors passed on, processes killed */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -375,6 +377,76 @@ static void killed_leak(void)
 	}
 }
 
+/* What small32.c answers */
+struct small32 {
+	uint32_t ret;
+	uint32_t personality;
+	uint32_t lkey;
+	uint32_t addr;
+};
+
+/* Becomes an i386 process of 3 GB, as descriptors 3 and 4 of small32.c are */
+static void exec_small32(int uverbs, int sock)
+{
+	char path[256];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
+	char *const argv[] = { path, NULL };
+
+	T_ASSERT(n > 0, "/proc/self/exe");
+	path[n] = 0;
+	strcpy(strrchr(path, '/'), "/small32");
+	T_ASSERT(personality(ADDR_LIMIT_3GB) >= 0, "personality");
+	/* Neither may be where the other is going */
+	uverbs = fcntl(uverbs, F_DUPFD, 100);
+	sock = fcntl(sock, F_DUPFD, 100);
+	T_ASSERT(dup2(uverbs, 3) == 3 && dup2(sock, 4) == 4, "dup2");
+	execve(path, argv, argv + 1);
+	t_fail("%s: %s", path, t_errname(errno));
+}
+
+/*
+ * An i386 process has 3 GB by its personality when it begins, which it can
+ * change afterwards, and its memory stays as it is laid out: beyond that there
+ * is nothing, also for an implicit region that was made after the change.
+ */
+static void i386_personality(void)
+{
+	struct small32 answer;
+	struct t_duo d;
+	int fds[2];
+	pid_t pid;
+
+	t_duo_open(&d, T_PAGE, T_PINNED, NULL);
+	t_need_implicit(&d.dev);
+	if (strncmp(d.dev.name, "sodp", 4))
+		t_skip("not a sodp device");
+	t_msg_pair(fds);
+	pid = t_fork();
+	if (!pid) {
+		close(fds[0]);
+		exec_small32(d.dev.ctx->cmd_fd, fds[1]);
+	}
+	close(fds[1]);
+	t_msg_send(fds[0], &d.dev.pd->handle, sizeof(uint32_t));
+	t_msg_recv(fds[0], &answer, sizeof(answer));
+	T_ASSERT(!answer.ret, "REG_MR: %s", t_errname(-answer.ret));
+	T_ASSERT(answer.personality & ADDR_LIMIT_3GB, "personality %#x",
+		 answer.personality);
+	t_case("what is there");
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 1,
+	       (struct ibv_sge){ answer.addr, 8, answer.lkey }, t_remote(&d, 0),
+	       d.bmr->rkey);
+	t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+	T_ASSERT(!memcmp(d.bbuf, "sodpi386", 8), "other bytes");
+	t_case("beyond 3 GB");
+	t_post(&d.a, IBV_WR_RDMA_WRITE, 2,
+	       (struct ibv_sge){ 0xd0000000, 8, answer.lkey }, t_remote(&d, 0),
+	       d.bmr->rkey);
+	t_want_wc(d.a.scq, 2, IBV_WC_LOC_PROT_ERR);
+	close(fds[0]);
+	t_reap(pid);
+}
+
 static const struct t_test tests[] = {
 	{ "fork_quiet", fork_quiet },
 	{ "child_posts_pinned", child_posts_pinned },
@@ -384,6 +456,7 @@ static const struct t_test tests[] = {
 	{ "killed_target", killed_target, 120 },
 	{ "killed_poster", killed_poster, 120 },
 	{ "killed_leak", killed_leak, 120 },
+	{ "i386_personality", i386_personality },
 };
 
 int main(int argc, char **argv)
