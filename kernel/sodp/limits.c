@@ -105,6 +105,8 @@ void sodp_limits_fill(const struct sodp_dev *dev, struct ib_device_attr *attr)
 	attr->max_srq_wr = SODP_MAX_SRQ_WR;
 	attr->max_srq_sge = SODP_MAX_SGE;
 	attr->max_pkeys = 1;
+	/* 134 ms: what a busy host may take to answer, pages not counted */
+	attr->local_ca_ack_delay = 15;
 	attr->max_ah = dev->max_objects;
 	attr->max_mcast_grp = SODP_MAX_MCAST_GROUPS;
 	attr->max_mcast_qp_attach = SODP_MAX_MCAST_QPS;
