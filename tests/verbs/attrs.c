@@ -169,6 +169,38 @@ static void no_ece(void)
 	t_duo_works(&d);
 }
 
+/* Features that sodp(7) says are not there, and nothing is the worse for it */
+static void not_there(void)
+{
+	struct ibv_counters_init_attr counters = { 0 };
+	struct ibv_cq_init_attr_ex cq = {
+		.cqe = 1,
+		.comp_mask = IBV_CQ_INIT_ATTR_MASK_FLAGS,
+		.flags = IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN,
+	};
+	struct ibv_qp_attr attr = { .alt_port_num = T_PORT };
+	struct t_duo d;
+
+	t_duo_open(&d, T_PAGE, T_PINNED, NULL);
+	T_NULL_ERRNO(ibv_create_cq_ex(d.dev.ctx, &cq), EOPNOTSUPP);
+	T_NULL_ERRNO(ibv_create_counters(d.dev.ctx, &counters), EOPNOTSUPP);
+	t_case("alternate path");
+	attr.alt_ah_attr.is_global = 1;
+	attr.alt_ah_attr.port_num = T_PORT;
+	attr.alt_ah_attr.grh.sgid_index = d.dev.gid_index;
+	attr.alt_ah_attr.grh.dgid = d.dev.gid;
+	attr.path_mig_state = IBV_MIG_REARM;
+	T_ERR(ibv_modify_qp(d.a.qp, &attr,
+			    IBV_QP_ALT_PATH | IBV_QP_PATH_MIG_STATE),
+	      EINVAL);
+	t_case("order");
+	/* Of the last bytes alone, which is less than any of its promises */
+	T_ASSERT(!ibv_query_qp_data_in_order(d.a.qp, IBV_WR_RDMA_WRITE, 0) &&
+			 !ibv_query_qp_data_in_order(d.a.qp, IBV_WR_SEND, 0),
+		 "data in order are promised");
+	t_duo_works(&d);
+}
+
 /* Types and flags of other transports */
 static void no_such_qp(void)
 {
@@ -203,6 +235,7 @@ static const struct t_test tests[] = {
 	{ "pkeys", pkeys },
 	{ "rate_limit", rate_limit },
 	{ "no_ece", no_ece },
+	{ "not_there", not_there },
 	{ "no_such_qp", no_such_qp },
 };
 
