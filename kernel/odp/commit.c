@@ -141,15 +141,30 @@ static void commit_drop_huge(struct sodp_fault *fault)
 }
 
 /*
- * Is the snapshot still true of this leaf? The child's sequence says so for
- * its whole span. If it has moved, the leaf's own count decides: it was
- * sampled before mmu_interval_read_begin(), which waited until no
- * invalidation of the span was in progress. One that began later found this
- * leaf in region->leaves, where it was before that, and it counts, under
- * leaf_mutex, in every leaf that it overlaps before it may go on. If the
- * count has not moved, then it overlaps other leaves only; or it is about to
- * wait for our leaf_mutex, the pages are still mapped, and it will find and
- * zap what we commit.
+ * Is the snapshot still true of this leaf? Of the two samples the leaf's count
+ * is the authority; the child's sequence is a short cut, it is the same for
+ * as long as nothing in the child's whole span was invalidated.
+ *
+ * Take an invalidation of pages of this leaf that may have been mapped when
+ * the snapshot was taken. Its callback stores the sequence, searches
+ * region->leaves, and counts under leaf_mutex in each leaf that it finds; our
+ * fault had its leaf in region->leaves, sampled the count, then the sequence
+ * (fault_sample()).
+ *  - It had begun when we sampled the sequence: then either
+ *    mmu_interval_read_begin() saw it and waited until it was over, and the
+ *    snapshot is younger; or it did not see the store, and then, by the
+ *    barriers of child_publish_seq() and fault_sample(), the search comes
+ *    after our leaf was published, and finds it.
+ *  - It began later: the search finds the leaf all the more.
+ * One that has found the leaf takes leaf_mutex. If it was first, it has
+ * counted, after our sample, and its sequence was stored before that: both
+ * have moved, and we see it because we hold leaf_mutex. If we are first, the
+ * pages are still mapped, since its callback has not returned, and it will
+ * find and zap what we commit.
+ *
+ * The sequence is read without the lock that mmu_interval_read_retry() asks
+ * for: mmu_interval_set_seq() is not called under leaf_mutex, and need not
+ * be. A store that we see too early makes us look at the count, no more.
  */
 static bool commit_is_stale(const struct sodp_fault *fault)
 {

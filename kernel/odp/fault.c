@@ -38,19 +38,36 @@
 
 static struct kmem_cache *scratch_cache;
 
-/* Take the sequence and look. Pairs with leaf_invalidate(), commit_is_stale() */
-static int fault_look(struct sodp_fault *fault)
+/*
+ * Sample what commit_is_stale() compares: the leaf's count, and after it the
+ * child's sequence.
+ */
+static void fault_sample(struct sodp_fault *fault)
 {
 	struct sodp_leaf *leaf = fault->leaf;
 
-	fault->populated = false;
+	/* Pairs with WRITE_ONCE in leaf_invalidate() */
 	fault->inval_count = READ_ONCE(leaf->inval_count);
+	/*
+	 * The leaf is in region->leaves, put there by us or by another fault,
+	 * before the sequence is read. Pairs with smp_mb() in
+	 * child_publish_seq(), which says why. It also keeps the count from
+	 * being read after the sequence: an invalidation between the two
+	 * would be seen by neither.
+	 */
+	smp_mb();
 	/*
 	 * May sleep until invalidations of the child's span are over; none of
 	 * them needs mmap_lock to get there.
 	 */
 	fault->interval_seq =
 		mmu_interval_read_begin(&leaf->child->interval_sub);
+}
+
+static int fault_look(struct sodp_fault *fault)
+{
+	fault->populated = false;
+	fault_sample(fault);
 	return sodp_fault_snapshot(fault);
 }
 

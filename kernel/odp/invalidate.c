@@ -6,6 +6,7 @@
  * visited, and a leaf that goes as a whole is one memset.
  */
 
+#include <linux/delay.h>
 #include <linux/wait_bit.h>
 
 #include "core.h"
@@ -147,7 +148,7 @@ static bool leaf_invalidate(struct sodp_region *region, struct sodp_leaf *leaf,
 		return false;
 	/*
 	 * Even if nothing is mapped: a fault may be about to commit what it
-	 * saw before. Pairs with READ_ONCE in fault_try().
+	 * saw before. Pairs with READ_ONCE in fault_sample().
 	 */
 	WRITE_ONCE(leaf->inval_count, leaf->inval_count + 1);
 	if (leaf->present) {
@@ -184,8 +185,35 @@ static bool invalidate_is_downgrade(const struct mmu_notifier_range *range)
 }
 
 /*
- * The sequence goes first and without a leaf_mutex: a commit that does not
- * see it is done under the leaf_mutex before we get that, and is undone here.
+ * The sequence is stored before the leaves are looked for. A fault does it
+ * crosswise: its leaf is in region->leaves before it reads the sequence. With
+ * a full barrier on either side one of the two sees the other: we find the
+ * leaf, or the fault's mmu_interval_read_begin() sees that we are in progress
+ * and waits until the page is unmapped (litmus/fresh_leaf.litmus). Program
+ * order would not do: a CPU may search while the store is in its buffer, and
+ * the page that a fault has found meanwhile would be the device's for good.
+ */
+static void child_publish_seq(struct mmu_interval_notifier *interval_sub,
+			      unsigned long interval_seq)
+{
+	mmu_interval_set_seq(interval_sub, interval_seq);
+	/* Pairs with smp_mb() in fault_sample() */
+	smp_mb();
+}
+
+/* See "late" in child_invalidate() */
+static void child_publish_seq_late(struct mmu_interval_notifier *interval_sub,
+				   const struct mmu_notifier_range *range,
+				   unsigned long interval_seq)
+{
+	if (mmu_notifier_range_blockable(range))
+		msleep(20);
+	child_publish_seq(interval_sub, interval_seq);
+}
+
+/*
+ * A commit that does not see the sequence yet is done under the leaf_mutex
+ * before we get that, and is undone here: see commit_is_stale().
  */
 static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 			     const struct mmu_notifier_range *range,
@@ -202,11 +230,14 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 		.downgrade = invalidate_is_downgrade(range),
 		.blockable = mmu_notifier_range_blockable(range),
 	};
+	/* For the self-test of the barrier: make ODP_LATE_SEQ=y must fail it */
+	const bool late = IS_ENABLED(CONFIG_SODP_LATE_SEQ);
 	unsigned long pages = 0;
 	struct sodp_leaf *leaf;
 	bool done = true;
 
-	mmu_interval_set_seq(interval_sub, interval_seq);
+	if (!late)
+		child_publish_seq(interval_sub, interval_seq);
 	for (; done; index++) {
 		unsigned long base;
 
@@ -221,6 +252,8 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 		done = leaf_invalidate(region, leaf, &zap, &pages);
 		sodp_leaf_put(leaf);
 	}
+	if (late)
+		child_publish_seq_late(interval_sub, range, interval_seq);
 	if (pages) {
 		sodp_count(region, invalidations, 1);
 		sodp_count(region, invalidated_pages, pages);

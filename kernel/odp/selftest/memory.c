@@ -195,11 +195,14 @@ bool st_mapped(struct sodp_region *region, u64 va, bool write)
 
 /*
  * Some events cannot be provoked from here (non-blockable ones, write
- * protection): the mm's own functions for them are called. They are not
+ * protection, those without mmap_lock): the mm's own functions for them are
+ * called. They are not
  * exported; a kprobe that is never armed tells where they are.
  */
 static int (*event_start)(struct mmu_notifier_range *range);
 static void (*event_end)(struct mmu_notifier_range *range);
+static int (*event_madvise)(struct mm_struct *mm, unsigned long start,
+			    size_t len, int behavior);
 
 static unsigned long find_symbol(const char *name)
 {
@@ -228,7 +231,16 @@ int st_event_init(void)
 		return -ENOENT;
 	event_start = (void *)start;
 	event_end = (void *)end;
+	event_madvise = (void *)find_symbol("do_madvise");
 	return 0;
+}
+
+/* madvise(); ST_SKIP if it cannot be called from here */
+int st_madvise(unsigned long va, unsigned long len, int advice)
+{
+	if (!event_madvise)
+		return ST_SKIP;
+	return event_madvise(current->mm, va, len, advice);
 }
 
 bool st_has_events(void)

@@ -82,6 +82,7 @@ int st_event_init(void);
 bool st_has_events(void);
 int st_event(unsigned long start, unsigned long end,
 	     enum mmu_notifier_event event, bool blockable);
+int st_madvise(unsigned long va, unsigned long len, int advice);
 
 #define st_stat(region, counter) \
 	((u64)atomic64_read(&sodp_region_stats(region)->counter))
@@ -90,6 +91,7 @@ extern const struct st_case st_copy_cases[];
 extern const struct st_case st_entry_cases[];
 extern const struct st_case st_event_cases[];
 extern const struct st_case st_race_cases[];
+extern const struct st_case st_fresh_cases[];
 extern const struct st_case st_error_cases[];
 extern const struct st_case st_bench_cases[];
 
