@@ -6,7 +6,7 @@
  * chunk are opened, entries are looked up as the copy comes to them, runs of
  * contiguous pages are copied at once, the accesses are dropped. Nothing in
  * between sleeps. A page without an entry ends it: the caller faults and
- * comes back.
+ * comes back. So does memory with an error in it, for good.
  */
 
 #include <linux/export.h>
@@ -20,6 +20,9 @@
  * as long while vector registers are used.
  */
 #define COPY_CHUNK	SZ_256K
+
+/* Why less than all was copied */
+enum copy_stop { COPY_DST_MISSED, COPY_SRC_MISSED, COPY_BAD_MEMORY };
 
 /* Stands in for the table that a leaf does not have */
 static const unsigned long no_entries[SODP_LEAF_PAGES];
@@ -66,17 +69,30 @@ static __always_inline bool copy_readable(unsigned long entry)
 	return likely(entry & SODP_ENTRY_READ);
 }
 
+/* sodp_memcpy(), with bytes copied as the result */
+static __always_inline size_t copy_run(void *to, const void *from, size_t len,
+				       bool vector, enum copy_stop *stop)
+{
+	size_t left = sodp_memcpy(to, from, len, vector);
+
+	if (likely(!left))
+		return len;
+	*stop = COPY_BAD_MEMORY;
+	return len - left;
+}
+
 /*
  * Copy between a table, from offset @at of its leaf on, and a buffer. Return
- * the bytes copied; less than @len when an entry is missing. Neighbours with
+ * the bytes copied; less than @len for the reason in @stop. Neighbours with
  * the same flags are one run: string instructions like it long.
  */
 static __always_inline size_t copy_table(const unsigned long *table,
 					 unsigned long at, void *buffer,
-					 size_t len, bool write, bool vector)
+					 size_t len, bool write, bool vector,
+					 enum copy_stop *stop)
 {
 	unsigned long in_page = at & ~PAGE_MASK;
-	size_t left = len;
+	size_t left = len, copied;
 
 	table += at >> PAGE_SHIFT;
 	while (left) {
@@ -84,8 +100,10 @@ static __always_inline size_t copy_table(const unsigned long *table,
 		void *address = copy_address(entry, in_page);
 		size_t run = PAGE_SIZE - in_page;
 
-		if (write ? !copy_writable(entry) : !copy_readable(entry))
+		if (write ? !copy_writable(entry) : !copy_readable(entry)) {
+			*stop = write ? COPY_DST_MISSED : COPY_SRC_MISSED;
 			break;
+		}
 		while (run < left && READ_ONCE(*table) == entry + PAGE_SIZE) {
 			entry += PAGE_SIZE;
 			run += PAGE_SIZE;
@@ -93,11 +111,13 @@ static __always_inline size_t copy_table(const unsigned long *table,
 		}
 		run = min(run, left);
 		if (write)
-			sodp_memcpy(address, buffer, run, vector);
+			copied = copy_run(address, buffer, run, vector, stop);
 		else
-			sodp_memcpy(buffer, address, run, vector);
+			copied = copy_run(buffer, address, run, vector, stop);
+		left -= copied;
+		if (unlikely(copied != run))
+			break;
 		buffer += run;
-		left -= run;
 		in_page = 0;
 	}
 	return len - left;
@@ -106,33 +126,43 @@ static __always_inline size_t copy_table(const unsigned long *table,
 /* Inlined once for each direction only */
 static noinline size_t copy_to_table(const unsigned long *table,
 				     unsigned long at, const void *buffer,
-				     size_t len, bool vector)
+				     size_t len, bool vector,
+				     enum copy_stop *stop)
 {
-	return copy_table(table, at, (void *)buffer, len, true, vector);
+	return copy_table(table, at, (void *)buffer, len, true, vector, stop);
 }
 
 static noinline size_t copy_from_table(const unsigned long *table,
 				       unsigned long at, void *buffer,
-				       size_t len, bool vector)
+				       size_t len, bool vector,
+				       enum copy_stop *stop)
 {
-	return copy_table(table, at, buffer, len, false, vector);
+	return copy_table(table, at, buffer, len, false, vector, stop);
+}
+
+/* The destination is named first: a fault for it may bring the source too */
+static __always_inline bool copy_entries_allow(unsigned long to,
+					       unsigned long from,
+					       enum copy_stop *stop)
+{
+	*stop = copy_writable(to) ? COPY_SRC_MISSED : COPY_DST_MISSED;
+	return *stop == COPY_SRC_MISSED && copy_readable(from);
 }
 
 /* From table to table, at the same offset in the page; as copy_table() */
 static noinline size_t copy_tables(const unsigned long *dst,
 				   const unsigned long *src,
 				   unsigned long in_page, size_t len,
-				   bool vector, bool *dst_missed)
+				   bool vector, enum copy_stop *stop)
 {
-	size_t left = len;
+	size_t left = len, copied;
 
 	while (left) {
 		unsigned long to = READ_ONCE(*dst++);
 		unsigned long from = READ_ONCE(*src++);
 		size_t run = PAGE_SIZE - in_page, more = PAGE_SIZE;
 
-		*dst_missed = !copy_writable(to);
-		if (*dst_missed || !copy_readable(from))
+		if (!copy_entries_allow(to, from, stop))
 			break;
 		while (run < left && READ_ONCE(*dst) == to + more &&
 		       READ_ONCE(*src) == from + more) {
@@ -142,9 +172,12 @@ static noinline size_t copy_tables(const unsigned long *dst,
 			src++;
 		}
 		run = min(run, left);
-		sodp_memcpy(copy_address(to, in_page),
-			    copy_address(from, in_page), run, vector);
-		left -= run;
+		copied = copy_run(copy_address(to, in_page),
+				  copy_address(from, in_page), run, vector,
+				  stop);
+		left -= copied;
+		if (unlikely(copied != run))
+			break;
 		in_page = 0;
 	}
 	return len - left;
@@ -154,9 +187,9 @@ static noinline size_t copy_tables(const unsigned long *dst,
 static noinline size_t copy_shifted(const unsigned long *dst, unsigned long to,
 				    const unsigned long *src,
 				    unsigned long from, size_t len,
-				    bool vector, bool *dst_missed)
+				    bool vector, enum copy_stop *stop)
 {
-	size_t left = len;
+	size_t left = len, copied;
 
 	while (left) {
 		unsigned long dst_entry = READ_ONCE(dst[to >> PAGE_SHIFT]);
@@ -165,15 +198,17 @@ static noinline size_t copy_shifted(const unsigned long *dst, unsigned long to,
 		unsigned long src_in_page = from & ~PAGE_MASK;
 		size_t run = PAGE_SIZE - max(dst_in_page, src_in_page);
 
-		*dst_missed = !copy_writable(dst_entry);
-		if (*dst_missed || !copy_readable(src_entry))
+		if (!copy_entries_allow(dst_entry, src_entry, stop))
 			break;
 		run = min(run, left);
-		sodp_memcpy(copy_address(dst_entry, dst_in_page),
-			    copy_address(src_entry, src_in_page), run, vector);
+		copied = copy_run(copy_address(dst_entry, dst_in_page),
+				  copy_address(src_entry, src_in_page), run,
+				  vector, stop);
+		left -= copied;
+		if (unlikely(copied != run))
+			break;
 		to += run;
 		from += run;
-		left -= run;
 	}
 	return len - left;
 }
@@ -183,55 +218,53 @@ static __always_inline size_t copy_sides(struct copy_side dst,
 					 unsigned long to,
 					 struct copy_side src,
 					 unsigned long from, size_t len,
-					 bool vector, bool *dst_missed)
+					 bool vector, enum copy_stop *stop)
 {
 	void *dst_addr = phys_to_virt((dst.huge & PAGE_MASK) + to);
 	void *src_addr = phys_to_virt((src.huge & PAGE_MASK) + from);
 
 	if (dst.huge) {
-		*dst_missed = !copy_writable(dst.huge);
-		if (*dst_missed)
+		*stop = COPY_DST_MISSED;
+		if (!copy_writable(dst.huge))
 			return 0;
 		if (!src.huge)
 			return copy_from_table(src.table, from, dst_addr, len,
-					       vector);
-		sodp_memcpy(dst_addr, src_addr, len, vector);
-		return len;
+					       vector, stop);
+		return copy_run(dst_addr, src_addr, len, vector, stop);
 	}
-	*dst_missed = true;
 	if (src.huge)
-		return copy_to_table(dst.table, to, src_addr, len, vector);
+		return copy_to_table(dst.table, to, src_addr, len, vector,
+				     stop);
 	if ((to & ~PAGE_MASK) == (from & ~PAGE_MASK))
 		return copy_tables(dst.table + (to >> PAGE_SHIFT),
 				   src.table + (from >> PAGE_SHIFT),
-				   to & ~PAGE_MASK, len, vector, dst_missed);
-	return copy_shifted(dst.table, to, src.table, from, len, vector,
-			    dst_missed);
+				   to & ~PAGE_MASK, len, vector, stop);
+	return copy_shifted(dst.table, to, src.table, from, len, vector, stop);
 }
 
 /*
- * Copy from leaf to leaf. Return the bytes copied; less than @len when an
- * entry is missing, and then @dst_missed says on which side.
+ * Copy from leaf to leaf. Return the bytes copied; less than @len for the
+ * reason in @stop.
  */
 static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
 					 unsigned long dst_va,
 					 const struct sodp_leaf *src_leaf,
 					 unsigned long src_va, size_t len,
-					 bool *dst_missed)
+					 enum copy_stop *stop)
 {
 	bool vector = sodp_vector_begin(len);
 	size_t copied;
 
 	copied = copy_sides(copy_open(dst_leaf), dst_va & (SODP_LEAF_SIZE - 1),
 			    copy_open(src_leaf), src_va & (SODP_LEAF_SIZE - 1),
-			    len, vector, dst_missed);
+			    len, vector, stop);
 	sodp_vector_end(vector);
 	return copied;
 }
 
 /*
  * The short way for what stays inside one page on each side. Return false if
- * an entry is missing: the long way finds out which.
+ * an entry is missing, or memory bad: the long way finds out which.
  */
 static __always_inline bool copy_small(const struct sodp_leaf *dst_leaf,
 				       unsigned long to,
@@ -243,9 +276,9 @@ static __always_inline bool copy_small(const struct sodp_leaf *dst_leaf,
 
 	if (!copy_writable(dst_entry) || !copy_readable(src_entry))
 		return false;
-	sodp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
-		    copy_address(src_entry, from & ~PAGE_MASK), len, false);
-	return true;
+	return !sodp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
+			    copy_address(src_entry, from & ~PAGE_MASK), len,
+			    false);
 }
 
 /* Inside a page, and too short for vectors */
@@ -281,8 +314,12 @@ static int copy_missed(struct sodp_miss *miss, struct sodp_region *region,
  * @done: bytes copied, also when it fails; from the start on, in order
  * @miss: what to fault in, when the result is -EAGAIN
  *
+ * Who sees the bytes in the last aligned word of @dst sees all that are before
+ * them: see memcpy.h.
+ *
  * Context: Any; never sleeps, holds off invalidations of the leaves it is in.
- * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry.
+ * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry,
+ * -EHWPOISON reading ended in a machine check.
  */
 int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 	      u64 src_va, u64 len, u64 *done, struct sodp_miss *miss)
@@ -296,7 +333,7 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 		return -EFAULT;
 	while (left) {
 		struct sodp_leaf *to, *from;
-		bool dst_missed = true;
+		enum copy_stop stop = COPY_DST_MISSED;
 		size_t chunk, copied = 0;
 
 		chunk = copy_chunk_size(dst_va, copy_chunk_size(src_va, left));
@@ -309,9 +346,9 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 				copied = chunk;
 			else
 				copied = copy_chunk(to, dst_va, from, src_va,
-						    chunk, &dst_missed);
+						    chunk, &stop);
 		} else if (to) {
-			dst_missed = false;
+			stop = COPY_SRC_MISSED;
 		}
 		if (from)
 			sodp_access_drop(from);
@@ -322,7 +359,9 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 		left -= copied;
 		if (likely(copied == chunk))
 			continue;
-		if (dst_missed)
+		if (unlikely(stop == COPY_BAD_MEMORY))
+			ret = -EHWPOISON;
+		else if (stop == COPY_DST_MISSED)
 			ret = copy_missed(miss, dst, dst_va, left,
 					  SODP_FAULT_WRITE);
 		else
@@ -337,25 +376,26 @@ EXPORT_SYMBOL_GPL(sodp_copy);
 /* One side of a chunk is a kernel buffer. Return the bytes copied. */
 static __always_inline size_t copy_buffer_chunk(const struct sodp_leaf *leaf,
 						unsigned long at, void *buffer,
-						size_t len, bool write)
+						size_t len, bool write,
+						enum copy_stop *stop)
 {
 	struct copy_side side = copy_open(leaf);
 	bool vector = sodp_vector_begin(len);
-	size_t copied = len;
+	size_t copied = 0;
+	void *address;
 
 	at &= SODP_LEAF_SIZE - 1;
+	address = phys_to_virt((side.huge & PAGE_MASK) + at);
 	if (!side.huge && write)
-		copied = copy_to_table(side.table, at, buffer, len, vector);
+		copied = copy_to_table(side.table, at, buffer, len, vector,
+				       stop);
 	else if (!side.huge)
-		copied = copy_from_table(side.table, at, buffer, len, vector);
+		copied = copy_from_table(side.table, at, buffer, len, vector,
+					 stop);
 	else if (!write)
-		sodp_memcpy(buffer, phys_to_virt((side.huge & PAGE_MASK) + at),
-			    len, vector);
+		copied = copy_run(buffer, address, len, vector, stop);
 	else if (copy_writable(side.huge))
-		sodp_memcpy(phys_to_virt((side.huge & PAGE_MASK) + at), buffer,
-			    len, vector);
-	else
-		copied = 0;
+		copied = copy_run(address, buffer, len, vector, stop);
 	sodp_vector_end(vector);
 	return copied;
 }
@@ -373,12 +413,13 @@ static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
 		return -EFAULT;
 	while (left) {
 		size_t chunk = copy_chunk_size(va, left), copied = 0;
+		enum copy_stop stop = COPY_SRC_MISSED;
 		struct sodp_leaf *leaf;
 
 		leaf = sodp_access_hold(region, va >> SODP_LEAF_SHIFT);
 		if (leaf) {
 			copied = copy_buffer_chunk(leaf, va, buffer, chunk,
-						   write);
+						   write, &stop);
 			sodp_access_drop(leaf);
 		}
 		buffer += copied;
@@ -386,8 +427,11 @@ static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
 		left -= copied;
 		if (likely(copied == chunk))
 			continue;
-		ret = copy_missed(miss, region, va, left,
-				  write ? SODP_FAULT_WRITE : 0);
+		if (unlikely(stop == COPY_BAD_MEMORY))
+			ret = -EHWPOISON;
+		else
+			ret = copy_missed(miss, region, va, left,
+					  write ? SODP_FAULT_WRITE : 0);
 		break;
 	}
 	*done = len - left;
@@ -464,13 +508,15 @@ static int copy_atomic(atomic64_t *target, enum sodp_atomic_op op, u64 operand,
  *
  * Context: As sodp_copy().
  * Return: 0, -EINVAL not aligned or not an operation, -EFAULT outside the
- * region, -EAGAIN the page has no entry.
+ * region, -EAGAIN the page has no entry, -EHWPOISON reading ended in a machine
+ * check.
  */
 int sodp_atomic(struct sodp_region *region, u64 va, enum sodp_atomic_op op,
 		u64 operand, u64 compare, u64 *old, struct sodp_miss *miss)
 {
 	struct sodp_leaf *leaf;
 	unsigned long entry;
+	atomic64_t *target;
 	int ret;
 
 	if (!IS_ALIGNED(va, sizeof(u64)))
@@ -482,13 +528,15 @@ int sodp_atomic(struct sodp_region *region, u64 va, enum sodp_atomic_op op,
 		return copy_missed(miss, region, va, sizeof(u64),
 				   SODP_FAULT_WRITE);
 	entry = sodp_leaf_entry(leaf, va);
-	if ((entry & SODP_ENTRY_FLAGS) == SODP_ENTRY_FLAGS)
-		ret = copy_atomic(phys_to_virt((entry & PAGE_MASK) +
-					       (va & ~PAGE_MASK)),
-				  op, operand, compare, old);
-	else
+	target = copy_address(entry, va & ~PAGE_MASK);
+	if (!copy_writable(entry))
 		ret = copy_missed(miss, region, va, sizeof(u64),
 				  SODP_FAULT_WRITE);
+	else if (unlikely(!sodp_mc_readable(target)))
+		/* An atomic instruction would have no way back */
+		ret = -EHWPOISON;
+	else
+		ret = copy_atomic(target, op, operand, compare, old);
 	sodp_access_drop(leaf);
 	return ret;
 }

@@ -2,10 +2,23 @@
 /*
  * memcpy.h - copy between pages in the kernel's mapping
  *
- * The kernel's memcpy() uses a string instruction only on CPUs with FSRM, and
- * a loop of 8-byte loads on all others, where, for more than some hundred
- * bytes, a string instruction is faster. Without fast string instructions
- * (virtual CPUs often hide them) vector registers are.
+ * Two things that memcpy() does not promise:
+ *
+ * The last bytes are stored last. Programs poll on the last byte of a message,
+ * as they can with a card. The bytes that share the last aligned 8-byte word
+ * of the destination with its last byte are stored after all others, by
+ * ordinary stores that do not cross a cache line, in ascending order; a whole
+ * word is one store. Nothing is said of the order of the bytes before them,
+ * nor could it be: a string instruction stores in any order it likes, and
+ * memcpy() may start at the end. On x86 ordinary stores wait for those of a
+ * string instruction before them (SDM 3A, 9.2.4: "order-dependent code should
+ * write to a discrete semaphore variable after any string operations"), and
+ * for each other; elsewhere there is a barrier. Runs of a message are copied
+ * from its start to its end, so what holds for each run's last word holds for
+ * the message's.
+ *
+ * Bad memory does not take the machine down. A load that ends in a machine
+ * check has a fixup, and the bytes not copied are returned.
  */
 #ifndef SODP_ODP_MEMCPY_H
 #define SODP_ODP_MEMCPY_H
@@ -13,15 +26,61 @@
 #include <linux/string.h>
 #include <linux/types.h>
 
+/* The tools that see every access want to see these too */
 #if defined(CONFIG_X86_64) && !defined(CONFIG_KASAN) && !defined(CONFIG_KMSAN)
+#define SODP_MEMCPY_X86
+#include <asm/asm.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
+#endif
 
-/* Below this a string instruction takes longer to start than to run */
-#define SODP_REP_MIN		128
+/* The bytes that are stored last */
+static __always_inline size_t sodp_memcpy_tail(const void *to, size_t len)
+{
+	return min_t(size_t, len, (((unsigned long)to + len - 1) & 7) + 1);
+}
+
+size_t sodp_memcpy_long(void *to, const void *from, size_t len);
+
+#ifdef SODP_MEMCPY_X86
+
 /* Below this saving the registers costs more than vectors gain */
 #define SODP_VECTOR_MIN		4096
 #define SODP_VECTOR_BLOCK	512
+
+/*
+ * A load, to be fixed up by a jump to @failed, and the store of what was
+ * loaded. Of one size, given by the suffix and by the name of rax.
+ */
+#define sodp_mc_move(suffix, reg, to, from, failed)			\
+	asm goto("1:\tmov" suffix " (%1), %%" reg "\n\t"		\
+		 "mov" suffix " %%" reg ", (%0)\n"			\
+		 _ASM_EXTABLE_TYPE(1b, %l[failed],			\
+				   EX_TYPE_DEFAULT_MCE_SAFE)		\
+		 : : "r" (to), "r" (from) : "rax", "memory" : failed)
+
+/* A load, with its fixup, or a store, in asm goto: %0 to, %1 from */
+#define SODP_MC_LOAD(mov, offset, reg)					\
+	"1:\t" mov " " #offset "(%1), %%" #reg "\n"			\
+	_ASM_EXTABLE_TYPE(1b, %l[failed], EX_TYPE_DEFAULT_MCE_SAFE)
+#define SODP_MC_STORE(mov, offset, reg)					\
+	"\t" mov " %%" #reg ", " #offset "(%0)\n"
+
+/* A block but for its last 32 bytes */
+#define SODP_VECTOR_15(move)						\
+	move("vmovdqu", 0x0, ymm0) move("vmovdqu", 0x20, ymm1)		\
+	move("vmovdqu", 0x40, ymm2) move("vmovdqu", 0x60, ymm3)		\
+	move("vmovdqu", 0x80, ymm4) move("vmovdqu", 0xa0, ymm5)		\
+	move("vmovdqu", 0xc0, ymm6) move("vmovdqu", 0xe0, ymm7)		\
+	move("vmovdqu", 0x100, ymm8) move("vmovdqu", 0x120, ymm9)	\
+	move("vmovdqu", 0x140, ymm10) move("vmovdqu", 0x160, ymm11)	\
+	move("vmovdqu", 0x180, ymm12) move("vmovdqu", 0x1a0, ymm13)	\
+	move("vmovdqu", 0x1c0, ymm14)
+#define SODP_VECTOR_16(move)						\
+	SODP_VECTOR_15(move) move("vmovdqu", 0x1e0, ymm15)
+#define SODP_MC_WORDS_4(move, o0, o1, o2, o3)				\
+	move("movq", o0, rax) move("movq", o1, r8)			\
+	move("movq", o2, r9) move("movq", o3, r10)
 
 static __always_inline bool sodp_vector_begin(size_t len)
 {
@@ -43,89 +102,76 @@ static __always_inline void sodp_vector_end(bool vector)
 		kernel_fpu_end();
 }
 
-/* Whole blocks only. The kernel's compiler knows of no vector registers. */
-static __always_inline void vector_copy(void *to, const void *from,
-					size_t blocks)
+/*
+ * By vector registers, of which the kernel's compiler knows nothing. @len is
+ * not less than SODP_VECTOR_BLOCK. Return bytes not copied.
+ */
+static __always_inline size_t sodp_memcpy_vector(void *to, const void *from,
+						 size_t len)
 {
-	while (blocks--) {
-		asm volatile("vmovdqu 0x0(%1), %%ymm0\n\t"
-			     "vmovdqu 0x20(%1), %%ymm1\n\t"
-			     "vmovdqu 0x40(%1), %%ymm2\n\t"
-			     "vmovdqu 0x60(%1), %%ymm3\n\t"
-			     "vmovdqu 0x80(%1), %%ymm4\n\t"
-			     "vmovdqu 0xa0(%1), %%ymm5\n\t"
-			     "vmovdqu 0xc0(%1), %%ymm6\n\t"
-			     "vmovdqu 0xe0(%1), %%ymm7\n\t"
-			     "vmovdqu 0x100(%1), %%ymm8\n\t"
-			     "vmovdqu 0x120(%1), %%ymm9\n\t"
-			     "vmovdqu 0x140(%1), %%ymm10\n\t"
-			     "vmovdqu 0x160(%1), %%ymm11\n\t"
-			     "vmovdqu 0x180(%1), %%ymm12\n\t"
-			     "vmovdqu 0x1a0(%1), %%ymm13\n\t"
-			     "vmovdqu 0x1c0(%1), %%ymm14\n\t"
-			     "vmovdqu 0x1e0(%1), %%ymm15\n\t"
-			     "vmovdqu %%ymm0, 0x0(%0)\n\t"
-			     "vmovdqu %%ymm1, 0x20(%0)\n\t"
-			     "vmovdqu %%ymm2, 0x40(%0)\n\t"
-			     "vmovdqu %%ymm3, 0x60(%0)\n\t"
-			     "vmovdqu %%ymm4, 0x80(%0)\n\t"
-			     "vmovdqu %%ymm5, 0xa0(%0)\n\t"
-			     "vmovdqu %%ymm6, 0xc0(%0)\n\t"
-			     "vmovdqu %%ymm7, 0xe0(%0)\n\t"
-			     "vmovdqu %%ymm8, 0x100(%0)\n\t"
-			     "vmovdqu %%ymm9, 0x120(%0)\n\t"
-			     "vmovdqu %%ymm10, 0x140(%0)\n\t"
-			     "vmovdqu %%ymm11, 0x160(%0)\n\t"
-			     "vmovdqu %%ymm12, 0x180(%0)\n\t"
-			     "vmovdqu %%ymm13, 0x1a0(%0)\n\t"
-			     "vmovdqu %%ymm14, 0x1c0(%0)\n\t"
-			     "vmovdqu %%ymm15, 0x1e0(%0)"
-			     : : "r" (to), "r" (from) : "memory");
+	size_t blocks = (len - 1) / SODP_VECTOR_BLOCK;
+
+	len -= blocks * SODP_VECTOR_BLOCK;
+	for (; blocks; blocks--) {
+		asm goto(SODP_VECTOR_16(SODP_MC_LOAD)
+			 SODP_VECTOR_16(SODP_MC_STORE)
+			 : : "r" (to), "r" (from) : "memory" : failed);
 		to += SODP_VECTOR_BLOCK;
 		from += SODP_VECTOR_BLOCK;
 	}
+	if (len < SODP_VECTOR_BLOCK || unlikely((unsigned long)to & 7))
+		return sodp_memcpy_long(to, from, len);
+	/* The last words one by one */
+	asm goto(SODP_VECTOR_15(SODP_MC_LOAD)
+		 SODP_MC_WORDS_4(SODP_MC_LOAD, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
+		 SODP_VECTOR_15(SODP_MC_STORE)
+		 SODP_MC_WORDS_4(SODP_MC_STORE, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
+		 : : "r" (to), "r" (from)
+		 : "rax", "r8", "r9", "r10", "memory" : failed);
+	return 0;
+failed:
+	return blocks * SODP_VECTOR_BLOCK + len;
 }
 
-static __always_inline void string_copy(void *to, const void *from, size_t len)
+/**
+ * sodp_memcpy() - copy; see above
+ * @to: written
+ * @from: read; does not overlap @to
+ * @len: bytes, not 0
+ * @vector: between sodp_vector_begin(), when true, and sodp_vector_end()
+ *
+ * Context: Any.
+ * Return: bytes at the end that were not copied, because there is an error in
+ * memory; 0 is good.
+ */
+static __always_inline size_t sodp_memcpy(void *to, const void *from,
+					  size_t len, bool vector)
 {
-	size_t words = len / 8;
-
-	if (cpu_feature_enabled(X86_FEATURE_ERMS)) {
-		asm volatile("rep movsb"
-			     : "+D" (to), "+S" (from), "+c" (len) : : "memory");
-		return;
+	if (vector && len >= SODP_VECTOR_BLOCK)
+		return sodp_memcpy_vector(to, from, len);
+	/* One store: who polls on an aligned word sees all or none */
+	if (len == 8 && likely(!((unsigned long)to & 7))) {
+		sodp_mc_move("q", "rax", to, from, failed);
+		return 0;
 	}
-	asm volatile("rep movsq"
-		     : "+D" (to), "+S" (from), "+c" (words) : : "memory");
-	for (len %= 8; len; len--)
-		*(u8 *)to++ = *(const u8 *)from++;
+	return sodp_memcpy_long(to, from, len);
+failed:
+	return len;
 }
 
-/* @vector: between sodp_vector_begin(), when true, and sodp_vector_end() */
-static __always_inline void sodp_memcpy(void *to, const void *from, size_t len,
-					bool vector)
+/* Return whether a word can be read */
+static __always_inline bool sodp_mc_readable(const void *from)
 {
-	if (len == 8) {
-		/* One store: who polls on an aligned word sees all or none */
-		*(u64 *)to = *(const u64 *)from;
-		return;
-	}
-	if (vector && len >= SODP_VECTOR_BLOCK) {
-		size_t whole = len & ~(SODP_VECTOR_BLOCK - 1UL);
+	u64 word;
 
-		vector_copy(to, from, len / SODP_VECTOR_BLOCK);
-		to += whole;
-		from += whole;
-		len -= whole;
-		if (!len)
-			return;
-	}
-	if (len < SODP_REP_MIN || cpu_feature_enabled(X86_FEATURE_FSRM))
-		memcpy(to, from, len);
-	else
-		string_copy(to, from, len);
+	sodp_mc_move("q", "rax", &word, from, failed);
+	return true;
+failed:
+	return false;
 }
+
 #else
+
 static __always_inline bool sodp_vector_begin(size_t len)
 {
 	return false;
@@ -135,12 +181,17 @@ static __always_inline void sodp_vector_end(bool vector)
 {
 }
 
-/* With KASAN: the instrumented one, it sees writes to pages given back */
-static __always_inline void sodp_memcpy(void *to, const void *from, size_t len,
-					bool vector)
+static __always_inline size_t sodp_memcpy(void *to, const void *from,
+					  size_t len, bool vector)
 {
-	memcpy(to, from, len);
+	return sodp_memcpy_long(to, from, len);
 }
+
+static __always_inline bool sodp_mc_readable(const void *from)
+{
+	return true;
+}
+
 #endif
 
 #endif /* SODP_ODP_MEMCPY_H */

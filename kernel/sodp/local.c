@@ -61,6 +61,9 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 		sodp_resp_fail(peer, verdict);
 	peer->recv.fail_status = 0;
 	peer->recv.fail_why = 0;
+	/* Not the responder's affair: memory of the requester is bad */
+	if (unlikely(verdict == SODP_E_LOC_PROT))
+		return verdict;
 	return verdict == SODP_AGAIN || verdict == SODP_BUDGET ? verdict :
 								 SODP_OK;
 }

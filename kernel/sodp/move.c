@@ -43,7 +43,10 @@ static u8 *cursor_buf(struct sodp_cursor *cursor, u64 pos, u64 *run)
 	return NULL;
 }
 
-/* One stretch that crosses no segment end; -EAGAIN with *miss filled */
+/*
+ * One stretch that crosses no segment end; -EAGAIN with *miss filled,
+ * -EHWPOISON when the source cannot be read
+ */
 static int move_piece(struct sodp_seg *d, u64 d_off, u8 *dbuf,
 		      struct sodp_seg *s, u64 s_off, const u8 *sbuf, u64 len,
 		      u64 *moved, struct sodp_miss *miss)
@@ -85,8 +88,10 @@ static void move_widen_miss(struct sodp_miss *miss, const struct sodp_seg *seg,
  *	the other way round
  *
  * Context: process, under exec_mutex and resp_mutex; does not fault.
- * Return: SODP_OK; SODP_AGAIN after a miss; SODP_BUDGET; SODP_E_REM_OP when
- * the regions disagree with their keys, which is a bug.
+ * Return: SODP_OK; SODP_AGAIN after a miss; SODP_BUDGET; SODP_E_LOC_PROT or
+ * SODP_E_REM_OP when memory of the requester, or of the responder, has an
+ * error that the CPU cannot correct; SODP_E_REM_OP also when the regions
+ * disagree with their keys, which is a bug.
  */
 enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 			    u64 len, u64 need, u64 *done, u64 *budget,
@@ -137,6 +142,10 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 		*budget -= moved;
 		if (likely(!ret))
 			continue;
+		/* Whose the source is; a packet is nobody's */
+		if (unlikely(ret == -EHWPOISON))
+			return dst_remote && s ? SODP_E_LOC_PROT :
+						 SODP_E_REM_OP;
 		if (WARN_ON_ONCE(ret != -EAGAIN))
 			return SODP_E_REM_OP;
 		if (stop->miss.flags & SODP_FAULT_WRITE) {

@@ -235,7 +235,8 @@ static enum sodp_verdict read_key(struct sodp_qp *qp,
  * Context: process, under resp_mutex.
  * Return: SODP_OK: all sent, and it is not active any more, or it has been
  * asked for again; SODP_BUDGET: more to do, or the stack has too
- * much of this QP already; SODP_AGAIN; SODP_E_REM_ACCESS: the key is gone.
+ * much of this QP already; SODP_AGAIN; SODP_E_REM_ACCESS: the key is gone;
+ * SODP_E_REM_OP: the memory has an error.
  */
 enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 					struct sodp_stop *stop)

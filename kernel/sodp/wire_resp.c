@@ -546,7 +546,9 @@ static bool wresp_continue_read(struct wresp_ctx *c)
 		if (verdict != SODP_AGAIN) {
 			c->resp->fault_ret = 0;
 			c->resp->read.active = false;
-			wresp_fail(c->qp, SODP_E_REM_ACCESS,
+			/* The key is gone, or the memory has an error */
+			wresp_fail(c->qp, verdict == SODP_E_REM_OP ?
+				   verdict : SODP_E_REM_ACCESS,
 				   c->resp->read.psn);
 		}
 	}

@@ -12,7 +12,8 @@ static const unsigned int offsets[] = {
 };
 
 static const unsigned int lengths[] = {
-	1, 2, 7, 8, 64, 127, 128, 129, 4095, 4096, 4097, 12289, 40000,
+	1, 2, 3, 7, 8, 13, 64, 100, 127, 128, 129, 512, 520, 4095, 4096, 4097,
+	4608, 12289, 40000,
 };
 
 /* Copy @len bytes; compare them, and GUARD bytes on either side */

@@ -17,7 +17,7 @@ MODULE_PARM_DESC(only, "run only cases whose name contains this");
 struct sodp_domain *st_domain;
 
 static const struct st_case *const groups[] = {
-	st_copy_cases, st_entry_cases, st_event_cases,
+	st_copy_cases, st_bytes_cases, st_entry_cases, st_event_cases,
 	st_race_cases, st_fresh_cases, st_error_cases, st_bench_cases,
 };
 

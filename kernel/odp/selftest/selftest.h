@@ -88,6 +88,7 @@ int st_madvise(unsigned long va, unsigned long len, int advice);
 	((u64)atomic64_read(&sodp_region_stats(region)->counter))
 
 extern const struct st_case st_copy_cases[];
+extern const struct st_case st_bytes_cases[];
 extern const struct st_case st_entry_cases[];
 extern const struct st_case st_event_cases[];
 extern const struct st_case st_race_cases[];
