@@ -36,10 +36,19 @@ struct seq_file;
 #define SODP_CHILD_SHIFT	30
 #define SODP_CHILD_SIZE		(1UL << SODP_CHILD_SHIFT)
 
-/* What a fault, a copy or an access may be asked to do */
+/*
+ * What a fault, a copy or an access may be asked to do.
+ *
+ * NOWAIT does not sleep on I/O, on a lock that is held across I/O, on an
+ * invalidation of somebody else, or to reclaim for tables of its own, and it
+ * allocates no memory for a process other than the current one: then it gives
+ * -EAGAIN, and somebody who may wait has to do it. To fill in a page of the
+ * current process it may do what the process would do if it touched the page:
+ * clear it, and reclaim for it.
+ */
 enum sodp_fault_flags {
 	SODP_FAULT_WRITE	= 1 << 0, /* the device is going to write */
-	SODP_FAULT_NOWAIT	= 1 << 1, /* -EAGAIN rather than wait for I/O */
+	SODP_FAULT_NOWAIT	= 1 << 1, /* -EAGAIN rather than wait */
 	SODP_FAULT_PREFETCH	= 1 << 2, /* count as prefetch, no fault-around */
 	SODP_FAULT_SNAPSHOT	= 1 << 3, /* map what is present, fault nothing */
 	SODP_FAULT_BRIEF	= 1 << 4, /* what can be had within some ms */

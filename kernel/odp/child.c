@@ -69,15 +69,24 @@ void sodp_child_put_sync(struct sodp_child *child)
 		child_destroy(child);
 }
 
+/* Ours was not needed. To remove it waits for invalidations under way. */
+static void child_put_unused(struct sodp_child *child, gfp_t gfp)
+{
+	if (gfpflags_allow_blocking(gfp))
+		sodp_child_put_sync(child);
+	else
+		sodp_child_put(child);
+}
+
 static struct sodp_child *child_create(struct sodp_region *region,
-				       unsigned long index)
+				       unsigned long index, gfp_t gfp)
 {
 	u64 first = (u64)index << SODP_CHILD_SHIFT;
 	u64 last = first + SODP_CHILD_SIZE - 1;
 	struct sodp_child *child;
 	int ret;
 
-	child = kzalloc(sizeof(*child), GFP_KERNEL_ACCOUNT);
+	child = kzalloc(sizeof(*child), gfp | __GFP_ACCOUNT);
 	if (!child)
 		return ERR_PTR(-ENOMEM);
 	child->region = region;
@@ -85,6 +94,8 @@ static struct sodp_child *child_create(struct sodp_region *region,
 	child->start = max(first, region->start & PAGE_MASK);
 	child->last = min(last, region->last | ~PAGE_MASK);
 	refcount_set(&child->refs, 1);
+	spin_lock_init(&child->inval_lock);
+	child->inval_by = SODP_INVAL_UNKNOWN;
 	INIT_WORK(&child->destroy_work, child_destroy_work);
 	ret = mmu_interval_notifier_insert(&child->interval_sub, region->mm,
 					   child->start,
@@ -98,6 +109,96 @@ static struct sodp_child *child_create(struct sodp_region *region,
 	WRITE_ONCE(region->pool->listens, true);
 	atomic_inc(&region->live_children);
 	return child;
+}
+
+/**
+ * sodp_child_set_seq() - an invalidation in the span of a child has begun
+ * @child: which
+ * @seq: what the callback was given
+ *
+ * Context: Notifier callbacks; does not sleep.
+ */
+void sodp_child_set_seq(struct sodp_child *child, unsigned long seq)
+{
+	spin_lock(&child->inval_lock);
+	if (!child->inval_by)
+		child->inval_by = current;
+	else if (child->inval_by != current)
+		child->inval_by = SODP_INVAL_UNKNOWN;
+	mmu_interval_set_seq(&child->interval_sub, seq);
+	spin_unlock(&child->inval_lock);
+}
+
+/*
+ * Numbers only rise; who is late with an older one, and overwrites a newer
+ * one, makes somebody wait that need not.
+ */
+static void child_is_quiet(struct sodp_child *child, unsigned long seq)
+{
+	unsigned long *quiet_seq = &child->region->pool->quiet_seq;
+
+	if ((long)(seq - READ_ONCE(*quiet_seq)) <= 0)
+		return;
+	/* Pairs with smp_load_acquire() in sodp_child_try_seq() */
+	smp_store_release(quiet_seq, seq);
+}
+
+/**
+ * sodp_child_try_seq() - mmu_interval_read_begin() for who may not wait
+ * @child: which
+ * @seq: as mmu_interval_read_begin() returns it, for
+ *	mmu_interval_read_retry()
+ *
+ * That function sleeps until all invalidations of the mm are over if one of
+ * them has hit the child. There is no asking whether one is in progress, only
+ * callbacks when one begins. What can be known without sleeping is this:
+ *  - the mm numbers the times in which invalidations hit anybody, one number
+ *    for as long as any of them goes on. If somebody has waited for one to
+ *    end, it and all before it are over (pool->quiet_seq);
+ *  - if since then all that hit this child were made by the current task,
+ *    they are over as well: it is here, and not in the middle of them. That
+ *    is the task which has just freed some memory and goes on sending.
+ * A child that is new may have missed callbacks of invalidations that go on;
+ * only the first can be said of it.
+ *
+ * Context: Does not sleep. mmap_lock may be held. Not in a callback.
+ * Return: true, or false if one may be in progress: sodp_child_wait_seq().
+ */
+bool sodp_child_try_seq(struct sodp_child *child, unsigned long *seq)
+{
+	const struct task_struct *by;
+	unsigned long quiet_seq;
+
+	spin_lock(&child->inval_lock);
+	*seq = READ_ONCE(child->interval_sub.invalidate_seq);
+	if (child->inval_by && child->inval_by != current) {
+		/* Pairs with smp_store_release() in child_is_quiet() */
+		quiet_seq = smp_load_acquire(&child->region->pool->quiet_seq);
+		if ((long)(*seq - quiet_seq) <= 0)
+			child->inval_by = NULL;
+	}
+	by = child->inval_by;
+	spin_unlock(&child->inval_lock);
+	return !by || by == current;
+}
+
+/**
+ * sodp_child_wait_seq() - wait until the invalidations under way are over
+ * @child: which
+ *
+ * Afterwards sodp_child_try_seq() succeeds, until the next one begins.
+ *
+ * Context: Sleeps. No mmap_lock, no leaf_mutex, not in a callback.
+ */
+void sodp_child_wait_seq(struct sodp_child *child)
+{
+	unsigned long seq = mmu_interval_read_begin(&child->interval_sub);
+
+	child_is_quiet(child, seq);
+	spin_lock(&child->inval_lock);
+	if (child->interval_sub.invalidate_seq == seq)
+		child->inval_by = NULL;
+	spin_unlock(&child->inval_lock);
 }
 
 static struct sodp_child *child_find(struct sodp_region *region,
@@ -117,7 +218,7 @@ static struct sodp_child *child_find(struct sodp_region *region,
  * Put @child where others find it. Return it, or the one that is there and
  * alive; NULL when that may be another by now.
  */
-static struct sodp_child *child_publish(struct sodp_child *child)
+static struct sodp_child *child_publish(struct sodp_child *child, gfp_t gfp)
 {
 	struct xarray *children = &child->region->children;
 	struct sodp_child *seen, *old;
@@ -130,7 +231,7 @@ static struct sodp_child *child_publish(struct sodp_child *child)
 		return seen;
 	}
 	/* Drops xa_lock to allocate, but only where nothing is yet */
-	old = __xa_cmpxchg(children, child->index, seen, child, GFP_KERNEL);
+	old = __xa_cmpxchg(children, child->index, seen, child, gfp);
 	xa_unlock(children);
 	if (xa_is_err(old))
 		return ERR_PTR(xa_err(old));
@@ -141,7 +242,8 @@ static struct sodp_child *child_publish(struct sodp_child *child)
  * sodp_child_get() - the child of a span, made if need be
  * @region: where; its memcg is the active one
  * @index: in region->children
- * @nowait: do not make it if that needs mmap_lock for writing
+ * @gfp: how to allocate; who may not wait does not make it either if that needs
+ *	mmap_lock for writing
  *
  * Whoever loses the race to publish frees its own and takes the winner's.
  * One that is dying is replaced at once: for a moment two children listen to
@@ -151,7 +253,7 @@ static struct sodp_child *child_publish(struct sodp_child *child)
  * Return: a reference, or an ERR_PTR().
  */
 struct sodp_child *sodp_child_get(struct sodp_region *region,
-				  unsigned long index, bool nowait)
+				  unsigned long index, gfp_t gfp)
 {
 	struct sodp_child *child, *found;
 
@@ -160,18 +262,22 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 		if (child)
 			return child;
 		/* The mm's first interval notifier ever takes mmap_lock */
-		if (nowait && !READ_ONCE(region->pool->listens))
+		if (!gfpflags_allow_blocking(gfp) &&
+		    !READ_ONCE(region->pool->listens))
 			return ERR_PTR(-EAGAIN);
-		child = child_create(region, index);
+		child = child_create(region, index, gfp);
 		if (IS_ERR(child))
 			return child;
-		found = child_publish(child);
+		found = child_publish(child, gfp);
 		if (found == child) {
 			trace_sodp_child_create(region, child->start,
 						child->last);
+			/* The first fault need not find out */
+			if (gfpflags_allow_blocking(gfp))
+				sodp_child_wait_seq(child);
 			return child;
 		}
-		sodp_child_put_sync(child);
+		child_put_unused(child, gfp);
 		if (found)
 			return found;
 	}

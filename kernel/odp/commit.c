@@ -151,10 +151,10 @@ static void commit_drop_huge(struct sodp_fault *fault)
  * fault had its leaf in region->leaves, sampled the count, then the sequence
  * (fault_sample()).
  *  - It had begun when we sampled the sequence: then either
- *    mmu_interval_read_begin() saw it and waited until it was over, and the
- *    snapshot is younger; or it did not see the store, and then, by the
- *    barriers of child_publish_seq() and fault_sample(), the search comes
- *    after our leaf was published, and finds it.
+ *    sodp_child_try_seq() saw that and there was no snapshot before it was
+ *    over; or it did not see the store, and then, by the barriers of
+ *    child_publish_seq() and fault_sample(), the search comes after our leaf
+ *    was published, and finds it.
  *  - It began later: the search finds the leaf all the more.
  * One that has found the leaf takes leaf_mutex. If it was first, it has
  * counted, after our sample, and its sequence was stored before that: both
@@ -180,7 +180,7 @@ static bool commit_is_stale(const struct sodp_fault *fault)
  * sodp_fault_commit() - publish what the snapshot found
  * @fault: its pfns filled, mmap_lock not held
  *
- * Context: May sleep.
+ * Context: May sleep; reclaims as sodp_fault_gfp() says.
  * Return: 0; -EBUSY when an invalidation came first; -ESTALE when the leaf
  * was unlinked; -ENOMEM.
  */
@@ -190,7 +190,8 @@ int sodp_fault_commit(struct sodp_fault *fault)
 	bool huge = fault->whole;
 	int ret = 0;
 
-	if (!huge && sodp_leaf_add_table(fault->region, leaf, GFP_KERNEL))
+	if (!huge && sodp_leaf_add_table(fault->region, leaf,
+					 sodp_fault_gfp(fault)))
 		return -ENOMEM;
 
 	mutex_lock(&leaf->leaf_mutex);

@@ -39,6 +39,7 @@
  *       leaf->leaf_mutex
  *         accessor (a lockdep map: the wait for accesses in flight)
  *         locks of folio_mark_dirty(), xa_lock of leaves and children
+ *     child->inval_lock (nothing below it)
  *
  * leaf_mutex is taken by the invalidate callback, which reclaim may call:
  * under it nobody allocates with reclaim, takes mmap_lock, or faults.
@@ -131,6 +132,8 @@ struct sodp_domain {
  * @prefetches: of asynchronous prefetches, under way or queued
  * @listens: the mm has had an interval notifier, so that one more needs no
  *	mmap_lock (READ_ONCE, WRITE_ONCE)
+ * @quiet_seq: no invalidation of the mm that gave a child this sequence or an
+ *	older one is in progress: see sodp_child_try_seq() (release, acquire)
  * @release_work: runs when @refs is 0
  */
 struct sodp_pool {
@@ -147,6 +150,7 @@ struct sodp_pool {
 	bool orphaned;
 	atomic_t prefetches;
 	bool listens;
+	unsigned long quiet_seq;
 	struct work_struct release_work;
 };
 
@@ -190,6 +194,8 @@ struct sodp_region {
 	struct sodp_odp_stats stats;
 };
 
+#define SODP_INVAL_UNKNOWN	((const struct task_struct *)ERR_PTR(-EBUSY))
+
 /**
  * struct sodp_child - an aligned 1 GiB span of a region
  * @interval_sub: what tells us of invalidations in the span
@@ -198,6 +204,10 @@ struct sodp_region {
  * @start: first byte, page aligned, clipped to the region
  * @last: last byte
  * @refs: leaves, and faults about to make one
+ * @inval_lock: @inval_by, and the writing of the sequence in @interval_sub. A
+ *	leaf lock, taken in notifier callbacks and by faults.
+ * @inval_by: who has invalidated in the span since it was known that nobody
+ *	does; NULL nobody, SODP_INVAL_UNKNOWN several, or it is not known
  * @detached: @interval_sub is removed; written by who has the last reference,
  *	or by sodp_region_destroy()
  * @destroy_work: runs when @refs is 0
@@ -211,6 +221,9 @@ struct sodp_child {
 	unsigned long last;
 	refcount_t refs;
 	bool detached;
+	/* See @inval_by */
+	spinlock_t inval_lock;
+	const struct task_struct *inval_by;
 	struct work_struct destroy_work;
 	struct rcu_head rcu;
 };
@@ -342,16 +355,19 @@ sodp_region_hint(struct sodp_region *region, unsigned long index)
 
 /* child.c */
 struct sodp_child *sodp_child_get(struct sodp_region *region,
-				  unsigned long index, bool nowait);
+				  unsigned long index, gfp_t gfp);
 void sodp_child_put(struct sodp_child *child);
 void sodp_child_put_sync(struct sodp_child *child);
 void sodp_child_detach_all(struct sodp_region *region);
+void sodp_child_set_seq(struct sodp_child *child, unsigned long seq);
+bool sodp_child_try_seq(struct sodp_child *child, unsigned long *seq);
+void sodp_child_wait_seq(struct sodp_child *child);
 
 /* leaf.c */
 int sodp_leaf_cache_init(void);
 void sodp_leaf_cache_exit(void);
 struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
-				unsigned long index, bool nowait);
+				unsigned long index, gfp_t gfp);
 struct sodp_leaf *sodp_leaf_find(struct sodp_region *region,
 				 unsigned long *index, unsigned long last);
 void sodp_leaf_put(struct sodp_leaf *leaf);
@@ -470,6 +486,8 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @narrowed: @last was moved down, because the range keeps changing or it
  *	has taken long enough
  * @populated: handle_mm_fault() was called since the last snapshot
+ * @disturbed: an invalidation of the child's span may be in progress: wait
+ *	for it without mmap_lock before the next round
  * @interval_seq: of the snapshot
  * @inval_count: of the leaf, sampled before @interval_seq
  * @pages: pages committed
@@ -496,11 +514,19 @@ struct sodp_fault {
 	bool incomplete;
 	bool narrowed;
 	bool populated;
+	bool disturbed;
 	unsigned long interval_seq;
 	unsigned long inval_count;
 	unsigned long pages;
 	unsigned int huge;
 };
+
+/* What the core itself needs: who may not wait does not reclaim for it */
+static inline gfp_t sodp_fault_gfp(const struct sodp_fault *fault)
+{
+	return fault->flags & SODP_FAULT_NOWAIT ? GFP_NOWAIT | __GFP_NOWARN :
+						  GFP_KERNEL;
+}
 
 static inline bool sodp_fault_is_late(const struct sodp_fault *fault)
 {

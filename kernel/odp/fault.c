@@ -4,7 +4,8 @@
  *
  * A fault is cut into leaves. Each goes round
  *
- *	sample leaf->inval_count, mmu_interval_read_begin()
+ *	sample leaf->inval_count and the child's sequence; an invalidation
+ *	under way is waited for, if at all, without mmap_lock
  *	snapshot what the mm maps into private scratch
  *	handle_mm_fault() what is missing, and snapshot again
  *	under leaf_mutex: still true? then commit
@@ -40,9 +41,10 @@ static struct kmem_cache *scratch_cache;
 
 /*
  * Sample what commit_is_stale() compares: the leaf's count, and after it the
- * child's sequence.
+ * child's sequence. Return 0, or -EBUSY or -EAGAIN when an invalidation of the
+ * child's span may be in progress: what is mapped may be about to go.
  */
-static void fault_sample(struct sodp_fault *fault)
+static int fault_sample(struct sodp_fault *fault)
 {
 	struct sodp_leaf *leaf = fault->leaf;
 
@@ -52,23 +54,24 @@ static void fault_sample(struct sodp_fault *fault)
 	 * The leaf is in region->leaves, put there by us or by another fault,
 	 * before the sequence is read. Pairs with smp_mb() in
 	 * child_publish_seq(), which says why. It also keeps the count from
-	 * being read after the sequence: an invalidation between the two
-	 * would be seen by neither.
+	 * being read after the sequence (litmus/sample_order.litmus).
 	 */
 	smp_mb();
-	/*
-	 * May sleep until invalidations of the child's span are over; none of
-	 * them needs mmap_lock to get there.
-	 */
-	fault->interval_seq =
-		mmu_interval_read_begin(&leaf->child->interval_sub);
+	if (likely(sodp_child_try_seq(leaf->child, &fault->interval_seq)))
+		return 0;
+	if (fault->flags & (SODP_FAULT_NOWAIT | SODP_FAULT_BRIEF))
+		return -EAGAIN;
+	fault->disturbed = true;
+	return -EBUSY;
 }
 
 static int fault_look(struct sodp_fault *fault)
 {
+	int ret;
+
 	fault->populated = false;
-	fault_sample(fault);
-	return sodp_fault_snapshot(fault);
+	ret = fault_sample(fault);
+	return ret ? ret : sodp_fault_snapshot(fault);
 }
 
 static int fault_under_mmap_lock(struct sodp_fault *fault)
@@ -131,6 +134,10 @@ static int fault_try(struct sodp_fault *fault)
 	if (fault->locked)
 		mmap_read_unlock(fault->mm);
 	fault->vma = NULL;
+	/* An unmap of many pages takes long, and no mmap() has to wait for us */
+	if (fault->disturbed)
+		sodp_child_wait_seq(fault->leaf->child);
+	fault->disturbed = false;
 	if (ret)
 		return ret;
 	if (fault->flags & SODP_FAULT_SNAPSHOT)
@@ -162,7 +169,7 @@ static int fault_new_leaf(struct sodp_fault *fault)
 	struct sodp_leaf *leaf;
 
 	leaf = sodp_leaf_get(fault->region, fault->base >> SODP_LEAF_SHIFT,
-			     fault->flags & SODP_FAULT_NOWAIT);
+			     sodp_fault_gfp(fault));
 	if (IS_ERR(leaf))
 		return PTR_ERR(leaf);
 	if (fault->leaf)
@@ -179,14 +186,15 @@ static bool fault_is_transient(int ret)
 }
 
 /* Reasons to stop that are none of the memory's */
-static int fault_interrupted(const struct sodp_fault *fault,
+static int fault_interrupted(const struct sodp_fault *fault, int ret,
 			     unsigned int tries)
 {
 	if (sodp_region_is_dying(fault->region))
 		return -ESRCH;
 	if (fatal_signal_pending(current))
 		return -EAGAIN;
-	if ((fault->flags & SODP_FAULT_NOWAIT) && tries > FAULT_NOWAIT_TRIES)
+	if ((fault->flags & SODP_FAULT_NOWAIT) &&
+	    (tries > FAULT_NOWAIT_TRIES || ret == -ENOMEM))
 		return -EAGAIN;
 	return 0;
 }
@@ -220,7 +228,7 @@ static int fault_leaf(struct sodp_fault *fault)
 		ret = fault_try(fault);
 		if (!fault_is_transient(ret))
 			return ret;
-		stop = fault_interrupted(fault, tries);
+		stop = fault_interrupted(fault, ret, tries);
 		if (stop)
 			return stop;
 		if (ret == -EBUSY && fault_page_is_error(fault) &&
@@ -394,7 +402,7 @@ static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
 		return -ESRCH;
 	fault->mm = region->mm;
 	ret = -ENOMEM;
-	fault->pfns = kmem_cache_alloc(scratch_cache, GFP_KERNEL);
+	fault->pfns = kmem_cache_alloc(scratch_cache, sodp_fault_gfp(fault));
 	if (!fault->pfns)
 		goto out_mmput;
 	ret = -ESRCH;
@@ -505,6 +513,9 @@ int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags)
 		ret = -EAGAIN;
 	if (!ret)
 		ret = fault_range(&fault, va, va + len - 1);
+	/* Not without reclaim: somebody else may */
+	if (ret == -ENOMEM && (flags & SODP_FAULT_NOWAIT))
+		ret = -EAGAIN;
 	if (!ret && model)
 		sodp_fault_model_delay(region->domain, fault.pages);
 	fault_account(&fault, ret, advice ? 0 : ktime_get_ns() - began);

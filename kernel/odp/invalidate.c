@@ -188,27 +188,27 @@ static bool invalidate_is_downgrade(const struct mmu_notifier_range *range)
  * The sequence is stored before the leaves are looked for. A fault does it
  * crosswise: its leaf is in region->leaves before it reads the sequence. With
  * a full barrier on either side one of the two sees the other: we find the
- * leaf, or the fault's mmu_interval_read_begin() sees that we are in progress
- * and waits until the page is unmapped (litmus/fresh_leaf.litmus). Program
+ * leaf, or the fault sees that we may be in progress and waits until the page
+ * is unmapped (litmus/fresh_leaf.litmus). Program
  * order would not do: a CPU may search while the store is in its buffer, and
  * the page that a fault has found meanwhile would be the device's for good.
  */
-static void child_publish_seq(struct mmu_interval_notifier *interval_sub,
+static void child_publish_seq(struct sodp_child *child,
 			      unsigned long interval_seq)
 {
-	mmu_interval_set_seq(interval_sub, interval_seq);
+	sodp_child_set_seq(child, interval_seq);
 	/* Pairs with smp_mb() in fault_sample() */
 	smp_mb();
 }
 
 /* See "late" in child_invalidate() */
-static void child_publish_seq_late(struct mmu_interval_notifier *interval_sub,
+static void child_publish_seq_late(struct sodp_child *child,
 				   const struct mmu_notifier_range *range,
 				   unsigned long interval_seq)
 {
 	if (mmu_notifier_range_blockable(range))
 		msleep(20);
-	child_publish_seq(interval_sub, interval_seq);
+	child_publish_seq(child, interval_seq);
 }
 
 /*
@@ -237,7 +237,7 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 	bool done = true;
 
 	if (!late)
-		child_publish_seq(interval_sub, interval_seq);
+		child_publish_seq(child, interval_seq);
 	for (; done; index++) {
 		unsigned long base;
 
@@ -253,7 +253,7 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 		sodp_leaf_put(leaf);
 	}
 	if (late)
-		child_publish_seq_late(interval_sub, range, interval_seq);
+		child_publish_seq_late(child, range, interval_seq);
 	if (pages) {
 		sodp_count(region, invalidations, 1);
 		sodp_count(region, invalidated_pages, pages);

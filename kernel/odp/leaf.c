@@ -99,11 +99,11 @@ static void leaf_init(struct sodp_leaf *leaf, unsigned long index)
 }
 
 static struct sodp_leaf *leaf_create(struct sodp_region *region,
-				     unsigned long index, bool nowait)
+				     unsigned long index, gfp_t gfp)
 {
 	struct sodp_leaf *leaf;
 
-	leaf = kmem_cache_zalloc(leaf_cache, GFP_KERNEL_ACCOUNT);
+	leaf = kmem_cache_zalloc(leaf_cache, gfp | __GFP_ACCOUNT);
 	if (!leaf)
 		return ERR_PTR(-ENOMEM);
 	leaf_init(leaf, index);
@@ -111,7 +111,7 @@ static struct sodp_leaf *leaf_create(struct sodp_region *region,
 		unsigned long child_index =
 			index >> (SODP_CHILD_SHIFT - SODP_LEAF_SHIFT);
 		struct sodp_child *child =
-			sodp_child_get(region, child_index, nowait);
+			sodp_child_get(region, child_index, gfp);
 
 		if (IS_ERR(child)) {
 			kmem_cache_free(leaf_cache, leaf);
@@ -126,13 +126,13 @@ static struct sodp_leaf *leaf_create(struct sodp_region *region,
  * sodp_leaf_get() - the leaf of a span, made if need be
  * @region: where
  * @index: in region->leaves
- * @nowait: as in sodp_child_get()
+ * @gfp: as in sodp_child_get()
  *
- * Context: May sleep and reclaim; mm_users held, mmap_lock not.
+ * Context: As @gfp; mm_users held, mmap_lock not.
  * Return: a reference, or an ERR_PTR().
  */
 struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
-				unsigned long index, bool nowait)
+				unsigned long index, gfp_t gfp)
 {
 	struct mem_cgroup *old_memcg;
 	struct sodp_leaf *leaf, *old;
@@ -141,12 +141,12 @@ struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
 	if (leaf)
 		return leaf;
 	old_memcg = set_active_memcg(region->memcg);
-	leaf = leaf_create(region, index, nowait);
+	leaf = leaf_create(region, index, gfp);
 	if (IS_ERR(leaf))
 		goto out;
 	for (;;) {
 		old = xa_cmpxchg(&region->leaves, index, NULL, leaf,
-				 GFP_KERNEL);
+				 gfp);
 		if (!old)
 			goto out;
 		if (!xa_is_err(old))
@@ -158,7 +158,10 @@ struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
 			break;
 	}
 	refcount_set(&leaf->refs, 1);
-	leaf_put_sync(leaf);
+	if (gfpflags_allow_blocking(gfp))
+		leaf_put_sync(leaf);
+	else
+		sodp_leaf_put(leaf);
 	leaf = old;
 out:
 	set_active_memcg(old_memcg);

@@ -13,6 +13,7 @@
 #include <linux/hugetlb.h>
 #include <linux/magic.h>
 #include <linux/mmu_context.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/userfaultfd_k.h>
 
@@ -219,18 +220,52 @@ static __always_inline bool fault_page_missing(const struct sodp_fault *fault,
 }
 
 /*
- * Without waiting: a file's page may need a read that, in some cases,
- * handle_mm_fault() waits for even when told not to. And a page of 1 GiB is
- * cleared for longer than anybody may be held up.
+ * tmpfs locks a page that it finds, and one that it swaps in until the read is
+ * over, whatever it is told, and sleeps while a hole is being punched (that is
+ * what it has i_private for). So look first. It may change before the fault
+ * gets there; then we wait for who has the page locked at that moment, but
+ * not for a read that our fault has begun.
  */
-static bool fault_vma_may_wait(struct vm_area_struct *vma)
+static bool fault_tmpfs_may_wait(struct vm_area_struct *vma, unsigned long va)
+{
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	struct folio *folio;
+	bool wait = false;
+
+	if (READ_ONCE(mapping->host->i_private))
+		return true;
+	rcu_read_lock();
+	folio = xa_load(&mapping->i_pages, linear_page_index(vma, va));
+	/* A hole is filled at once. No reference: all that can go is the hint */
+	if (xa_is_value(folio))
+		wait = true;
+	else if (folio)
+		wait = folio_test_locked(folio) || !folio_test_uptodate(folio);
+	rcu_read_unlock();
+	return wait;
+}
+
+/*
+ * Without waiting: a file's page may need a read that, in some cases,
+ * handle_mm_fault() waits for even when told not to. A page of 1 GiB is cleared
+ * for longer than anybody may be held up. And what is allocated is charged to
+ * the mm's memcg, where it may have to reclaim, or kill: a process
+ * may be made to do that for its own memory, as if it had touched it, but not
+ * for another's. Workers of a device do it for whoever owns the memory.
+ */
+static bool fault_may_wait(const struct sodp_fault *fault,
+			   struct vm_area_struct *vma, unsigned long va)
 {
 	unsigned long magic = vma_file_magic(vma);
 
+	if (current->mm && current->mm != fault->mm)
+		return true;
 	if (is_vm_hugetlb_page(vma) &&
 	    huge_page_size(hstate_vma(vma)) > SODP_LEAF_SIZE)
 		return true;
-	return magic && magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
+	if (magic == TMPFS_MAGIC)
+		return fault_tmpfs_may_wait(vma, va);
+	return magic && magic != HUGETLBFS_MAGIC;
 }
 
 static unsigned int fault_mm_flags(const struct sodp_fault *fault,
@@ -361,7 +396,7 @@ static int fault_populate_needed(struct sodp_fault *fault)
 				return -EFAULT;
 			peek = true;
 		}
-		if (nowait && fault_vma_may_wait(vma))
+		if (nowait && fault_may_wait(fault, vma, va))
 			return -EAGAIN;
 		ret = fault_one(fault, vma, page, nowait);
 		/* @whole: there is no other; perhaps it has been split */

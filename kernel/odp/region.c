@@ -181,7 +181,8 @@ int sodp_region_add_pages(struct sodp_region *region, u64 va,
 					SODP_LEAF_PAGES - page);
 		struct sodp_leaf *leaf;
 
-		leaf = sodp_leaf_get(region, va >> SODP_LEAF_SHIFT, false);
+		leaf = sodp_leaf_get(region, va >> SODP_LEAF_SHIFT,
+				     GFP_KERNEL);
 		if (IS_ERR(leaf))
 			return PTR_ERR(leaf);
 		ret = region_fill_leaf(region, leaf, page, pfn, nr);

@@ -260,8 +260,19 @@ int st_event(unsigned long start, unsigned long end,
 	};
 	int ret;
 
-	ret = event_start(&range);
+	ret = st_event_begin(&range);
 	if (!ret)
-		event_end(&range);
+		st_event_end(&range);
 	return ret;
+}
+
+/* One that takes as long as the test wants it to */
+int st_event_begin(struct mmu_notifier_range *range)
+{
+	return event_start(range);
+}
+
+void st_event_end(struct mmu_notifier_range *range)
+{
+	event_end(range);
 }

@@ -82,6 +82,8 @@ int st_event_init(void);
 bool st_has_events(void);
 int st_event(unsigned long start, unsigned long end,
 	     enum mmu_notifier_event event, bool blockable);
+int st_event_begin(struct mmu_notifier_range *range);
+void st_event_end(struct mmu_notifier_range *range);
 int st_madvise(unsigned long va, unsigned long len, int advice);
 
 #define st_stat(region, counter) \
@@ -93,6 +95,7 @@ extern const struct st_case st_entry_cases[];
 extern const struct st_case st_event_cases[];
 extern const struct st_case st_race_cases[];
 extern const struct st_case st_fresh_cases[];
+extern const struct st_case st_nowait_cases[];
 extern const struct st_case st_error_cases[];
 extern const struct st_case st_bench_cases[];
 

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * nowait.c - who may not wait, does not, and nobody waits with mmap_lock held
+ */
+
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+
+#include "selftest.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+#define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
+/* Long enough for everything to happen meanwhile */
+#define HOLD	(20 * HZ)
+
+/**
+ * struct unmapper - somebody whose invalidation takes long
+ * @mm: of the memory
+ * @start: first byte
+ * @end: byte after the last one
+ * @begun: it has begun
+ * @finish: it may end
+ * @gave_up: nobody has told it to, because somebody waits for it
+ */
+struct unmapper {
+	struct mm_struct *mm;
+	unsigned long start;
+	unsigned long end;
+	struct completion begun;
+	struct completion finish;
+	bool gave_up;
+};
+
+static int unmapper_thread(void *data)
+{
+	struct unmapper *unmapper = data;
+	struct mmu_notifier_range range = {
+		.mm = unmapper->mm,
+		.start = unmapper->start,
+		.end = unmapper->end,
+		.event = MMU_NOTIFY_CLEAR,
+		.flags = MMU_NOTIFIER_RANGE_BLOCKABLE,
+	};
+	int ret;
+
+	ret = st_event_begin(&range);
+	complete(&unmapper->begun);
+	if (!wait_for_completion_timeout(&unmapper->finish, HOLD))
+		WRITE_ONCE(unmapper->gave_up, true);
+	if (!ret)
+		st_event_end(&range);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+struct patient {
+	struct sodp_region *region;
+	unsigned long va;
+	struct completion begun;
+};
+
+static int patient_thread(void *data)
+{
+	struct patient *patient = data;
+	int ret;
+
+	complete(&patient->begun);
+	ret = sodp_region_fault(patient->region, patient->va, 8,
+				SODP_FAULT_WRITE);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/* While it goes on: no wait, and no mmap() that waits for who does wait */
+static int disturbed_check(struct sodp_region *region, unsigned long va,
+			   struct unmapper *unmapper)
+{
+	struct patient patient = { .region = region, .va = va + PAGE_SIZE };
+	struct task_struct *task;
+	unsigned long other;
+	int ret;
+
+	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
+				SODP_FAULT_NOWAIT | SODP_FAULT_BRIEF);
+	ST_CHECK(ret == -EAGAIN, -EBADMSG);
+	init_completion(&patient.begun);
+	task = kthread_run(patient_thread, &patient, "sodp_patient");
+	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
+	wait_for_completion(&patient.begun);
+	msleep(50);
+	other = st_map(SZ_64K, RW, ANON);
+	st_unmap(other, SZ_64K);
+	complete(&unmapper->finish);
+	ret = kthread_stop(task);
+	return ret == -EINTR ? 0 : ret;
+}
+
+/* A fault beside memory that is being unmapped, in the same child */
+static int test_disturbed(void)
+{
+	unsigned long len = 4 * SODP_LEAF_SIZE, va;
+	struct unmapper unmapper = { .mm = current->mm };
+	struct sodp_region *region;
+	struct task_struct *task;
+	int ret, check;
+
+	if (!st_has_events())
+		return ST_SKIP;
+	va = st_map_aligned(len, len);
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, len);
+	ret = sodp_region_fault(region, va + SODP_LEAF_SIZE, 8,
+				SODP_FAULT_WRITE);
+	ST_CHECK_GOTO(!ret, out);
+	unmapper.start = va + SODP_LEAF_SIZE;
+	unmapper.end = va + len;
+	init_completion(&unmapper.begun);
+	init_completion(&unmapper.finish);
+	task = kthread_run(unmapper_thread, &unmapper, "sodp_unmapper");
+	ret = PTR_ERR_OR_ZERO(task);
+	ST_CHECK_GOTO(!ret, out);
+	wait_for_completion(&unmapper.begun);
+	check = disturbed_check(region, va, &unmapper);
+	complete(&unmapper.finish);
+	ret = kthread_stop(task) ?: check;
+	ST_CHECK_GOTO(!ret, out);
+	ST_CHECK_GOTO(!unmapper.gave_up, out);
+	/* It is over, and somebody has found out */
+	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
+				SODP_FAULT_NOWAIT);
+	ST_CHECK_GOTO(!ret, out);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, len);
+	return ret;
+}
+
+/* Who has freed memory, and goes on, need not be told that it is over */
+static int test_own_invalidation(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct sodp_region *region;
+	int ret, round;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, SZ_64K);
+	ret = sodp_region_fault(region, va, SZ_64K, SODP_FAULT_WRITE);
+	for (round = 0; !ret && round < 5; round++) {
+		ret = st_madvise(va, SZ_64K, MADV_DONTNEED);
+		if (!ret)
+			ret = sodp_region_fault(region, va, SZ_64K,
+						SODP_FAULT_WRITE |
+						SODP_FAULT_NOWAIT);
+	}
+	if (!ret && st_stat(region, faults_handed_over))
+		ret = -EBADMSG;
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
+/* A worker of the device: it has no mm */
+static int worker_thread(void *data)
+{
+	struct patient *patient = data;
+	int ret;
+
+	/* So that it is known that no invalidation goes on */
+	ret = sodp_region_fault(patient->region, patient->va + 2 * PAGE_SIZE,
+				8, SODP_FAULT_WRITE);
+	if (!ret)
+		ret = sodp_region_fault(patient->region, patient->va, 8,
+					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	complete(&patient->begun);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/* While the page is locked: does the fault come back before it is unlocked */
+static int tmpfs_locked(struct patient *patient, struct file *file)
+{
+	struct folio *folio = filemap_lock_folio(file->f_mapping, 0);
+	struct task_struct *task;
+	bool back = false;
+	int ret = 0;
+
+	if (IS_ERR_OR_NULL(folio))
+		return -ENOENT;
+	task = kthread_run(worker_thread, patient, "sodp_tmpfs");
+	if (!IS_ERR(task))
+		back = wait_for_completion_timeout(&patient->begun, HOLD);
+	folio_unlock(folio);
+	folio_put(folio);
+	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
+	ret = kthread_stop(task);
+	ST_CHECK(back && ret == -EAGAIN, -EBADMSG);
+	return 0;
+}
+
+static int tmpfs_punched(struct patient *patient, struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	int ret;
+
+	ST_CHECK(!inode->i_private, -EBADMSG);
+	/* Not a hole of tmpfs: the fault must not get that far */
+	WRITE_ONCE(inode->i_private, patient);
+	ret = sodp_region_fault(patient->region, patient->va, 8,
+				SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	WRITE_ONCE(inode->i_private, NULL);
+	ST_CHECK(ret == -EAGAIN, -EBADMSG);
+	return 0;
+}
+
+static int tmpfs_checks(struct patient *patient, struct file *file)
+{
+	int ret;
+
+	/* Makes the child and the page; the CPU's entry goes, the page stays */
+	ret = sodp_region_fault(patient->region, patient->va, 8,
+				SODP_FAULT_WRITE);
+	if (!ret)
+		ret = st_madvise(patient->va, PAGE_SIZE, MADV_DONTNEED);
+	if (!ret)
+		ret = tmpfs_locked(patient, file);
+	if (!ret)
+		ret = tmpfs_punched(patient, file);
+	if (!ret)
+		ret = sodp_region_fault(patient->region, patient->va, 8,
+					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	/* And a hole */
+	if (!ret)
+		ret = sodp_region_fault(patient->region,
+					patient->va + PAGE_SIZE, 8,
+					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	return ret;
+}
+
+static struct file *tmpfs_file(unsigned long va)
+{
+	struct vm_area_struct *vma;
+	struct file *file = NULL;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, va);
+	if (vma && vma->vm_file)
+		file = get_file(vma->vm_file);
+	mmap_read_unlock(current->mm);
+	return file;
+}
+
+/* tmpfs: a page that is locked, a hole that is punched; and nothing wrong */
+static int test_tmpfs(void)
+{
+	struct patient patient = { };
+	struct file *file;
+	int ret = -ENOENT;
+
+	patient.va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
+	ST_CHECK(!IS_ERR_VALUE(patient.va), -ENOMEM);
+	init_completion(&patient.begun);
+	patient.region = st_region(patient.va, SZ_64K);
+	file = tmpfs_file(patient.va);
+	if (file) {
+		ret = tmpfs_checks(&patient, file);
+		fput(file);
+	}
+	sodp_region_destroy(patient.region);
+	st_unmap(patient.va, SZ_64K);
+	return ret;
+}
+
+const struct st_case st_nowait_cases[] = {
+	{ "nowait: beside memory that is being unmapped", test_disturbed },
+	{ "nowait: after an invalidation of one's own", test_own_invalidation },
+	{ "nowait: tmpfs", test_tmpfs },
+	{ }
+};
