@@ -207,18 +207,22 @@ static void commands(void)
 	char tail[TAIL];
 	struct scene s;
 	unsigned int i, at;
+	int refused;
 
 	scene_open(&s);
 	for (i = 0; i < T_ARRAY_SIZE(verbs); i++) {
 		t_case("%s", verbs[i].name);
 		memset(tail, 0, sizeof(tail));
 		T_ERR(run(s.dev.ctx->cmd_fd, &verbs[i], &s, tail), 0);
+		/* uverbs itself sees to this one */
+		refused = verbs[i].command == IB_USER_VERBS_CMD_MODIFY_QP ?
+				  EOPNOTSUPP : EINVAL;
 		for (at = verbs[i].known; at < TAIL; at++) {
 			t_case("%s, byte %u", verbs[i].name, at);
 			memset(tail, 0, sizeof(tail));
 			tail[at] = 0x40;
 			T_ERR(run(s.dev.ctx->cmd_fd, &verbs[i], &s, tail),
-			      EINVAL);
+			      refused);
 		}
 	}
 }
