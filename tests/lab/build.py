@@ -104,27 +104,32 @@ class Build:
         self._run(script, "kernel", verbose)
 
     def _sync(self):
-        """Mirror the kernel sources into the build folder."""
+        """Mirror the kernel sources into the build folder.
+
+        A copy is as old as the copying: make compares it with objects that
+        may have been made since the source was written.
+        """
         tree = self.path / "tree"
         listing = self.path / "tree.json"
         try:
-            before = set(json.loads(listing.read_text()))
+            before = dict(json.loads(listing.read_text()))
         except (OSError, ValueError):
-            before = set()
-        now = set()
+            before = {}
+        now = {}
         for top in KERNEL_TREES:
             for path in sorted((host.REPO / top).rglob("*")):
                 if path.is_file() and not _is_product(path):
-                    now.add(str(path.relative_to(host.REPO)))
-        for name in before - now:
+                    name = str(path.relative_to(host.REPO))
+                    now[name] = _stamp(path)
+        for name in before.keys() - now.keys():
             (tree / name).unlink(missing_ok=True)
-        for name in now:
-            source, target = host.REPO / name, tree / name
-            if not _same(source, target):
+        for name, stamp in now.items():
+            target = tree / name
+            if before.get(name) != stamp or not target.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    shutil.copy2(source, target)
-        listing.write_text(json.dumps(sorted(now)))
+                    shutil.copy(host.REPO / name, target)
+        listing.write_text(json.dumps(now))
 
     def _make_user(self, verbose):
         host.say(f"building user space for {self.root.suite}")
@@ -178,12 +183,13 @@ def _is_product(path):
     return path.suffix in KERNEL_SKIP or path.parent.name == "generated"
 
 
-def _same(source, target):
+def _stamp(path):
+    """Changes when the file does."""
     try:
-        a, b = source.stat(), target.stat()
+        found = path.stat()
     except FileNotFoundError:
-        return False
-    return (a.st_mtime_ns, a.st_size) == (b.st_mtime_ns, b.st_size)
+        return None
+    return [found.st_mtime_ns, found.st_size]
 
 
 def _complaints(log, limit=25):
