@@ -31,10 +31,13 @@
  * before: it is made linear for a netdev without scatter-gather.
  */
 struct tx_mark {
-	struct sodp_qp *qp;
+	struct sodp_flow *flow;
 	u32 charge;
 	u64 seal;
 };
+
+/* A flow that rested for so long has no packets on their way any more */
+#define TX_REST			(HZ / 10)
 
 /**
  * sodp_path_init() - set a path up from an address vector
@@ -234,17 +237,17 @@ static void tx_empty(struct sodp_burst *burst)
  * sodp_burst_init() - an empty burst
  * @burst: result
  * @path: where to
- * @qp: on which the bytes count that the stack has
+ * @flow: that the packets are part of, or NULL
  *
  * Context: any.
  */
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
-		     struct sodp_qp *qp)
+		     struct sodp_flow *flow)
 {
 	burst->path = path;
-	burst->qp = qp;
+	burst->flow = flow;
 	tx_empty(burst);
-	burst->full = false;
+	burst->refused = false;
 	burst->near = false;
 	burst->near_qp = NULL;
 	burst->near_bytes = 0;
@@ -378,22 +381,21 @@ out_count:
 	burst->nr++;
 }
 
-/* What the stack has of a QP's; neither comes or goes while it has any */
-static atomic_t *tx_bytes(struct sodp_qp *qp)
-{
-	return likely(qp->wire) ? &qp->wire->tx_bytes : sodp_ud_tx_bytes(qp);
-}
-
 /* The stack is done with an skb: whoever stopped for it may go on */
-static void tx_uncharge(struct sodp_qp *qp, u32 charge)
+static void tx_uncharge(struct sodp_flow *flow, u32 charge)
 {
-	u32 left = atomic_sub_return(charge, tx_bytes(qp));
+	struct sodp_qp *qp = flow->qp;
+	u32 left;
 
+	/* Before @bytes, which orders it: see wretry_leaves() */
+	WRITE_ONCE(flow->left, jiffies);
+	left = atomic_sub_return(charge, &flow->bytes);
 	if (left < SODP_TX_MAX_BYTES / 2 &&
 	    left + charge >= SODP_TX_MAX_BYTES / 2) {
-		sodp_sq_kick(qp);
-		if (qp->wire)
+		if (qp->wire && flow == &qp->wire->answers)
 			sodp_wresp_kick(qp);
+		else
+			sodp_sq_kick(qp);
 	}
 	sodp_qp_put(qp);
 }
@@ -406,38 +408,58 @@ static void tx_free_small(struct sk_buff *skb)
 static void tx_free_page(struct sk_buff *skb)
 {
 	struct tx_mark *mark = skb_shinfo(skb)->destructor_arg;
-	struct sodp_qp *qp = mark->qp;
+	struct sodp_flow *flow = mark->flow;
 	u32 charge = mark->charge;
 
 	put_page(virt_to_head_page(mark));
 	/* Last: the module may go when the last QP has */
-	tx_uncharge(qp, charge);
+	tx_uncharge(flow, charge);
 }
 
 static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
 {
-	struct sodp_qp *qp = burst->qp;
+	struct sodp_flow *flow = burst->flow;
 	u32 charge = TX_SMALL_CHARGE;
 	struct tx_mark *mark;
 
-	if (!qp)
+	if (!flow)
 		return;
-	refcount_inc(&qp->ref);
+	refcount_inc(&flow->qp->ref);
 	if (burst->page) {
 		charge = burst->used;
 		mark = page_address(burst->page) + page_size(burst->page) -
 		       sizeof(*mark);
-		mark->qp = qp;
+		mark->flow = flow;
 		mark->charge = charge;
 		get_page(burst->page);
 		skb_shinfo(skb)->destructor_arg = mark;
 		skb->destructor = tx_free_page;
 	} else {
-		skb_shinfo(skb)->destructor_arg = qp;
+		skb_shinfo(skb)->destructor_arg = flow;
 		skb->destructor = tx_free_small;
 	}
-	if (atomic_add_return(charge, tx_bytes(qp)) > SODP_TX_MAX_BYTES)
-		burst->full = true;
+	atomic_add(charge, &flow->bytes);
+}
+
+/*
+ * A QP's work moves between the poster and workers, its packets do not move
+ * between transmit queues: by XPS they would take that of the CPU that sends
+ * them, and overtake each other. Where there is no XPS the stack takes the
+ * queue by a hash of the headers, which are the same for all of them.
+ */
+static void tx_choose_queue(struct sodp_flow *flow, struct sk_buff *skb)
+{
+	unsigned long now = jiffies;
+
+	if (!flow)
+		return;
+	if (unlikely(!flow->cpu || time_after(now, flow->last + TX_REST)))
+		flow->cpu = raw_smp_processor_id() + 1;
+	/* Pairs with the READ_ONCE() in wretry_leaves() */
+	WRITE_ONCE(flow->last, now);
+#ifdef CONFIG_XPS
+	skb->sender_cpu = flow->cpu;
+#endif
 }
 
 /*
@@ -584,13 +606,16 @@ static void tx_put_udp(struct sodp_burst *burst, struct sk_buff *skb,
 	skb->ip_summed = CHECKSUM_PARTIAL;
 }
 
-static void tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
-			 struct dst_entry *dst)
+/* Return: 0; -ENOBUFS: a queue of this host was full, all of it is gone */
+static int tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
+			struct dst_entry *dst)
 {
 	struct sodp_path *path = burst->path;
 	struct net *net = dev_net(path->dev->ndev);
 	u32 len;
+	int ret;
 
+	tx_choose_queue(burst->flow, skb);
 	tx_put_udp(burst, skb, dst);
 	len = skb->len;
 	skb->priority = rt_tos2priority(path->tclass);
@@ -599,14 +624,16 @@ static void tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
 		skb_push(skb, sizeof(struct iphdr));
 		skb_reset_network_header(skb);
 		tx_put_ip4(path, burst->ip_id, ip_hdr(skb));
-		ip_local_out(net, NULL, skb);
+		ret = ip_local_out(net, NULL, skb);
 	} else {
 		skb_push(skb, sizeof(struct ipv6hdr));
 		skb_reset_network_header(skb);
 		tx_put_ip6(path, len, ipv6_hdr(skb));
 		skb->protocol = htons(ETH_P_IPV6);
-		ip6_local_out(net, NULL, skb);
+		ret = ip6_local_out(net, NULL, skb);
 	}
+	/* What was dropped by others' choice (-EPERM) is lost, as on a wire */
+	return ret == NET_XMIT_DROP || ret == -ENOBUFS ? -ENOBUFS : 0;
 }
 
 static int tx_send(struct sodp_burst *burst)
@@ -617,6 +644,7 @@ static int tx_send(struct sodp_burst *burst)
 		       sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	struct dst_entry *dst = tx_dst_get(burst->path);
 	struct sk_buff *skb;
+	int ret;
 
 	if (IS_ERR(dst)) {
 		ibdev_dbg(&dev->base_dev, "no route to %pI6c: %ld\n",
@@ -634,49 +662,49 @@ static int tx_send(struct sodp_burst *burst)
 	skb = tx_take_skb(burst);
 	if (!skb) {
 		dst_release(dst);
-		return -ENOMEM;
+		return -ENOBUFS;
 	}
 	tx_charge(burst, skb);
 	tx_put_seal(burst, skb);
-	sodp_count(dev, SODP_CNT_tx_packets, burst->nr);
-	tx_hand_over(burst, skb, dst);
+	ret = tx_hand_over(burst, skb, dst);
+	if (likely(!ret))
+		sodp_count(dev, SODP_CNT_tx_packets, burst->nr);
 	burst->skb = NULL;
 	burst->page = NULL;
-	return 0;
+	return ret;
 }
 
 /**
  * sodp_burst_send() - send what was committed
  * @burst: is empty afterwards
  *
+ * What cannot be sent at all is lost, as on a wire. But if a queue of this
+ * host was full, or memory short, @burst->refused is set, and whoever can
+ * repeat the packets of that skb (those since burst->nr was 0 last) does so
+ * soon, before he sends others.
+ *
  * Context: process or softirq; packets for this host are received before it
  * returns.
- * Return: 0: all went out; -EAGAIN: likewise, but the QP has more than
- * SODP_TX_MAX_BYTES under way: stop, sodp_sq_kick() and sodp_wresp_kick()
- * are called when that is half gone; another -errno: lost, as on a wire.
  */
-int sodp_burst_send(struct sodp_burst *burst)
+void sodp_burst_send(struct sodp_burst *burst)
 {
-	int ret = 0;
+	int ret;
 
 	if (burst->nr) {
 		sodp_near_begin(burst);
 		ret = tx_send(burst);
 		sodp_near_end(burst);
 		burst->near_bytes += burst->used;
-		if (ret)
-			sodp_count(burst->path->dev, SODP_CNT_tx_drops,
+		if (unlikely(ret))
+			sodp_count(burst->path->dev, ret == -ENOBUFS ?
+				   SODP_CNT_tx_refused : SODP_CNT_tx_drops,
 				   burst->nr);
+		burst->refused |= ret == -ENOBUFS;
 	}
 	if (burst->page)
 		put_page(burst->page);
 	kfree_skb(burst->skb);
 	tx_empty(burst);
-	if (!ret && burst->full) {
-		burst->full = false;
-		ret = -EAGAIN;
-	}
-	return ret;
 }
 
 /**

@@ -109,7 +109,7 @@ void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop)
 /**
  * sodp_park_timer() - wait for a time
  * @qp: the requester
- * @park: SODP_PARK_RNR, SODP_PARK_TIMEOUT or SODP_PARK_KEY
+ * @park: SODP_PARK_RNR, SODP_PARK_TIMEOUT, SODP_PARK_KEY or SODP_PARK_TX
  * @ns: how long; 0: until the QP is modified
  *
  * Context: process, under exec_mutex.

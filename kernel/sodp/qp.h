@@ -148,6 +148,7 @@ enum sodp_park {
 	SODP_PARK_RNR,
 	SODP_PARK_TIMEOUT,
 	SODP_PARK_KEY,
+	SODP_PARK_TX,		/* the stack had no room for a packet */
 };
 
 enum sodp_bell {
@@ -432,7 +433,6 @@ int sodp_ud_init(struct sodp_qp *qp);
 void sodp_ud_free(struct sodp_qp *qp);
 void sodp_ud_reset(struct sodp_qp *qp);
 bool sodp_ud_tx_full(const struct sodp_qp *qp);
-atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp);
 enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 			       struct sodp_stop *stop);
 

@@ -55,6 +55,7 @@ static const struct rdma_stat_desc stats_descs[] = {
 	{ .name = "rx_sequence_naks" },
 	{ .name = "rx_rnr_naks" },
 	{ .name = "rx_ghost_acks" },
+	{ .name = "tx_refused" },
 	{ .name = "page_faults" },
 	{ .name = "page_faults_read" },
 	{ .name = "page_faults_write" },
@@ -226,6 +227,7 @@ static int fill_qp(struct sk_buff *msg, struct sodp_qp *qp)
 		[SODP_PARK_RNR] = "rnr",
 		[SODP_PARK_TIMEOUT] = "timeout",
 		[SODP_PARK_KEY] = "key",
+		[SODP_PARK_TX] = "tx",
 	};
 	struct nlattr *table;
 

@@ -43,6 +43,7 @@ enum sodp_counter {
 	SODP_CNT_rx_sequence_naks,
 	SODP_CNT_rx_rnr_naks,
 	SODP_CNT_rx_ghost_acks,
+	SODP_CNT_tx_refused,
 	SODP_NR_COUNTERS,
 };
 

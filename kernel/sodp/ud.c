@@ -22,7 +22,7 @@
  * @queue: datagrams from softirq
  * @work: takes them from @queue
  * @wait: for a page
- * @tx_bytes: sent, and in the hands of the stack
+ * @flow: what is sent
  *
  * The rest is under resp_mutex:
  *
@@ -35,7 +35,7 @@ struct sodp_ud {
 	struct sodp_rxq queue;
 	struct work_struct work;
 	struct sodp_wait wait;
-	atomic_t tx_bytes;
+	struct sodp_flow flow;
 	struct sodp_request req;
 	bool begun;
 	int fault_ret;
@@ -78,7 +78,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 	u32 hdr;
 
 	ud_fill_pkt(qp, &pkt);
-	sodp_burst_init(&burst, &av->path, qp);
+	sodp_burst_init(&burst, &av->path, &qp->ud->flow);
 	data.addr = sodp_burst_reserve(&burst, pkt.op->len + pkt.length, 0);
 	burst.unsent = sodp_ud_stays(av);
 	/* No memory: lost, as far as the peer can tell */
@@ -143,11 +143,6 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 	return verdict;
 }
 
-atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp)
-{
-	return &qp->ud->tx_bytes;
-}
-
 /**
  * sodp_ud_tx_full() - has the stack enough of this QP's packets?
  * @qp: a QP that sends datagrams
@@ -159,7 +154,7 @@ atomic_t *sodp_ud_tx_bytes(struct sodp_qp *qp)
  */
 bool sodp_ud_tx_full(const struct sodp_qp *qp)
 {
-	return atomic_read(&qp->ud->tx_bytes) > SODP_TX_MAX_BYTES;
+	return sodp_flow_full(&qp->ud->flow);
 }
 
 static void ud_kick(struct sodp_qp *qp)
@@ -378,6 +373,7 @@ int sodp_ud_init(struct sodp_qp *qp)
 	if (!ud)
 		return -ENOMEM;
 	ud->qp = qp;
+	ud->flow.qp = qp;
 	qp->ud = ud;
 	if (sodp_rxq_init(&ud->queue, qp, SODP_RXQ_MAX_BYTES)) {
 		sodp_ud_free(qp);

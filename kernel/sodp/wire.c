@@ -55,6 +55,9 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 		wire_dealloc(wire);
 		return NULL;
 	}
+	wire->requests.qp = qp;
+	wire->answers.qp = qp;
+	sodp_wresp_hold_init(wire);
 	return wire;
 }
 
@@ -112,7 +115,7 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 }
 
 /**
- * sodp_wire_stop() - nothing of the QP's requester runs after this
+ * sodp_wire_stop() - no timer of the QP's runs after this
  * @qp: a dead QP
  *
  * Context: process, may sleep.
@@ -122,6 +125,7 @@ void sodp_wire_stop(struct sodp_qp *qp)
 	if (!qp->wire)
 		return;
 	hrtimer_cancel(&qp->wire->req->timer);
+	hrtimer_cancel(&qp->wire->hold_timer);
 }
 
 /**

@@ -105,6 +105,32 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 void sodp_path_release(struct sodp_path *path);
 
 /**
+ * struct sodp_flow - packets that must not overtake each other
+ * @qp: whose they are; an skb in the stack has a reference on it
+ * @bytes: handed to the stack and not freed by it yet
+ * @cpu: whose transmit queue they take, plus one; 0: to be chosen
+ * @last: jiffies when one was handed to the stack last
+ * @left: jiffies when the stack freed one last
+ *
+ * A QP has one for its requests and one for its answers. Those who send
+ * write @cpu and @last, under exec_mutex or resp_mutex; the stack's
+ * destructors write @left and @bytes.
+ */
+struct sodp_flow {
+	struct sodp_qp *qp;
+	atomic_t bytes;
+	u32 cpu;
+	unsigned long last;
+	unsigned long left;
+};
+
+/* The stack has enough of them: whoever sends is run when half are gone */
+static inline bool sodp_flow_full(const struct sodp_flow *flow)
+{
+	return atomic_read(&flow->bytes) > SODP_TX_MAX_BYTES;
+}
+
+/**
  * struct sodp_av - what an address handle stands for
  * @ref: the handle, and every WQE being sent by it
  * @rcu: frees it
@@ -133,7 +159,7 @@ u64 sodp_av_peer(struct sodp_av *av);
 /**
  * struct sodp_burst - packets of one path on their way to one skb
  * @path: where to
- * @qp: whose in-flight bytes they count in (a reference per skb), or NULL
+ * @flow: which they are part of and count in, or NULL
  * @page: compound page that holds the UDP payloads back to back
  * @skb: holds the payload instead, when it is small
  * @buf: start of either
@@ -142,7 +168,8 @@ u64 sodp_av_peer(struct sodp_av *av);
  * @seg_len: UDP payload of every packet but the last, which may be shorter
  * @nr: packets finished
  * @closed: the last one was shorter: no packet can follow
- * @full: some skb sent went beyond SODP_TX_MAX_BYTES
+ * @refused: the stack had no room for the skb sent last: see
+ *	sodp_burst_send()
  * @twice: the next packet gets the ICRC that rdma_rxe gives a FLUSH
  * @ip_id: IPv4 identification of the first packet; the others count on
  * @icrc: header of these packets
@@ -157,7 +184,7 @@ u64 sodp_av_peer(struct sodp_av *av);
  */
 struct sodp_burst {
 	struct sodp_path *path;
-	struct sodp_qp *qp;
+	struct sodp_flow *flow;
 	struct page *page;
 	struct sk_buff *skb;
 	u8 *buf;
@@ -166,7 +193,7 @@ struct sodp_burst {
 	u32 seg_len;
 	u32 nr;
 	bool closed;
-	bool full;
+	bool refused;
 	bool twice;
 	bool unsent;
 	u16 ip_id;
@@ -177,10 +204,10 @@ struct sodp_burst {
 };
 
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
-		     struct sodp_qp *qp);
+		     struct sodp_flow *flow);
 u8 *sodp_burst_reserve(struct sodp_burst *burst, u32 len, u32 more);
 void sodp_burst_commit(struct sodp_burst *burst, u32 len);
-int sodp_burst_send(struct sodp_burst *burst);
+void sodp_burst_send(struct sodp_burst *burst);
 bool sodp_tx_sealed(const struct sk_buff *skb);
 
 /**
@@ -369,6 +396,8 @@ struct sodp_read {
 	u64 remote_addr;
 	u64 length;
 	u64 done;
+	u32 skb_psn;		/* where the skb being filled begins */
+	u64 skb_done;
 };
 
 /* What softirq tells a responder; bits of sodp_wire_resp.notes */
@@ -447,7 +476,10 @@ struct sodp_wire_resp {
 /**
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
  * @path: where its packets go
- * @tx_bytes: handed to the stack and not freed by it yet
+ * @requests: what the requester sends
+ * @answers: what the responder sends
+ * @hold_timer: ends @hold
+ * @hold: the responder sends no READ data for now
  * @ack_queue: trains of responses, from softirq, for the requester
  * @req: the requester's own state, under exec_mutex
  * @resp: the responder's
@@ -457,7 +489,10 @@ struct sodp_wire_resp {
  */
 struct sodp_wire {
 	struct sodp_path path;
-	atomic_t tx_bytes;
+	struct sodp_flow requests;
+	struct sodp_flow answers;
+	struct hrtimer hold_timer;
+	bool hold;
 	struct sodp_rxq ack_queue;
 	struct sodp_wire_req *req;
 	struct sodp_wire_resp resp;
@@ -481,6 +516,11 @@ static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
 {
 	return skb_peek(&q->skbs);
 }
+
+/* wire_hold.c */
+void sodp_wresp_hold_init(struct sodp_wire *wire);
+void sodp_wresp_hold(struct sodp_qp *qp, u64 ns);
+bool sodp_wresp_held(const struct sodp_qp *qp);
 
 /* wire_resp.c: the responder's part of making, resetting and freeing */
 int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);

@@ -91,9 +91,7 @@ static void wack_step(struct wack *c)
 
 	w->una = sodp_psn_add(w->una, 1);
 	index++;
-	if (w->rd_out && (index % SODP_WREQ_READ_CHUNK == 0 ||
-			  index == out->nr_packets))
-		w->rd_out--;
+	sodp_wreq_rd_pop(w);
 	if (index == out->nr_packets) {
 		wack_release(c);
 		sodp_wreq_complete(c->qp);
@@ -138,6 +136,8 @@ static void wack_act_rnr(struct wack *c, const struct wack_rule *rule)
 		return;
 	}
 	sodp_wreq_rewind(qp);
+	if (qp->park == SODP_PARK_TX)
+		sodp_park_cancel_locked(qp);
 	/* A wait for a page will do as well */
 	if (qp->park == SODP_PARK_NONE)
 		sodp_park_timer(qp, SODP_PARK_RNR,

@@ -45,18 +45,22 @@ static void answer_header(struct sodp_qp *qp, struct sodp_pkt *pkt, u8 opcode,
 	pkt->syndrome = SODP_AETH_ACK | answer_credits(qp);
 }
 
-/* A packet of headers only; one that finds no memory is as if lost */
-static void answer_send(struct sodp_qp *qp, const struct sodp_pkt *pkt)
+/* When a queue of this host was full, or memory short: once more then */
+#define ANSWER_HOLD_NS		NSEC_PER_MSEC
+
+/* A packet of headers only. Return: false: it was refused, as if lost */
+static bool answer_send(struct sodp_qp *qp, const struct sodp_pkt *pkt)
 {
 	struct sodp_burst burst;
 	u8 *buf;
 
-	sodp_burst_init(&burst, &qp->wire->path, qp);
+	sodp_burst_init(&burst, &qp->wire->path, &qp->wire->answers);
 	buf = sodp_burst_reserve(&burst, pkt->op->len, 0);
 	if (!buf)
-		return;
+		return false;
 	sodp_burst_commit(&burst, sodp_pkt_build(buf, pkt));
 	sodp_burst_send(&burst);
+	return !burst.refused;
 }
 
 /* An XRC target answers with RC opcodes of the XRC kind */
@@ -67,14 +71,14 @@ static u8 answer_opcode(const struct sodp_qp *qp, u8 rc_opcode)
 	return (rc_opcode & 0x1f) | SODP_BTH_XRC;
 }
 
-static void answer_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
+static bool answer_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 {
 	struct sodp_pkt pkt;
 
 	answer_header(qp, &pkt, answer_opcode(qp, IB_OPCODE_RC_ACKNOWLEDGE),
 		      psn);
 	pkt.syndrome = syndrome;
-	answer_send(qp, &pkt);
+	return answer_send(qp, &pkt);
 }
 
 /**
@@ -90,10 +94,13 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
 	lockdep_assert_held(&qp->resp_mutex);
-	answer_ack(qp, syndrome, psn);
 	resp->ack_owed = false;
-	resp->ack_due = false;
 	resp->unanswered = 0;
+	/* For want of an acknowledge the peer would send all of it again */
+	resp->ack_due = !answer_ack(qp, syndrome, psn) &&
+			(syndrome & ~SODP_AETH_VALUE_MASK) == SODP_AETH_ACK;
+	if (unlikely(resp->ack_due))
+		sodp_wresp_hold(qp, ANSWER_HOLD_NS);
 }
 
 /**
@@ -192,7 +199,7 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	pkt.length = n;
 	len = pkt.op->len + n;
 	data.addr = sodp_burst_reserve(burst, len, left - n);
-	if (!data.addr)
+	if (!data.addr || unlikely(burst->refused))
 		return SODP_BUDGET;
 	data.addr += sodp_pkt_build(data.addr, &pkt);
 	data.length = n;
@@ -204,6 +211,10 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	if (verdict)
 		return verdict;
 	sodp_burst_commit(burst, len);
+	if (burst->nr == 1) {
+		read->skb_psn = read->psn;
+		read->skb_done = read->done;
+	}
 	read->done = done;
 	read->psn = sodp_psn_add(read->psn, 1);
 	return SODP_OK;
@@ -258,11 +269,10 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 	if (verdict)
 		return verdict;
 	remote.segs = &seg;
-	sodp_burst_init(&burst, &wire->path, qp);
+	sodp_burst_init(&burst, &wire->path, &wire->answers);
 	while (!verdict && read->done < read->length &&
 	       !sodp_noted(&wire->resp, SODP_NOTE_AGAIN)) {
-		if (!*budget ||
-		    atomic_read(&wire->tx_bytes) > SODP_TX_MAX_BYTES)
+		if (!*budget || sodp_wresp_held(qp))
 			verdict = SODP_BUDGET;
 		else
 			verdict = read_packet(qp, &burst, &remote, budget,
@@ -270,6 +280,13 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 	}
 	sodp_burst_send(&burst);
 	sodp_seg_put(&seg);
+	if (unlikely(burst.refused)) {
+		read->psn = read->skb_psn;
+		read->done = read->skb_done;
+		sodp_wresp_hold(qp, ANSWER_HOLD_NS);
+		if (!verdict)
+			verdict = SODP_BUDGET;
+	}
 	if (!verdict && read->done == read->length)
 		read->active = false;
 	return verdict;

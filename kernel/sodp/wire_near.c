@@ -65,7 +65,7 @@ bool sodp_near_take(struct sodp_qp *qp)
 {
 	struct sodp_burst *burst = this_cpu_read(near_bursts);
 
-	if (!burst || !near_is_peer(burst->qp, qp))
+	if (!burst || !near_is_peer(burst->flow->qp, qp))
 		return false;
 	if (!burst->near_qp) {
 		refcount_inc(&qp->ref);

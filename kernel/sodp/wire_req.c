@@ -269,7 +269,10 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	};
 	enum sodp_wreq_step step;
 
-	sodp_burst_init(&tx.burst, &qp->wire->path, qp);
+	sodp_burst_init(&tx.burst, &qp->wire->path, &qp->wire->requests);
+	/* Nothing is on its way that could be overtaken; UC does not know */
+	if (tx.w->una == tx.w->send_psn && !sodp_is_uc(qp))
+		qp->wire->requests.cpu = 0;
 	tx.burst.near = wreq_is_awaited(qp, slice);
 	do {
 		step = wreq_go_on(&tx);
@@ -277,9 +280,16 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 			sodp_near_run(&tx.burst, slice);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
-	} while (step == SODP_WREQ_GO && !sodp_qp_flushes_sends(qp));
+	} while (step == SODP_WREQ_GO && !tx.burst.refused &&
+		 !sodp_qp_flushes_sends(qp));
 	sodp_burst_send(&tx.burst);
 	sodp_near_run(&tx.burst, slice);
+	if (unlikely(tx.burst.refused) && !sodp_qp_flushes_sends(qp)) {
+		sodp_wreq_refused(&tx);
+		step = SODP_WREQ_PARKED;
+	} else {
+		tx.w->refused = 0;
+	}
 	switch (step) {
 	case SODP_WREQ_WAIT:
 		/* The end of the wait looks at sq_pi: no bell is needed */

@@ -62,16 +62,21 @@ struct sodp_wire_out {
  * @asked: follows the newest PSN for which an answer is owed
  * @unasked: packets sent since an acknowledge was asked for
  * @rd_out: READs and atomics on their way
+ * @rd_end: ring of where they end: @rd_out entries from @rd_first on
+ * @rd_first: index of the oldest
  * @rd_index: WQE of the last of them that was begun
  * @rd_any: that one is not completed: a fence waits
  * @ssn: requests of the WQEs begun, as the peer counts them; 24 bits
  * @lsn: last of them that has a receive at the peer, if @limited
  * @limited: the peer counts its receives
  * @backed: went back to @una already because of an answer
+ * @refused: skbs in a row that the stack had no room for
  * @twice: a FLUSH goes out with the ICRC that rdma_rxe expects
  * @answer_parked: it is an answer that waits for a page
  * @timer_on: @timer runs, or its bell has not been looked at
  * @deadline: when to give up waiting for an answer, ns; 0: for none
+ * @wait_ns: how long the answer waited for may take
+ * @postponed: when the timer looks again, as packets waited in a queue here
  * @timer: looks at @deadline now and then
  */
 struct sodp_wire_req {
@@ -87,16 +92,21 @@ struct sodp_wire_req {
 	u32 asked;
 	u32 unasked;
 	u32 rd_out;
+	u32 rd_end[SODP_MAX_RD_ATOMIC];
+	u32 rd_first;
 	u32 rd_index;
 	u32 ssn;
 	u32 lsn;
 	bool rd_any;
 	bool limited;
 	bool backed;
+	u8 refused;
 	bool twice;
 	bool answer_parked;
 	bool timer_on;
 	u64 deadline;
+	u64 wait_ns;
+	u64 postponed;
 	struct hrtimer timer;
 };
 
@@ -153,6 +163,8 @@ enum sodp_wreq_step {
  * @slice: work that may still be done
  * @burst: packets that have not left
  * @faults: tried here with no packet sent in between
+ * @skb_psn: PSN of the first packet in the skb being filled
+ * @skb_max: what w->max_psn was before it
  */
 struct sodp_wreq_tx {
 	struct sodp_qp *qp;
@@ -160,7 +172,25 @@ struct sodp_wreq_tx {
 	struct sodp_slice *slice;
 	struct sodp_burst burst;
 	u32 faults;
+	u32 skb_psn;
+	u32 skb_max;
 };
+
+static inline void sodp_wreq_rd_push(struct sodp_wire_req *w, u32 end)
+{
+	w->rd_end[(w->rd_first + w->rd_out++) % SODP_MAX_RD_ATOMIC] = end;
+}
+
+/* The answers up to @una are there */
+static inline void sodp_wreq_rd_pop(struct sodp_wire_req *w)
+{
+	if (w->rd_out &&
+	    sodp_psn_diff(w->una, w->rd_end[w->rd_first %
+					    SODP_MAX_RD_ATOMIC]) >= 0) {
+		w->rd_first++;
+		w->rd_out--;
+	}
+}
 
 /* The peer said how many receives it has, and the newest WQE exceeds that */
 static inline bool sodp_wreq_out_of_credits(const struct sodp_wire_req *w,
@@ -205,6 +235,7 @@ void sodp_wreq_progress(struct sodp_qp *qp);
 void sodp_wreq_rewind(struct sodp_qp *qp);
 void sodp_wreq_back(struct sodp_qp *qp);
 void sodp_wreq_timeout(struct sodp_qp *qp);
+void sodp_wreq_refused(struct sodp_wreq_tx *tx);
 void sodp_wreq_arm(struct sodp_qp *qp);
 void sodp_wreq_timer_init(struct sodp_wire_req *w);
 

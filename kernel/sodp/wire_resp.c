@@ -579,8 +579,7 @@ static bool wresp_packets(struct wresp_ctx *c)
 	while (sodp_qp_receives(qp)) {
 		if (c->resp->read.active && !wresp_continue_read(c))
 			return !c->resp->wait.on &&
-			       atomic_read(&qp->wire->tx_bytes) <=
-			       SODP_TX_MAX_BYTES;
+			       !sodp_wresp_held(qp);
 		if (sodp_noted(c->resp, SODP_NOTE_GAP) &&
 		    sodp_wresp_take_gap(qp))
 			wresp_gap(c);

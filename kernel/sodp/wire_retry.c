@@ -13,6 +13,38 @@
 
 /* What a host can be late without being gone, whatever the timeout says */
 #define WRETRY_MIN_NS	(1 * NSEC_PER_MSEC)
+/* A queue of this host that sends nothing for so long is no queue any more */
+#define WRETRY_STUCK	(2 * HZ)
+/* What the stack had no room for is tried again after so long, then longer */
+#define WRETRY_TX_NS	(1 * NSEC_PER_MSEC)
+#define WRETRY_TX_STEPS	5
+
+/*
+ * No answer can be missed before this: packets that wait in a queue of this
+ * host are not the peer's fault. What has been freed has left, and that as
+ * late as its last skb did.
+ */
+static u64 wretry_leaves(const struct sodp_wire_req *w, u64 now, u64 wait)
+{
+	const struct sodp_flow *flow = &w->qp->wire->requests;
+	bool waiting = atomic_read(&flow->bytes);
+	unsigned long then, since;
+
+	/* Pairs with atomic_sub_return() in tx_uncharge() */
+	smp_rmb();
+	then = READ_ONCE(flow->left);
+	since = jiffies - then;
+	if (waiting) {
+		/* Pairs with the WRITE_ONCE() in tx_choose_queue() */
+		then = READ_ONCE(flow->last);
+		since = min(since, jiffies - then);
+		return since < WRETRY_STUCK ? now + wait / 4 + TICK_NSEC : 0;
+	}
+	/* That is a jiffy too soon at worst, if they waited at all */
+	if (since >= nsecs_to_jiffies(wait))
+		return 0;
+	return now + wait + TICK_NSEC - since * TICK_NSEC;
+}
 
 static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
 {
@@ -20,8 +52,14 @@ static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
 		container_of(timer, struct sodp_wire_req, timer);
 	/* Pairs with the WRITE_ONCE() under exec_mutex */
 	u64 deadline = READ_ONCE(w->deadline);
+	u64 now = ktime_get_ns();
 
-	if (deadline && deadline > ktime_get_ns()) {
+	if (deadline && deadline <= now) {
+		deadline = wretry_leaves(w, now, READ_ONCE(w->wait_ns));
+		/* Pairs with the READ_ONCE() in sodp_wreq_arm() */
+		WRITE_ONCE(w->postponed, deadline);
+	}
+	if (deadline > now) {
 		hrtimer_set_expires(timer, ns_to_ktime(deadline));
 		return HRTIMER_RESTART;
 	}
@@ -64,11 +102,16 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 		return;
 	}
 	/* Pairs with the READ_ONCE() in wretry_expired() */
-	if (!w->deadline)
-		WRITE_ONCE(w->deadline, ktime_get_ns() + sodp_wreq_wait_ns(qp));
+	if (!w->deadline) {
+		/* Pairs with the READ_ONCE() in wretry_expired() */
+		WRITE_ONCE(w->wait_ns, sodp_wreq_wait_ns(qp));
+		WRITE_ONCE(w->deadline, ktime_get_ns() + w->wait_ns);
+	}
 	/* What it was started for may have been longer, before a modify */
 	if (w->timer_on &&
-	    ktime_to_ns(hrtimer_get_expires(&w->timer)) <= w->deadline)
+	    ktime_to_ns(hrtimer_get_expires(&w->timer)) <=
+	    /* Pairs with the WRITE_ONCE() in wretry_expired() */
+	    max(w->deadline, READ_ONCE(w->postponed)))
 		return;
 	/* While it is queued its callback must not set when it expires */
 	if (w->timer_on) {
@@ -166,7 +209,8 @@ static bool wretry_waits_here(const struct sodp_qp *qp)
 {
 	const struct sodp_wire_req *w = qp->wire->req;
 
-	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+	if (qp->park == SODP_PARK_TX ||
+	    (qp->park == SODP_PARK_FAULT && !w->answer_parked))
 		return sodp_psn_diff(w->asked, w->una) <= 0;
 	return qp->park != SODP_PARK_NONE;
 }
@@ -200,6 +244,57 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 		w->twice = !w->twice;
 	sodp_wreq_rewind(qp);
 	w->backed = false;
+}
+
+/* The packets of the last skb were never sent */
+static void wretry_unsend(struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	struct sodp_qp *qp = tx->qp;
+	u32 psn = tx->skb_psn;
+
+	while (w->send != qp->sq_ci &&
+	       sodp_psn_diff(psn, sodp_wreq_end(sodp_wreq_out(w,
+							      w->send - 1))) < 0)
+		w->send--;
+	w->send_psn = psn;
+	w->max_psn = tx->skb_max;
+	if (sodp_psn_diff(w->asked, psn) > 0)
+		w->asked = psn;
+	/* Those that began before it have ended before it */
+	while (w->rd_out &&
+	       sodp_psn_diff(w->rd_end[(w->rd_first + w->rd_out - 1) %
+				       SODP_MAX_RD_ATOMIC], psn) > 0)
+		w->rd_out--;
+	/* A page for what was to be next is not what is next now */
+	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+		sodp_park_cancel_locked(qp);
+}
+
+/**
+ * sodp_wreq_refused() - the stack had no room for the last skb
+ * @tx: the sender; its burst is empty
+ *
+ * The packets in it are sent again soon, and no retry of the QP's is used
+ * up. UC's are lost: they are completed already.
+ *
+ * Context: process, under exec_mutex.
+ */
+void sodp_wreq_refused(struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	struct sodp_qp *qp = tx->qp;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	tx->burst.refused = false;
+	if (!sodp_is_uc(qp) && sodp_psn_diff(tx->skb_psn, w->una) >= 0)
+		wretry_unsend(tx);
+	if (qp->park == SODP_PARK_NONE)
+		sodp_park_timer(qp, SODP_PARK_TX,
+				WRETRY_TX_NS << min_t(u8, w->refused,
+						      WRETRY_TX_STEPS));
+	if (w->refused < WRETRY_TX_STEPS)
+		w->refused++;
 }
 
 /**

@@ -72,10 +72,12 @@ static u8 *wreq_reserve(struct sodp_wreq_tx *tx, u32 len, u32 more)
 {
 	u8 *buf = sodp_burst_reserve(&tx->burst, len, more);
 
-	if (likely(buf))
-		return buf;
-	sodp_burst_send(&tx->burst);
-	return sodp_burst_reserve(&tx->burst, len, more);
+	if (unlikely(!buf && !tx->burst.refused)) {
+		sodp_burst_send(&tx->burst);
+		buf = sodp_burst_reserve(&tx->burst, len, more);
+	}
+	/* What was refused has to leave before anything that follows it */
+	return likely(!tx->burst.refused) ? buf : NULL;
 }
 
 /* @nr PSNs have left, in one packet; @asked: the peer has to answer it */
@@ -84,6 +86,10 @@ static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr, bool asked)
 	struct sodp_wire_req *w = tx->w;
 
 	sodp_burst_commit(&tx->burst, len);
+	if (tx->burst.nr == 1) {
+		tx->skb_psn = w->send_psn;
+		tx->skb_max = w->max_psn;
+	}
 	tx->faults = 0;
 	w->send_psn = sodp_psn_add(w->send_psn, nr);
 	if (asked)
@@ -216,8 +222,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 	pkt.dma_len = sodp_wreq_out(w, w->send)->length;
 	while (!verdict && w->send_psn != end && !sodp_near_enough(&tx->burst)) {
 		room = wreq_room(tx);
-		if (room <= 0 || atomic_read(&tx->qp->wire->tx_bytes) >
-				 SODP_TX_MAX_BYTES)
+		if (room <= 0 || sodp_flow_full(&tx->qp->wire->requests))
 			verdict = SODP_LOST;
 		else if (!tx->slice->bytes)
 			verdict = SODP_BUDGET;
@@ -246,7 +251,7 @@ static bool wreq_rd_room(const struct sodp_wreq_tx *tx)
 {
 	return wreq_room(tx) > 0 &&
 	       tx->w->rd_out < tx->qp->attr.max_rd_atomic &&
-	       atomic_read(&tx->qp->wire->tx_bytes) <= SODP_TX_MAX_BYTES;
+	       !sodp_flow_full(&tx->qp->wire->requests);
 }
 
 /*
@@ -279,7 +284,7 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 			return SODP_WREQ_MORE;
 		sodp_pkt_build(buf, &pkt);
 		wreq_sent(tx, pkt.op->len, nr, true);
-		w->rd_out++;
+		sodp_wreq_rd_push(w, w->send_psn);
 	}
 	w->send++;
 	return SODP_WREQ_GO;
@@ -317,7 +322,7 @@ static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
 		memcpy(buf, &req->operand, sizeof(u64));
 	tx->burst.twice = w->twice && pkt.opcode == SODP_BTH_RC_FLUSH;
 	wreq_sent(tx, len, 1, true);
-	w->rd_out++;
+	sodp_wreq_rd_push(w, w->send_psn);
 	w->send++;
 	return SODP_WREQ_GO;
 }

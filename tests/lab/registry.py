@@ -235,6 +235,8 @@ PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events"
 PATHS += " near_datagrams ingress bridge"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
+# Of congest.py, likewise
+CONGEST = "slow refused"
 # Of spaces.py, likewise
 SPACES = "sockets port_taken"
 
@@ -271,6 +273,8 @@ def _wire_here():
     yield test("hold", legs + ["hold"], timeout=300)
     netem = PYTHON + [f"{WIRE}/netem.py"]
     yield test("netem", netem + ["--quick", "sodp-sodp"])
+    congest = PYTHON + [f"{WIRE}/congest.py"]
+    yield test("congest", congest + CONGEST.split(), timeout=300)
     programs = PYTHON + [f"{WIRE}/programs.py"]
     yield test("programs", programs + ["--quick", "sodp-sodp"])
     # Its rxe can be in any namespace; that of 6.12 is in the first one
@@ -281,6 +285,7 @@ def _wire_here():
     yield long("interop-full", run + ["sodp-sodp", "interop"])
     yield long("paging-all", paging)
     yield long("netem-all", netem + ["sodp-sodp"])
+    yield long("congest-all", congest)
     yield long("events-all", events)
     yield long("spaces-all", spaces)
     yield long("programs-all", programs + ["sodp-sodp"])

@@ -57,12 +57,15 @@ class Topology:
         mtu=MTU,
         exclusive=False,
         home=False,
+        queues=1,
     ):
         self.kinds = (kind_a, kind_b)
         self.mtu = mtu
         self.exclusive = exclusive
         # a is in the first namespace
         self.home = home
+        # Of each interface of the wire, each way
+        self.queues = queues
         self.spaces = [None, None]
         self.links = []
         self.a = self.b = None
@@ -98,8 +101,8 @@ class Topology:
             self._in(index, "ip", "link", "set", "lo", "up")
             # Nobody else is on this wire: see settle()
             self._in(index, "sh", "-c", f"echo 0 > {ACCEPT_DAD}")
-        self._cable("w", self.mtu)
-        self._cable("c", "1500")
+        self._cable("w", self.mtu, str(self.queues))
+        self._cable("c", "1500", "1")
         ends = [self._end(index) for index in (0, 1)]
         self.a, self.b = ends
         for end, other in (ends, reversed(ends)):
@@ -114,11 +117,12 @@ class Topology:
         prefix = ("ip", "netns", "exec", space) if space else ()
         return call(*prefix, *args)
 
-    def _cable(self, letter, mtu):
+    def _cable(self, letter, mtu, queues):
         names = [f"{letter}a", f"{letter}b"]
         args = []
         for index, name in enumerate(names):
             args += ["name", name, "mtu", mtu]
+            args += ["numtxqueues", queues, "numrxqueues", queues]
             if self.spaces[index]:
                 args += ["netns", self.spaces[index]]
             if not index:
