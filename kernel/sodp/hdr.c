@@ -149,6 +149,9 @@ const struct sodp_wire_op sodp_wire_ops[256] = {
 		HDR_REQ | HDR_ONLY | HDR_DATA, SODP_WR_SEND_WITH_IMM,
 		SODP_EXT_DETH | SODP_EXT_IMMDT, 24, IB_QPT_UD,
 		"UD SEND_ONLY_IMM" },
+	[SODP_BTH_CNP] = {
+		SODP_WIRE_VALID | SODP_WIRE_CNP | HDR_ONLY, 0, SODP_EXT_CNP, 28,
+		IB_QPT_RC, "CNP" },
 	[0xa0] = {
 		HDR_REQ | HDR_FIRST | HDR_DATA, SODP_WR_SEND, SODP_EXT_XRCETH,
 		16, IB_QPT_XRC_INI, "XRC SEND_FIRST" },
@@ -411,6 +414,8 @@ static void hdr_put_ext(u8 *p, u16 ext, const struct sodp_pkt *pkt)
 		memcpy(p, &pkt->ex, sizeof(pkt->ex));
 	else if (ext & SODP_EXT_IETH)
 		put_unaligned_be32(pkt->ex, p);
+	else if (ext & SODP_EXT_CNP)
+		memset(p, 0, SODP_CNP_BYTES);
 }
 
 /**
@@ -430,7 +435,9 @@ u32 sodp_pkt_build(u8 *buf, const struct sodp_pkt *pkt)
 	buf[1] = (pkt->solicited ? 0x80 : 0) | (pkt->migrated ? 0x40 : 0) |
 		 (-pkt->length & 3) << 4;
 	put_unaligned_be16(pkt->pkey, buf + 2);
-	put_unaligned_be32(pkt->qpn & SODP_MAX_QPN, buf + 4);
+	/* BECN: what a CNP is sent for. IBA A17.9.3 */
+	put_unaligned_be32((op->flags & SODP_WIRE_CNP ? BIT(30) : 0) |
+			   (pkt->qpn & SODP_MAX_QPN), buf + 4);
 	put_unaligned_be32((pkt->ack_req ? BIT(31) : 0) |
 			   (pkt->psn & SODP_PSN_MASK), buf + 8);
 	hdr_put_ext(buf + SODP_BTH_BYTES, op->ext, pkt);

@@ -23,6 +23,8 @@
 #define SODP_FETH_BYTES		4
 #define SODP_XRCETH_BYTES	4
 #define SODP_ICRC_BYTES		4
+/* Reserved, behind the BTH of a CNP */
+#define SODP_CNP_BYTES		16
 /* XRC CMP_SWP: the longest headers that a packet can have */
 #define SODP_MAX_HDR_BYTES	(SODP_BTH_BYTES + SODP_XRCETH_BYTES + \
 				 SODP_ATOMIC_BYTES + SODP_IMMDT_BYTES)
@@ -31,6 +33,7 @@
 #define SODP_BTH_XRC		0xa0
 /* Not in that of every kernel */
 #define SODP_BTH_RC_FLUSH	0x1c
+#define SODP_BTH_CNP		0x81
 
 /* Most payload of a packet */
 #define SODP_MAX_MTU		4096
@@ -50,6 +53,7 @@ enum sodp_ext {
 	SODP_EXT_ATOMIC_ACK	= 1 << 6,
 	SODP_EXT_IMMDT		= 1 << 7,
 	SODP_EXT_IETH		= 1 << 8,
+	SODP_EXT_CNP		= 1 << 9,
 };
 
 enum sodp_wire_flags {
@@ -59,6 +63,7 @@ enum sodp_wire_flags {
 	SODP_WIRE_LAST		= 1 << 3,	/* ends it; both: ONLY */
 	SODP_WIRE_PAYLOAD	= 1 << 4,	/* may carry payload */
 	SODP_WIRE_READ_RESP	= 1 << 5,
+	SODP_WIRE_CNP		= 1 << 6,	/* of any connected QP */
 };
 
 /**

@@ -12,6 +12,7 @@
 #include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <linux/udp.h>
+#include <net/inet_ecn.h>
 #include <net/ipv6.h>
 #include <net/udp.h>
 #include <net/xfrm.h>
@@ -39,6 +40,7 @@
  * @gsi_vlan: of the GID that QP 1 was found by, 0xffff: none
  * @ipv6: IP version
  * @check: ICRC has to be checked
+ * @ce: a switch on the way had too much to carry
  */
 struct rx_train {
 	struct sodp_net *sn;
@@ -55,6 +57,7 @@ struct rx_train {
 	bool answers;
 	bool ipv6;
 	bool check;
+	bool ce;
 };
 
 /* Where @len bytes from @off on are; 0 if in more than @max places */
@@ -203,6 +206,8 @@ static void rx_count(struct rx_train *train, enum sodp_counter counter, u32 n)
 
 static bool rx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
 {
+	if (unlikely(op->flags & SODP_WIRE_CNP))
+		return !sodp_is_ud(qp);
 	switch (op->type) {
 	case IB_QPT_UD:
 		return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
@@ -294,12 +299,20 @@ static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
 	/* It may be unregistered while the skb waits in a QP's queue */
 	skb->dev = NULL;
 	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);
-	if (pkt->op->type == IB_QPT_UD)
+	if (unlikely(train->ce) && pkt->op->type != IB_QPT_UD &&
+	    pkt->op->flags & SODP_WIRE_PAYLOAD)
+		sodp_ce_rx(qp, end - first,
+			   pkt->op->flags & SODP_WIRE_REQUEST);
+	if (pkt->op->type == IB_QPT_UD) {
 		sodp_ud_rx(qp, skb);
-	else if (pkt->op->flags & SODP_WIRE_REQUEST)
+	} else if (unlikely(pkt->op->flags & SODP_WIRE_CNP)) {
+		sodp_cnp_rx(qp);
+		consume_skb(skb);
+	} else if (pkt->op->flags & SODP_WIRE_REQUEST) {
 		sodp_wire_rx_requests(qp, skb);
-	else
+	} else {
 		sodp_wire_rx_responses(qp, skb);
+	}
 	return true;
 }
 
@@ -427,7 +440,8 @@ static bool rx_same_way(const struct sodp_pkt *a, const struct sodp_pkt *b)
 {
 	return a->qpn == b->qpn && a->op->type == b->op->type &&
 	       a->pkey == b->pkey &&
-	       !((a->op->flags ^ b->op->flags) & SODP_WIRE_REQUEST);
+	       !((a->op->flags ^ b->op->flags) &
+		 (SODP_WIRE_REQUEST | SODP_WIRE_CNP));
 }
 
 /* A packet belongs to the run that is being looked at */
@@ -517,11 +531,13 @@ static void rx_skb(struct sodp_net *sn, struct sk_buff *skb, bool ipv6)
 	if (ipv6) {
 		train.saddr = ipv6_hdr(skb)->saddr;
 		train.daddr = ipv6_hdr(skb)->daddr;
+		train.ce = INET_ECN_is_ce(ipv6_get_dsfield(ipv6_hdr(skb)));
 	} else {
 		/* With options the ICRC is not defined */
 		if (ip_hdr(skb)->ihl != 5)
 			goto out_free;
 		train.ip_id = ntohs(ip_hdr(skb)->id);
+		train.ce = INET_ECN_is_ce(ip_hdr(skb)->tos);
 		ipv6_addr_set_v4mapped(ip_hdr(skb)->saddr, &train.saddr);
 		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, &train.daddr);
 	}

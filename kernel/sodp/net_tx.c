@@ -8,6 +8,7 @@
 #include <linux/inetdevice.h>
 #include <linux/once.h>
 #include <net/addrconf.h>
+#include <net/inet_ecn.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
 #include <net/ip6_route.h>
@@ -73,7 +74,7 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 		return -EINVAL;
 	path->dev = dev;
 	path->family = ipv6_addr_v4mapped(&path->daddr) ? AF_INET : AF_INET6;
-	path->tclass = grh->traffic_class;
+	path->tclass = grh->traffic_class & ~INET_ECN_MASK;
 	path->ttl = grh->hop_limit ? : IPDEFTTL;
 	path->flow_label = grh->flow_label & 0xfffff;
 	path->sport = sport;
@@ -177,13 +178,20 @@ static struct dst_entry *tx_dst_get(struct sodp_path *path)
 	return dst;
 }
 
-static void tx_put_ip4(const struct sodp_path *path, u16 id, struct iphdr *ip)
+static u8 tx_tos(const struct sodp_burst *burst)
 {
+	return burst->path->tclass | (burst->flow ? burst->flow->ecn : 0);
+}
+
+static void tx_put_ip4(const struct sodp_burst *burst, struct iphdr *ip)
+{
+	const struct sodp_path *path = burst->path;
+
 	ip->version = 4;
 	ip->ihl = 5;
-	ip->tos = path->tclass;
+	ip->tos = tx_tos(burst);
 	ip->tot_len = 0;
-	ip->id = htons(id);
+	ip->id = htons(burst->ip_id);
 	ip->frag_off = htons(IP_DF);
 	ip->ttl = path->ttl;
 	ip->protocol = IPPROTO_UDP;
@@ -192,10 +200,12 @@ static void tx_put_ip4(const struct sodp_path *path, u16 id, struct iphdr *ip)
 	ip->daddr = path->daddr.s6_addr32[3];
 }
 
-static void tx_put_ip6(const struct sodp_path *path, u32 len,
+static void tx_put_ip6(const struct sodp_burst *burst, u32 len,
 		       struct ipv6hdr *ip6)
 {
-	ip6_flow_hdr(ip6, path->tclass, htonl(path->flow_label));
+	const struct sodp_path *path = burst->path;
+
+	ip6_flow_hdr(ip6, tx_tos(burst), htonl(path->flow_label));
 	ip6->payload_len = htons(len);
 	ip6->nexthdr = IPPROTO_UDP;
 	ip6->hop_limit = path->ttl;
@@ -215,9 +225,9 @@ static void tx_begin_headers(struct sodp_burst *burst)
 	/* Two users of a path draw from it at once: enough for a train */
 	burst->ip_id = atomic_add_return(SODP_BURST_MAX_PKTS, &path->ip_id);
 	if (path->family == AF_INET)
-		tx_put_ip4(path, burst->ip_id, &hdr.ip4);
+		tx_put_ip4(burst, &hdr.ip4);
 	else
-		tx_put_ip6(path, 0, &hdr.ip6);
+		tx_put_ip6(burst, 0, &hdr.ip6);
 	sodp_icrc_begin(&burst->icrc, &hdr, path->family == AF_INET6,
 			path->sport);
 }
@@ -623,12 +633,12 @@ static int tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
 	if (path->family == AF_INET) {
 		skb_push(skb, sizeof(struct iphdr));
 		skb_reset_network_header(skb);
-		tx_put_ip4(path, burst->ip_id, ip_hdr(skb));
+		tx_put_ip4(burst, ip_hdr(skb));
 		ret = ip_local_out(net, NULL, skb);
 	} else {
 		skb_push(skb, sizeof(struct ipv6hdr));
 		skb_reset_network_header(skb);
-		tx_put_ip6(path, len, ipv6_hdr(skb));
+		tx_put_ip6(burst, len, ipv6_hdr(skb));
 		skb->protocol = htons(ETH_P_IPV6);
 		ret = ip6_local_out(net, NULL, skb);
 	}
@@ -731,11 +741,11 @@ struct sk_buff *sodp_burst_take(struct sodp_burst *burst)
 	skb_push(skb, ip + udp);
 	skb_reset_network_header(skb);
 	if (path->family == AF_INET) {
-		tx_put_ip4(path, burst->ip_id, ip_hdr(skb));
+		tx_put_ip4(burst, ip_hdr(skb));
 		ip_hdr(skb)->tot_len = htons(skb->len);
 		ip_send_check(ip_hdr(skb));
 	} else {
-		tx_put_ip6(path, skb->len - ip, ipv6_hdr(skb));
+		tx_put_ip6(burst, skb->len - ip, ipv6_hdr(skb));
 	}
 	skb_pull(skb, ip + udp);
 	tx_empty(burst);

@@ -44,6 +44,9 @@ enum sodp_counter {
 	SODP_CNT_rx_rnr_naks,
 	SODP_CNT_rx_ghost_acks,
 	SODP_CNT_tx_refused,
+	SODP_CNT_np_cnp_sent,
+	SODP_CNT_rp_cnp_handled,
+	SODP_CNT_np_ecn_marked_roce_packets,
 	SODP_NR_COUNTERS,
 };
 

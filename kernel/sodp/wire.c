@@ -5,6 +5,7 @@
  */
 #include <linux/log2.h>
 #include <linux/slab.h>
+#include <net/inet_ecn.h>
 #include <rdma/ib_verbs.h>
 
 #include "wire_req.h"
@@ -17,7 +18,7 @@ static struct sodp_wire_req *wire_alloc_req(struct sodp_qp *qp)
 	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
 	if (!w)
 		return NULL;
-	records = clamp_t(u32, qp->sq_depth, 1, SODP_WREQ_RECORDS);
+	records = clamp_t(u32, qp->sq_depth, 1, sodp_policy.records);
 	w->out = kcalloc(records, sizeof(*w->out), GFP_KERNEL_ACCOUNT);
 	if (!w->out) {
 		kfree(w);
@@ -57,6 +58,11 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 	}
 	wire->requests.qp = qp;
 	wire->answers.qp = qp;
+	/* UC has no window: nothing of it would react to a mark */
+	if (!sodp_is_uc(qp)) {
+		wire->requests.ecn = INET_ECN_ECT_0;
+		wire->answers.ecn = INET_ECN_ECT_0;
+	}
 	sodp_wresp_hold_init(wire);
 	return wire;
 }
@@ -106,6 +112,7 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	}
 	wire->path = path;
 	spin_lock_init(&wire->path.dst_lock);
+	sodp_cc_reset(wire->req);
 	/* Pairs with the acquire loads where packets come in */
 	smp_store_release(&qp->wire, wire);
 	/* From a peer on this host, in SQD: there is no new PSN to reset it */

@@ -27,6 +27,7 @@
 
 #include "hdr.h"
 #include "sodp.h"
+#include "wire_policy.h"
 
 /*
  * Packets that wait for one side of one QP, by truesize; more are dropped
@@ -70,7 +71,7 @@ struct sodp_icrc {
  * @dev: device they leave from
  * @oif: index of the netdev that the source GID is of, which may be a VLAN
  * @family: AF_INET or AF_INET6
- * @tclass: TOS or traffic class, ECN bits included
+ * @tclass: TOS or traffic class without the ECN bits, which are the flow's
  * @ttl: TTL or hop limit, never 0
  * @flow_label: IPv6
  * @sport: UDP source port, host order
@@ -108,6 +109,7 @@ void sodp_path_release(struct sodp_path *path);
  * struct sodp_flow - packets that must not overtake each other
  * @qp: whose they are; an skb in the stack has a reference on it
  * @bytes: handed to the stack and not freed by it yet
+ * @ecn: INET_ECN_ECT_0 if who sends them reacts to CNPs and loss, else 0
  * @cpu: whose transmit queue they take, plus one; 0: to be chosen
  * @last: jiffies when one was handed to the stack last
  * @left: jiffies when the stack freed one last
@@ -119,6 +121,7 @@ void sodp_path_release(struct sodp_path *path);
 struct sodp_flow {
 	struct sodp_qp *qp;
 	atomic_t bytes;
+	u8 ecn;
 	u32 cpu;
 	unsigned long last;
 	unsigned long left;
@@ -473,6 +476,25 @@ struct sodp_wire_resp {
 	u32 res_next;
 };
 
+/* The peer, or the network, said so, and it has not been acted on */
+enum sodp_congested {
+	SODP_CONGESTED_REQUESTS,	/* wire_req.c looks at it */
+	SODP_CONGESTED_ANSWERS,		/* wire_hold.c */
+	SODP_CONGESTED_PEER,		/* it is owed a CNP: sodp_cnp_pay() */
+};
+
+/**
+ * struct sodp_pace - READ data that may leave by and by
+ * @rate: bytes in a millisecond; 0: there is no limit
+ * @left: of them, in this one
+ * @until: when this one ends, ns
+ */
+struct sodp_pace {
+	u32 rate;
+	u32 left;
+	u64 until;
+};
+
 /**
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
  * @path: where its packets go
@@ -480,6 +502,9 @@ struct sodp_wire_resp {
  * @answers: what the responder sends
  * @hold_timer: ends @hold
  * @hold: the responder sends no READ data for now
+ * @pace: how much of it may leave; under resp_mutex
+ * @congested: enum sodp_congested; atomic bit operations
+ * @cnp_ns: when the peer was sent a CNP last; under either mutex
  * @ack_queue: trains of responses, from softirq, for the requester
  * @req: the requester's own state, under exec_mutex
  * @resp: the responder's
@@ -493,6 +518,9 @@ struct sodp_wire {
 	struct sodp_flow answers;
 	struct hrtimer hold_timer;
 	bool hold;
+	struct sodp_pace pace;
+	unsigned long congested;
+	atomic64_t cnp_ns;
 	struct sodp_rxq ack_queue;
 	struct sodp_wire_req *req;
 	struct sodp_wire_resp resp;
@@ -521,6 +549,18 @@ static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
 void sodp_wresp_hold_init(struct sodp_wire *wire);
 void sodp_wresp_hold(struct sodp_qp *qp, u64 ns);
 bool sodp_wresp_held(const struct sodp_qp *qp);
+void sodp_wresp_pace(struct sodp_qp *qp, u32 bytes);
+
+/* wire_cnp.c */
+void sodp_cnp_send(struct sodp_qp *qp);
+void sodp_cnp_rx(struct sodp_qp *qp);
+void sodp_ce_rx(struct sodp_qp *qp, u32 nr, bool request);
+
+static inline void sodp_cnp_pay(struct sodp_qp *qp)
+{
+	if (unlikely(test_bit(SODP_CONGESTED_PEER, &qp->wire->congested)))
+		sodp_cnp_send(qp);
+}
 
 /* wire_resp.c: the responder's part of making, resetting and freeing */
 int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);

@@ -118,8 +118,13 @@ static void wack_credits(struct wack *c)
 
 static void wack_act_ack(struct wack *c, const struct wack_rule *rule)
 {
+	struct sodp_wire_req *w = c->w;
+
 	if (!wack_advance(c, sodp_psn_add(c->pkt.psn, 1)))
 		sodp_wreq_back(c->qp);
+	else if (unlikely(w->limited) && w->una == c->qp->sq_psn)
+		/* All is done: READs may have been counted differently */
+		w->ssn = c->pkt.msn;
 }
 
 /* No receive: IBA 9.7.5.2.8; rnr_retry 7 tries for ever */

@@ -217,6 +217,7 @@ static enum sodp_verdict read_packet(struct sodp_qp *qp,
 	}
 	read->done = done;
 	read->psn = sodp_psn_add(read->psn, 1);
+	sodp_wresp_pace(qp, n);
 	return SODP_OK;
 }
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A responder that must not send now: a queue of this host was full. A timer
- * runs it again.
+ * A responder that must not send now: a queue of this host was full, or the
+ * peer, or a switch on the way, had too much of its READ data (CNP). A peer
+ * may ask for 2 GiB at once, and nothing but this slows the answer down. A
+ * timer runs the responder again.
  */
+#include <linux/minmax.h>
+
+
 #include "compat_rdma.h"
 #include "wire.h"
 
@@ -62,4 +67,54 @@ bool sodp_wresp_held(const struct sodp_qp *qp)
 
 	/* Pairs with the WRITE_ONCE() here and in the timer */
 	return sodp_flow_full(&wire->answers) || READ_ONCE(wire->hold);
+}
+
+/* A millisecond is over: CNPs in it halve what the next one may carry */
+static void whold_next(struct sodp_wire *wire, u64 now)
+{
+	struct sodp_pace *pace = &wire->pace;
+
+	if (test_and_clear_bit(SODP_CONGESTED_ANSWERS, &wire->congested))
+		pace->rate = max(pace->rate / 2, sodp_policy.pace_least);
+	else if (now - pace->until > NSEC_PER_SEC)
+		pace->rate = sodp_policy.pace_most;
+	else
+		pace->rate += pace->rate / 8;
+	if (pace->rate >= sodp_policy.pace_most)
+		pace->rate = 0;
+	pace->left = pace->rate;
+	pace->until = now + NSEC_PER_MSEC;
+}
+
+/**
+ * sodp_wresp_pace() - READ data has been sent
+ * @qp: the responder
+ * @bytes: so much of it
+ *
+ * Where CNPs come it is held when that was enough for a millisecond.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_pace(struct sodp_qp *qp, u32 bytes)
+{
+	struct sodp_wire *wire = qp->wire;
+	struct sodp_pace *pace = &wire->pace;
+	u64 now;
+
+	lockdep_assert_held(&qp->resp_mutex);
+	if (likely(!pace->rate &&
+		   !test_bit(SODP_CONGESTED_ANSWERS, &wire->congested)))
+		return;
+	now = ktime_get_ns();
+	if (!pace->rate) {
+		pace->rate = 2 * sodp_policy.pace_first;
+		whold_next(wire, now);
+	} else if (now >= pace->until) {
+		whold_next(wire, now);
+	}
+	if (!pace->rate)
+		return;
+	pace->left -= min(pace->left, bytes);
+	if (!pace->left)
+		sodp_wresp_hold(qp, pace->until - now);
 }

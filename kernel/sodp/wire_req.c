@@ -149,7 +149,7 @@ static bool wreq_held_back(struct sodp_wreq_tx *tx)
 		return true;
 	/* The answer to those finds more of them, and they leave together */
 	return tx->slice->counter == SODP_CNT_inline_wqes &&
-	       flying >= SODP_WREQ_HOLD && wqe->req.nr_packets == 1;
+	       flying >= sodp_policy.hold && wqe->req.nr_packets == 1;
 }
 
 static void wreq_record(struct sodp_wreq_tx *tx)
@@ -171,8 +171,8 @@ static void wreq_record(struct sodp_wreq_tx *tx)
 		w->rd_any = true;
 		w->rd_index = w->begun;
 	}
-	w->ssn = sodp_psn_add(w->ssn, sodp_wreq_requests(wqe->sqe.opcode,
-							 wqe->req.nr_packets));
+	if (wqe->sqe.opcode != SODP_WR_RDMA_READ)
+		w->ssn = sodp_psn_add(w->ssn, 1);
 	w->begun++;
 }
 
@@ -271,8 +271,11 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 
 	sodp_burst_init(&tx.burst, &qp->wire->path, &qp->wire->requests);
 	/* Nothing is on its way that could be overtaken; UC does not know */
-	if (tx.w->una == tx.w->send_psn && !sodp_is_uc(qp))
+	if (tx.w->una == tx.w->max_psn && !sodp_is_uc(qp)) {
 		qp->wire->requests.cpu = 0;
+		if (time_after(jiffies, qp->wire->requests.last + HZ))
+			sodp_cc_rest(tx.w);
+	}
 	tx.burst.near = wreq_is_awaited(qp, slice);
 	do {
 		step = wreq_go_on(&tx);
@@ -305,6 +308,20 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	}
 }
 
+/* What the answers, and others on the way, say of the network */
+static void wreq_look(struct sodp_qp *qp)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+
+	if (w->cc.timing && sodp_psn_diff(w->una, w->cc.timed_psn) >= 0)
+		sodp_cc_sample(w);
+	if (unlikely(test_bit(SODP_CONGESTED_REQUESTS, &qp->wire->congested))) {
+		clear_bit(SODP_CONGESTED_REQUESTS, &qp->wire->congested);
+		sodp_cc_cut(w, sodp_policy.cnp_keep);
+	}
+	sodp_cnp_pay(qp);
+}
+
 /**
  * sodp_wreq_run() - take answers in, send what may be sent
  * @qp: the requester, on the wire, not in an error state
@@ -322,7 +339,7 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 
 	lockdep_assert_held(&qp->exec_mutex);
 	if (sodp_is_uc(qp))
-		slice->bytes = min_t(u64, slice->bytes, SODP_WREQ_UC_BYTES);
+		slice->bytes = min_t(u64, slice->bytes, sodp_policy.uc_bytes);
 	do {
 		clear_bit(SODP_BELL_SQ, &qp->bell);
 		/* Bell, then queues. Pairs with those who fill and ring. */
@@ -330,6 +347,7 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 		result = sodp_wreq_answers(qp, slice);
 		if (result != SODP_SQ_IDLE)
 			break;
+		wreq_look(qp);
 		if (test_bit(SODP_BELL_RETRY, &qp->bell))
 			sodp_wreq_timeout(qp);
 		if (sodp_qp_flushes_sends(qp))

@@ -5,6 +5,7 @@
  *	wire_req.c	WQEs in their order: begun, resumed, completed
  *	wire_send.c	packets of a WQE, as the window allows
  *	wire_ack.c	answers: progress, READ data, NAKs
+ *	wire_cc.c	the window, which the network has a say in
  *	wire_retry.c	going back, the retransmission timer
  *	wire.c		struct sodp_wire made, set up anew and freed
  */
@@ -15,19 +16,6 @@
 #include "ops.h"
 #include "sq.h"
 #include "wire.h"
-
-/* PSNs on their way and not acknowledged */
-#define SODP_WREQ_WINDOW	256
-/* A small message posted while so many are on their way goes out with others */
-#define SODP_WREQ_HOLD		16
-/* Packets that leave without asking for an acknowledge */
-#define SODP_WREQ_ACK_EVERY	16
-/* Packets of a READ asked for with one request */
-#define SODP_WREQ_READ_CHUNK	128
-/* Bytes of UC in one turn: nothing but turns lets a receiver keep up */
-#define SODP_WREQ_UC_BYTES	SZ_1M
-/* WQEs begun and not completed */
-#define SODP_WREQ_RECORDS	256
 
 /**
  * struct sodp_wire_out - a WQE begun and not completed
@@ -49,6 +37,44 @@ struct sodp_wire_out {
 };
 
 /**
+ * struct sodp_cc - what the network lets a requester have on its way
+ * @window: PSNs
+ * @limit: below it the window doubles
+ * @grown: PSNs acknowledged since it grew by one
+ * @una: w->una when it grew last
+ * @recover: follows what was sent before the window shrank
+ * @full_psn: follows what was sent when @full was set
+ * @timed_psn: follows the packet that is timed
+ * @cut: @recover has not been acknowledged
+ * @full: the window was what stopped the sender
+ * @timing: an answer is being timed
+ * @timed_ns: when that packet was made
+ * @rtt_ns: time of a round trip, smoothed; 0: not known
+ * @var_ns: how far it is off, on average
+ * @base_ns: shortest round trip of late
+ * @base_next_ns: the same since @base_since
+ * @base_since: ns
+ */
+struct sodp_cc {
+	u32 window;
+	u32 limit;
+	u32 grown;
+	u32 una;
+	u32 recover;
+	u32 full_psn;
+	u32 timed_psn;
+	bool cut;
+	bool full;
+	bool timing;
+	u64 timed_ns;
+	u64 rtt_ns;
+	u64 var_ns;
+	u64 base_ns;
+	u64 base_next_ns;
+	u64 base_since;
+};
+
+/**
  * struct sodp_wire_req - state of the requester; under exec_mutex
  * @qp: whose it is
  * @out: ring of WQEs begun: qp->sq_ci to @begun - 1
@@ -62,14 +88,19 @@ struct sodp_wire_out {
  * @asked: follows the newest PSN for which an answer is owed
  * @unasked: packets sent since an acknowledge was asked for
  * @rd_out: READs and atomics on their way
- * @rd_end: ring of where they end: @rd_out entries from @rd_first on
+ * @rd_end: ring of where requests end that were ever sent and are not
+ *	answered: @rd_known entries from @rd_first on. A peer answers again
+ *	what it was asked for before, and not across two of these.
  * @rd_first: index of the oldest
+ * @rd_known: their number; the first @rd_out of them are on their way
  * @rd_index: WQE of the last of them that was begun
  * @rd_any: that one is not completed: a fence waits
- * @ssn: requests of the WQEs begun, as the peer counts them; 24 bits
+ * @ssn: requests sent or, but for those of READs, begun, as the peer counts
+ *	them; 24 bits
  * @lsn: last of them that has a receive at the peer, if @limited
  * @limited: the peer counts its receives
  * @backed: went back to @una already because of an answer
+ * @cc: the window
  * @refused: skbs in a row that the stack had no room for
  * @twice: a FLUSH goes out with the ICRC that rdma_rxe expects
  * @answer_parked: it is an answer that waits for a page
@@ -94,6 +125,7 @@ struct sodp_wire_req {
 	u32 rd_out;
 	u32 rd_end[SODP_MAX_RD_ATOMIC];
 	u32 rd_first;
+	u32 rd_known;
 	u32 rd_index;
 	u32 ssn;
 	u32 lsn;
@@ -104,6 +136,7 @@ struct sodp_wire_req {
 	bool twice;
 	bool answer_parked;
 	bool timer_on;
+	struct sodp_cc cc;
 	u64 deadline;
 	u64 wait_ns;
 	u64 postponed;
@@ -133,13 +166,6 @@ static inline bool sodp_wreq_is_rd(u8 opcode)
 	return sodp_op_of(opcode)->flags & SODP_OP_RD;
 }
 
-/* Requests that a WQE goes out as: a long READ is asked for in pieces */
-static inline u32 sodp_wreq_requests(u8 opcode, u32 nr_packets)
-{
-	return opcode == SODP_WR_RDMA_READ ?
-	       DIV_ROUND_UP(nr_packets, SODP_WREQ_READ_CHUNK) : 1;
-}
-
 /* WQEs are begun and not completed */
 static inline bool sodp_wreq_busy(const struct sodp_qp *qp)
 {
@@ -165,6 +191,7 @@ enum sodp_wreq_step {
  * @faults: tried here with no packet sent in between
  * @skb_psn: PSN of the first packet in the skb being filled
  * @skb_max: what w->max_psn was before it
+ * @skb_reads: requests of READs there that w->ssn counts
  */
 struct sodp_wreq_tx {
 	struct sodp_qp *qp;
@@ -174,21 +201,34 @@ struct sodp_wreq_tx {
 	u32 faults;
 	u32 skb_psn;
 	u32 skb_max;
+	u32 skb_reads;
 };
 
+static inline u32 *sodp_wreq_rd_end(struct sodp_wire_req *w, u32 nr)
+{
+	return &w->rd_end[(w->rd_first + nr) % SODP_MAX_RD_ATOMIC];
+}
+
+/* One that ends before @end was sent, perhaps not for the first time */
 static inline void sodp_wreq_rd_push(struct sodp_wire_req *w, u32 end)
 {
-	w->rd_end[(w->rd_first + w->rd_out++) % SODP_MAX_RD_ATOMIC] = end;
+	if (likely(w->rd_out == w->rd_known)) {
+		*sodp_wreq_rd_end(w, w->rd_out) = end;
+		w->rd_known++;
+	}
+	w->rd_out++;
 }
 
 /* The answers up to @una are there */
 static inline void sodp_wreq_rd_pop(struct sodp_wire_req *w)
 {
-	if (w->rd_out &&
-	    sodp_psn_diff(w->una, w->rd_end[w->rd_first %
-					    SODP_MAX_RD_ATOMIC]) >= 0) {
+	if (w->rd_known &&
+	    sodp_psn_diff(w->una, *sodp_wreq_rd_end(w, 0)) >= 0) {
 		w->rd_first++;
-		w->rd_out--;
+		w->rd_known--;
+		/* Or it was about to be sent again */
+		if (w->rd_out)
+			w->rd_out--;
 	}
 }
 
@@ -227,6 +267,21 @@ enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx);
 enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 				      struct sodp_slice *slice);
 void sodp_wreq_purge(struct sodp_qp *qp);
+
+/* wire_cc.c */
+void sodp_cc_reset(struct sodp_wire_req *w);
+void sodp_cc_grow(struct sodp_wire_req *w);
+void sodp_cc_cut(struct sodp_wire_req *w, u32 keep);
+void sodp_cc_timeout(struct sodp_wire_req *w);
+void sodp_cc_rest(struct sodp_wire_req *w);
+void sodp_cc_sample(struct sodp_wire_req *w);
+
+/* The window stopped the sender */
+static inline void sodp_cc_full(struct sodp_wire_req *w)
+{
+	w->cc.full = true;
+	w->cc.full_psn = w->send_psn;
+}
 
 /* wire_retry.c */
 u64 sodp_wreq_wait_ns(const struct sodp_qp *qp);

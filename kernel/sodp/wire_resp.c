@@ -577,6 +577,7 @@ static bool wresp_packets(struct wresp_ctx *c)
 	u64 packets = 0;
 
 	while (sodp_qp_receives(qp)) {
+		sodp_cnp_pay(qp);
 		if (c->resp->read.active && !wresp_continue_read(c))
 			return !c->resp->wait.on &&
 			       !sodp_wresp_held(qp);
@@ -636,6 +637,7 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 	if (qp->dead) {
 		wresp_purge(qp);
 	} else {
+		sodp_cnp_pay(qp);
 		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
 		    !sodp_is_uc(qp) && !(qp->wire->resp.wait.on &&

@@ -85,6 +85,21 @@ u64 sodp_wreq_wait_ns(const struct sodp_qp *qp)
 	return max_t(u64, 4096ULL << qp->attr.timeout, WRETRY_MIN_NS);
 }
 
+/*
+ * What the network takes at times, if that is longer than what the
+ * application thinks: up to four times as long is allowed. Whoever does not
+ * answer then has no more than the application wants.
+ */
+static u64 wretry_wait_ns(const struct sodp_qp *qp)
+{
+	const struct sodp_cc *cc = &qp->wire->req->cc;
+	u64 wait = sodp_wreq_wait_ns(qp);
+
+	if (qp->retry_left != qp->attr.retry_cnt)
+		return wait;
+	return clamp(cc->rtt_ns + 4 * cc->var_ns, wait, 4 * wait);
+}
+
 /**
  * sodp_wreq_arm() - see to it that lost packets are noticed
  * @qp: the requester
@@ -104,7 +119,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	/* Pairs with the READ_ONCE() in wretry_expired() */
 	if (!w->deadline) {
 		/* Pairs with the READ_ONCE() in wretry_expired() */
-		WRITE_ONCE(w->wait_ns, sodp_wreq_wait_ns(qp));
+		WRITE_ONCE(w->wait_ns, wretry_wait_ns(qp));
 		WRITE_ONCE(w->deadline, ktime_get_ns() + w->wait_ns);
 	}
 	/* What it was started for may have been longer, before a modify */
@@ -146,6 +161,7 @@ void sodp_wreq_rewind(struct sodp_qp *qp)
 
 	lockdep_assert_held(&qp->exec_mutex);
 	wretry_send_from(qp, w->una);
+	w->cc.timing = false;
 	w->asked = w->una;
 	w->rd_out = 0;
 	WRITE_ONCE(w->deadline, 0);
@@ -176,6 +192,7 @@ void sodp_wreq_back(struct sodp_qp *qp)
 	/* Nor when all will be sent again anyway, after an RNR NAK say */
 	if (w->backed || w->send_psn == w->una || !wretry_count(qp))
 		return;
+	sodp_cc_cut(w, sodp_policy.loss_keep);
 	sodp_wreq_rewind(qp);
 	w->backed = true;
 }
@@ -194,6 +211,8 @@ void sodp_wreq_progress(struct sodp_qp *qp)
 	qp->rnr_left = qp->attr.rnr_retry;
 	w->backed = false;
 	WRITE_ONCE(w->deadline, 0);
+	if (unlikely(w->cc.window < sodp_policy.window))
+		sodp_cc_grow(w);
 	if (w->rd_any && (s32)(qp->sq_ci - w->rd_index) > 0)
 		w->rd_any = false;
 	/* Answered after all, while it was about to be sent again */
@@ -242,6 +261,7 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	 */
 	if (sodp_wreq_out(w, qp->sq_ci)->opcode == SODP_WR_FLUSH)
 		w->twice = !w->twice;
+	sodp_cc_timeout(w);
 	sodp_wreq_rewind(qp);
 	w->backed = false;
 }
@@ -259,13 +279,18 @@ static void wretry_unsend(struct sodp_wreq_tx *tx)
 		w->send--;
 	w->send_psn = psn;
 	w->max_psn = tx->skb_max;
+	w->ssn = sodp_psn_add(w->ssn, -tx->skb_reads);
+	/* Those before it may not have asked for an answer */
 	if (sodp_psn_diff(w->asked, psn) > 0)
-		w->asked = psn;
+		w->asked = w->una;
 	/* Those that began before it have ended before it */
 	while (w->rd_out &&
-	       sodp_psn_diff(w->rd_end[(w->rd_first + w->rd_out - 1) %
-				       SODP_MAX_RD_ATOMIC], psn) > 0)
+	       sodp_psn_diff(*sodp_wreq_rd_end(w, w->rd_out - 1), psn) > 0)
 		w->rd_out--;
+	while (w->rd_known > w->rd_out &&
+	       sodp_psn_diff(*sodp_wreq_rd_end(w, w->rd_known - 1),
+			     w->max_psn) > 0)
+		w->rd_known--;
 	/* A page for what was to be next is not what is next now */
 	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
 		sodp_park_cancel_locked(qp);
@@ -289,6 +314,7 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx)
 	tx->burst.refused = false;
 	if (!sodp_is_uc(qp) && sodp_psn_diff(tx->skb_psn, w->una) >= 0)
 		wretry_unsend(tx);
+	sodp_cc_cut(w, sodp_policy.loss_keep);
 	if (qp->park == SODP_PARK_NONE)
 		sodp_park_timer(qp, SODP_PARK_TX,
 				WRETRY_TX_NS << min_t(u8, w->refused,
@@ -318,12 +344,15 @@ void sodp_wreq_reset(struct sodp_qp *qp)
 	w->asked = qp->sq_psn;
 	w->unasked = 0;
 	w->rd_out = 0;
+	w->rd_known = 0;
 	w->rd_any = false;
 	w->ssn = 0;
 	w->limited = false;
 	w->backed = false;
 	w->twice = false;
 	w->answer_parked = false;
+	w->refused = 0;
+	sodp_cc_reset(w);
 	WRITE_ONCE(w->deadline, 0);
 	qp->retry_left = qp->attr.retry_cnt;
 	qp->rnr_left = qp->attr.rnr_retry;

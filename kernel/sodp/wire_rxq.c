@@ -311,6 +311,9 @@ void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 	struct sodp_wire_resp *resp = &wire->resp;
 	bool added;
 
+	/* Written under the queue's lock: any value that it had will do */
+	if (unlikely(READ_ONCE(resp->queue.bytes) > sodp_policy.rxq_cnp_bytes))
+		set_bit(SODP_CONGESTED_PEER, &wire->congested);
 	if (sodp_is_uc(qp)) {
 		if (sodp_rxq_add(&resp->queue, skb) && !sodp_near_take(qp))
 			sodp_wresp_kick(qp);

@@ -57,14 +57,19 @@ static s32 wreq_room(const struct sodp_wreq_tx *tx)
 {
 	struct sodp_wire_req *w = tx->w;
 	s32 flying = sodp_psn_diff(w->send_psn, w->una);
+	s32 room;
 
 	/* Nobody would answer, and so make room again */
 	if (sodp_is_uc(tx->qp))
-		return SODP_WREQ_WINDOW;
+		return sodp_policy.window;
 	if (sodp_wreq_out_of_credits(w, tx->qp->wqe.sqe.opcode, w->ssn) &&
 	    w->send + 1 == w->begun)
 		return 1 - flying;
-	return SODP_WREQ_WINDOW - flying;
+	room = (s32)w->cc.window - flying;
+	/* Has it shrunk, and nothing on its way asks for an answer? */
+	if (room <= 0 && unlikely(sodp_psn_diff(w->asked, w->una) <= 0))
+		return 1;
+	return room;
 }
 
 /* Room for a packet of @len bytes; what does not fit with others leaves */
@@ -89,15 +94,22 @@ static void wreq_sent(struct sodp_wreq_tx *tx, u32 len, u32 nr, bool asked)
 	if (tx->burst.nr == 1) {
 		tx->skb_psn = w->send_psn;
 		tx->skb_max = w->max_psn;
+		tx->skb_reads = 0;
 	}
 	tx->faults = 0;
 	w->send_psn = sodp_psn_add(w->send_psn, nr);
 	if (asked)
 		w->asked = w->send_psn;
-	if (likely(sodp_psn_diff(w->send_psn, w->max_psn) > 0))
+	if (likely(sodp_psn_diff(w->send_psn, w->max_psn) > 0)) {
 		w->max_psn = w->send_psn;
-	else
+		if (asked && !w->cc.timing) {
+			w->cc.timing = true;
+			w->cc.timed_psn = w->send_psn;
+			w->cc.timed_ns = ktime_get_ns();
+		}
+	} else {
 		sodp_qp_count(tx->qp, SODP_CNT_tx_retransmits, 1);
+	}
 }
 
 /* The part of the headers that all packets have; opcode decides on the rest */
@@ -128,7 +140,7 @@ static bool wreq_ask(struct sodp_wreq_tx *tx, bool last, s32 room)
 {
 	struct sodp_wire_req *w = tx->w;
 
-	if (!last && room > 1 && ++w->unasked < SODP_WREQ_ACK_EVERY)
+	if (!last && room > 1 && ++w->unasked < sodp_policy.ack_every)
 		return false;
 	w->unasked = 0;
 	return !sodp_is_uc(tx->qp);
@@ -222,6 +234,8 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 	pkt.dma_len = sodp_wreq_out(w, w->send)->length;
 	while (!verdict && w->send_psn != end && !sodp_near_enough(&tx->burst)) {
 		room = wreq_room(tx);
+		if (room <= 0)
+			sodp_cc_full(w);
 		if (room <= 0 || sodp_flow_full(&tx->qp->wire->requests))
 			verdict = SODP_LOST;
 		else if (!tx->slice->bytes)
@@ -249,14 +263,38 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 /* READs, atomics and FLUSHes that the peer will keep answers for */
 static bool wreq_rd_room(const struct sodp_wreq_tx *tx)
 {
-	return wreq_room(tx) > 0 &&
-	       tx->w->rd_out < tx->qp->attr.max_rd_atomic &&
+	if (wreq_room(tx) <= 0) {
+		sodp_cc_full(tx->w);
+		return false;
+	}
+	return tx->w->rd_out < tx->qp->attr.max_rd_atomic &&
 	       !sodp_flow_full(&tx->qp->wire->requests);
 }
 
 /*
- * A READ is asked for in chunks, each no longer than what the peer may send
- * at once; after a loss, for what is left of one.
+ * Packets of a READ to ask for with one request, of @left: what the window
+ * has room for, but not by crumbs; what was asked for before, as far as it
+ * was. 0: none now.
+ */
+static u32 wreq_read_chunk(struct sodp_wreq_tx *tx, u32 left)
+{
+	struct sodp_wire_req *w = tx->w;
+	u32 most = min(left, sodp_policy.read_chunk);
+	s32 room = wreq_room(tx);
+
+	if (unlikely(w->rd_out < w->rd_known))
+		return sodp_psn_diff(*sodp_wreq_rd_end(w, w->rd_out),
+				     w->send_psn);
+	if (room < (s32)min(most, (w->cc.window + 1) / 2)) {
+		sodp_cc_full(w);
+		return 0;
+	}
+	return min_t(u32, most, room);
+}
+
+/*
+ * A READ is asked for in chunks, each no longer than what the network lets
+ * the peer send at once.
  */
 static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 {
@@ -265,6 +303,7 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 	u32 mtu = ib_mtu_enum_to_int(tx->qp->attr.path_mtu);
 	u32 index, nr;
 	struct sodp_pkt pkt;
+	bool again;
 	u64 off;
 	u8 *buf;
 
@@ -272,8 +311,9 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 		if (!wreq_rd_room(tx))
 			return SODP_WREQ_WAIT;
 		index = (w->send_psn - out->psn) & SODP_PSN_MASK;
-		nr = min(SODP_WREQ_READ_CHUNK - index % SODP_WREQ_READ_CHUNK,
-			 out->nr_packets - index);
+		nr = wreq_read_chunk(tx, out->nr_packets - index);
+		if (!nr)
+			return SODP_WREQ_WAIT;
 		off = (u64)index * mtu;
 		wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
 		pkt.ack_req = true;
@@ -283,7 +323,13 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 		if (unlikely(!buf))
 			return SODP_WREQ_MORE;
 		sodp_pkt_build(buf, &pkt);
+		again = w->rd_out < w->rd_known;
 		wreq_sent(tx, pkt.op->len, nr, true);
+		/* The peer counts each, but not what it has seen before */
+		if (likely(!again)) {
+			w->ssn = sodp_psn_add(w->ssn, 1);
+			tx->skb_reads++;
+		}
 		sodp_wreq_rd_push(w, w->send_psn);
 	}
 	w->send++;

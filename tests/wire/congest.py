@@ -5,18 +5,40 @@ congest.py [CASE…]
 """
 
 import functools
+import json
 import os
 import re
 import sys
+import time
 
 import netem
 import programs
 import wire
-from ends import SLOW, Failure, run_cases
+from ends import SLOW, Failure, finish, run_cases
 from topology import Topology
 
+CARD = ["python3", "-B", "/src/tests/wire/card.py"]
 QUEUES = 4
 PORT = 18515
+RATE = 100e6 / 8
+# What a link of 100 Mbit/s gives away to headers of 4-KiB packets, and more
+LEAST = 0.80
+APART = 1.2
+PACKET = 4096 + 12 + 4 + 8 + 20 + 14
+# name -> (tc's words for the root, for what is below it)
+NARROW = {
+    # Trains are cut into packets when they enter: a queue of 100 of them
+    "tail": (f"tbf rate 100mbit burst 20k limit {100 * PACKET}", None),
+    # Nothing is lost, and what waits for longer than this is marked
+    "marks": (
+        "handle 1: tbf rate 100mbit burst 80k limit 8m",
+        "parent 1: fq_codel ce_threshold 4ms",
+    ),
+    "codel": (
+        "handle 1: tbf rate 100mbit burst 80k limit 8m",
+        "parent 1: fq_codel noecn",
+    ),
+}
 
 
 def narrow(end, root, below=None):
@@ -149,6 +171,72 @@ def refused(both):
     return f"{rates[0]:.1f} MB/s; {said}"
 
 
+def marked(both):
+    """Marks are told to the sender, who sends less, and nothing is lost."""
+    told = ("np_ecn_marked_roce_packets", "np_cnp_sent")
+    old_a = before(both.a, "rp_cnp_handled", "tx_retransmits")
+    old_b = before(both.b, *told)
+    said = shares(both, "marks")
+    most = 1 << 30
+    notes = [
+        want(both.b, old_b, **dict.fromkeys(told, (1, most))),
+        want(both.a, old_a, rp_cnp_handled=(1, most), tx_retransmits=(0, 0)),
+    ]
+    sent = wire.counter(both.b, "np_cnp_sent") - old_b["np_cnp_sent"]
+    if wire.counter(both.a, "rp_cnp_handled") - old_a["rp_cnp_handled"] > sent:
+        raise Failure(f"more CNPs came than the {sent} that were sent")
+    return f"{said}; " + "; ".join(notes)
+
+
+def shares(both, kind, program="ib_write_bw", seconds=10):
+    """Four QPs share 100 Mbit/s and fill it."""
+    names = ("timeouts", "tx_retransmits", "tx_refused")
+    old = [before(end, *names) for end in (both.a, both.b)]
+    narrow(both.a, *NARROW[kind])
+    try:
+        options = f"-s 65536 -D {seconds} -t 16 -u 14 -m 4096"
+        rates = flows(both, 4, program, options)
+        lost = dropped(both.a)
+    finally:
+        netem.heal(both.a)
+    whole = sum(rates) * (1 << 20) / RATE
+    said = f"{whole:.2f} of the line in " + ", ".join(
+        f"{rate:.2f}" for rate in rates
+    )
+    grown = [
+        want(end, was, timeouts=(0, 0), tx_retransmits=(0, 1 << 30))
+        for end, was in zip((both.a, both.b), old)
+    ]
+    said += f" MB/s, {lost} dropped; " + "; ".join(grown)
+    if whole < LEAST or max(rates) > APART * min(rates):
+        raise Failure(said)
+    return said
+
+
+def card(mode, send):
+    """The peer is no device: see card.py."""
+    with Topology() as both:
+        both.no_offload()
+        both.delete_link(both.b["DEV"])
+        task = both.a.start(CARD + ["qp", str(send)])
+        try:
+            deadline = time.monotonic() + 20 * SLOW
+            while not task.output().endswith("}\n"):
+                if task.poll() is not None or time.monotonic() > deadline:
+                    raise Failure(f"no QP: {task.output()}")
+                time.sleep(0.05)
+            qp = json.loads(task.output().splitlines()[-1])
+            args = [mode, both.a["ADDR"], str(qp["qpn"])]
+            if mode == "marks":
+                args += [str(qp["rkey"]), str(qp["address"])]
+            said = both.b.run(CARD + args)
+            if send:
+                finish(both.a, task, "the QP", 30)
+        finally:
+            task.kill()
+    return said.strip()
+
+
 def on_wire(work, **options):
     with Topology() as both:
         return work(both, **options)
@@ -159,6 +247,12 @@ CASES = {
     "slow": functools.partial(on_wire, slow),
     "refused": functools.partial(on_wire, refused),
     "tail": functools.partial(on_wire, shares, kind="tail"),
+    "card": functools.partial(card, "marks", 0),
+    "marks": functools.partial(on_wire, marked),
+    "codel": functools.partial(on_wire, shares, kind="codel"),
+    "read": functools.partial(
+        on_wire, shares, kind="tail", program="ib_read_bw"
+    ),
 }
 
 
