@@ -75,6 +75,8 @@ int sodp_path_init(struct sodp_path *path, struct sodp_dev *dev,
 	path->dev = dev;
 	path->family = ipv6_addr_v4mapped(&path->daddr) ? AF_INET : AF_INET6;
 	path->tclass = grh->traffic_class & ~INET_ECN_MASK;
+	/* VLANs and classes of traffic map it to PCP and queue */
+	path->priority = rdma_ah_get_sl(attr) ? : rt_tos2priority(path->tclass);
 	path->ttl = grh->hop_limit ? : IPDEFTTL;
 	path->flow_label = grh->flow_label & 0xfffff;
 	path->sport = sport;
@@ -628,7 +630,7 @@ static int tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
 	tx_choose_queue(burst->flow, skb);
 	tx_put_udp(burst, skb, dst);
 	len = skb->len;
-	skb->priority = rt_tos2priority(path->tclass);
+	skb->priority = path->priority;
 	skb_dst_set(skb, dst);
 	if (path->family == AF_INET) {
 		skb_push(skb, sizeof(struct iphdr));

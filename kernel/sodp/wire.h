@@ -72,6 +72,7 @@ struct sodp_icrc {
  * @oif: index of the netdev that the source GID is of, which may be a VLAN
  * @family: AF_INET or AF_INET6
  * @tclass: TOS or traffic class without the ECN bits, which are the flow's
+ * @priority: of its skbs: the class that it has on the link
  * @ttl: TTL or hop limit, never 0
  * @flow_label: IPv6
  * @sport: UDP source port, host order
@@ -90,6 +91,7 @@ struct sodp_path {
 	int oif;
 	u8 family;
 	u8 tclass;
+	u32 priority;
 	u8 ttl;
 	u32 flow_label;
 	u16 sport;

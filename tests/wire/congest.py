@@ -24,6 +24,8 @@ RATE = 100e6 / 8
 # What a link of 100 Mbit/s gives away to headers of 4-KiB packets, and more
 LEAST = 0.80
 APART = 1.2
+# A service level that no traffic class is
+LEVEL = 5
 PACKET = 4096 + 12 + 4 + 8 + 20 + 14
 # name -> (tc's words for the root, for what is below it)
 NARROW = {
@@ -171,6 +173,29 @@ def refused(both):
     return f"{rates[0]:.1f} MB/s; {said}"
 
 
+def level(both):
+    """A service level is the priority of the packets."""
+    levels = ["0"] * 16
+    levels[LEVEL] = "2"
+    root = f"handle 1: prio bands 3 priomap {' '.join(levels)}"
+    narrow(both.a, root, "parent 1:3 handle 30: pfifo limit 1000")
+    try:
+        sent = []
+        for options in ("", f" -S {LEVEL}"):
+            size = 65536
+            options = f"-s {size} -n 64 -m 4096{options}"
+            flows(both, 1, "ib_write_bw", options)
+            name = both.a["NETDEV"]
+            shown = both.a.run(["tc", "-s", "qdisc", "show", "dev", name])
+            found = re.search(r"pfifo 30:.*?Sent (\d+) bytes", shown, re.S)
+            sent.append(int(found[1]))
+    finally:
+        netem.heal(both.a)
+    if sent[0] or sent[1] < 64 * size:
+        raise Failure(f"by level 0, {LEVEL}: {sent} bytes")
+    return f"{sent[1]} bytes"
+
+
 def marked(both):
     """Marks are told to the sender, who sends less, and nothing is lost."""
     told = ("np_ecn_marked_roce_packets", "np_cnp_sent")
@@ -247,6 +272,7 @@ CASES = {
     "slow": functools.partial(on_wire, slow),
     "refused": functools.partial(on_wire, refused),
     "tail": functools.partial(on_wire, shares, kind="tail"),
+    "level": functools.partial(on_wire, level),
     "card": functools.partial(card, "marks", 0),
     "marks": functools.partial(on_wire, marked),
     "codel": functools.partial(on_wire, shares, kind="codel"),
