@@ -18,6 +18,7 @@
  * @read_chunk: packets of a READ asked for with one request, at most
  * @hold: a small message posted while so many PSNs are on their way goes out
  *	with others, when the answer to those is taken
+ * @hold_ns: but only where answers come sooner than this
  * @records: WQEs begun and not completed
  * @uc_bytes: of UC in one turn: nothing but turns lets a receiver keep up
  * @loss_keep: sixteenths of the window that a loss leaves
@@ -40,6 +41,7 @@ struct sodp_policy {
 	u32 ack_every;
 	u32 read_chunk;
 	u32 hold;
+	u32 hold_ns;
 	u32 records;
 	u32 uc_bytes;
 	u32 loss_keep;
@@ -60,6 +62,7 @@ static const struct sodp_policy __maybe_unused sodp_policy = {
 	.ack_every = 16,
 	.read_chunk = 128,
 	.hold = 16,
+	.hold_ns = 500 * NSEC_PER_USEC,
 	.records = 256,
 	.uc_bytes = SZ_1M,
 	.loss_keep = 11,

@@ -147,9 +147,13 @@ static bool wreq_held_back(struct sodp_wreq_tx *tx)
 		return true;
 	if (sodp_wreq_out_of_credits(w, wqe->sqe.opcode, w->ssn + 1) && flying)
 		return true;
-	/* The answer to those finds more of them, and they leave together */
+	/*
+	 * The answer to those finds more of them, and they leave together. If
+	 * it is lost they are late, as they would be had they left.
+	 */
 	return tx->slice->counter == SODP_CNT_inline_wqes &&
-	       flying >= sodp_policy.hold && wqe->req.nr_packets == 1;
+	       flying >= sodp_policy.hold && wqe->req.nr_packets == 1 &&
+	       w->cc.rtt_ns && w->cc.rtt_ns < sodp_policy.hold_ns;
 }
 
 static void wreq_record(struct sodp_wreq_tx *tx)

@@ -52,6 +52,21 @@ static u8 wreq_opcode(const struct sodp_qp *qp, bool first, bool last)
 	return wreq_transport(qp) | code;
 }
 
+/*
+ * Does the next packet of the newest WQE find out whether there is a receive
+ * for it? A SEND has it when its first packet was acknowledged, a WRITE needs
+ * one for the last packet only. IBA 9.7.7.2.5 limits no others.
+ */
+static bool wreq_wants_receive(const struct sodp_wreq_tx *tx)
+{
+	struct sodp_wire_req *w = tx->w;
+	const struct sodp_wire_out *out = sodp_wreq_out(w, w->send);
+
+	if (out->opcode == SODP_WR_RDMA_WRITE_WITH_IMM)
+		return sodp_psn_add(w->send_psn, 1) == sodp_wreq_end(out);
+	return sodp_psn_diff(w->una, out->psn) <= 0;
+}
+
 /* Packets that may leave now */
 static s32 wreq_room(const struct sodp_wreq_tx *tx)
 {
@@ -63,7 +78,7 @@ static s32 wreq_room(const struct sodp_wreq_tx *tx)
 	if (sodp_is_uc(tx->qp))
 		return sodp_policy.window;
 	if (sodp_wreq_out_of_credits(w, tx->qp->wqe.sqe.opcode, w->ssn) &&
-	    w->send + 1 == w->begun)
+	    w->send + 1 == w->begun && wreq_wants_receive(tx))
 		return 1 - flying;
 	room = (s32)w->cc.window - flying;
 	/* Has it shrunk, and nothing on its way asks for an answer? */

@@ -274,6 +274,7 @@ CASES = {
     "tail": functools.partial(on_wire, shares, kind="tail"),
     "level": functools.partial(on_wire, level),
     "card": functools.partial(card, "marks", 0),
+    "credits": functools.partial(card, "credits", 32 << 10),
     "marks": functools.partial(on_wire, marked),
     "codel": functools.partial(on_wire, shares, kind="codel"),
     "read": functools.partial(
