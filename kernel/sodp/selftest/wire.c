@@ -148,8 +148,8 @@ static int wt_table(void)
 
 	for (i = 0; i < 256; i++)
 		valid += !!(sodp_wire_ops[i].flags & SODP_WIRE_VALID);
-	/* RC and XRC 25 each, UC 12, UD 2 */
-	KT_EXPECT(valid == 64);
+	/* RC and XRC 25 each, UC 12, UD 2, CNP */
+	KT_EXPECT(valid == 65);
 	for (i = 0; i < ARRAY_SIZE(wt_lengths); i++)
 		KT_EXPECT(sodp_wire_ops[wt_lengths[i].opcode].len ==
 			  wt_lengths[i].len);
@@ -186,8 +186,10 @@ static int wt_parse_published(void)
 	KT_EXPECT(pkt.migrated && !pkt.solicited && !pkt.ack_req);
 	KT_EXPECT(pkt.pad == 2 && pkt.pkey == 0xffff && pkt.qpn == 211);
 	KT_EXPECT(pkt.psn == 13571856 && pkt.length == 18);
-	/* Congestion notifications are not for a QP's state machine */
-	KT_EXPECT(wt_parse(wt_cnp + 28, sizeof(wt_cnp) - 32, &pkt) == -EINVAL);
+	/* A congestion notification says whom it is for, and no more */
+	KT_EXPECT(!wt_parse(wt_cnp + 28, sizeof(wt_cnp) - 32, &pkt));
+	KT_EXPECT(pkt.opcode == SODP_BTH_CNP && pkt.qpn == 280);
+	KT_EXPECT(pkt.op->flags & SODP_WIRE_CNP && !pkt.length);
 	return 0;
 }
 
