@@ -333,6 +333,9 @@ static void around_close(struct sodp_fault *fault)
 		return;
 	if (READ_ONCE(fault->leaf->huge_entry))
 		fault->end = SODP_LEAF_PAGES;
+	/* The same again, by one who may wait, is no stream */
+	if (fault->end == fault->first)
+		return;
 	WRITE_ONCE(fault->leaf->around_next, fault->end);
 }
 
