@@ -89,7 +89,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 	/* A packet is never cut by the slice's budget */
 	*budget = max_t(u64, *budget, pkt.length);
 	verdict = sodp_move(&dst, payload, pkt.length, pkt.length, &done,
-			    budget, stop, false);
+			    budget, stop, true);
 	if (likely(!verdict)) {
 		sodp_burst_commit(&burst, hdr + pkt.length);
 		/* On this host it is answered before the stack is back */

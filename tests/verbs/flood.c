@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Datagrams in numbers to a queue pair that does not take them: they are lost,
- * and neither their sender nor those that it also sends to are held up
+ * and neither their sender nor those that it also sends to are held up. And
+ * one that cannot be sent
  */
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "common/t_mem.h"
 #include "common/t_rdma.h"
@@ -191,9 +193,35 @@ static void no_page(void)
 	T_OK(ibv_destroy_qp(s.stuck.qp));
 }
 
+/* What its process has taken away ends the request, as any queue pair's */
+static void no_source(void)
+{
+	struct scene s;
+	struct ibv_sge sge;
+	struct ibv_send_wr wr = {
+		.wr_id = 7,
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &sge,
+		.num_sge = 1,
+	};
+	struct ibv_send_wr *bad;
+
+	scene_open(&s, true);
+	sge = t_sge(s.stuck.mr, s.stuck.buf, BYTES);
+	wr.wr.ud.ah = s.ah;
+	wr.wr.ud.remote_qpn = s.good.qp->qp_num;
+	wr.wr.ud.remote_qkey = QKEY;
+	T_ASSERT(!munmap(s.stuck.buf, T_PAGE), "munmap: %s",
+		 t_errname(errno));
+	T_OK(ibv_post_send(s.from.qp, &wr, &bad));
+	t_want_wc(s.from.cq, 7, IBV_WC_LOC_PROT_ERR);
+}
+
 static const struct t_test tests[] = {
 	{ "no_receive", no_receive },
 	{ "no_page", no_page },
+	{ "no_source", no_source },
 };
 
 int main(int argc, char **argv)
