@@ -4,7 +4,7 @@
  * switch marked, or more than can be carried out, tells the sender. The
  * sender's window (wire_cc.c) or pace (wire_hold.c) reacts.
  */
-#include <linux/timekeeping.h>
+#include <linux/ktime.h>
 #include <rdma/ib_mad.h>
 
 #include "wire.h"

@@ -7,7 +7,6 @@
  */
 #include <linux/minmax.h>
 
-
 #include "compat_rdma.h"
 #include "wire.h"
 
