@@ -13,6 +13,8 @@
 #define SMALL 100
 #define CHAIN 64
 #define MTU 1024
+/* sodp_policy.window_first */
+#define PIECE 16
 /* IBA table 45: 0 asks for 655 ms */
 #define RNR_CODE 0
 #define RNR_MS 655
@@ -181,8 +183,34 @@ static void rd_limit(uint8_t limit, bool atomics)
 	attack_close(&scene.at);
 }
 
-/* A READ that is asked for in two pieces, and one behind it: each counts */
-static void long_read(uint8_t limit, unsigned int asked)
+/* Forged: packets @from to @to - 1 of the first piece of a READ */
+static void answer_piece(struct pair *p, uint32_t from, uint32_t to)
+{
+	struct roce_pkt pkt;
+	uint8_t kind;
+
+	for (; from < to; from++) {
+		kind = !from		  ? ROCE_READ_FIRST :
+		       from + 1 < PIECE	  ? ROCE_READ_MIDDLE :
+					    ROCE_READ_LAST;
+		pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+				 ROCE_OPCODE(ROCE_RC, kind));
+		attack_payload(&scene.at, &pkt, MTU);
+		pkt.psn = roce_psn_add(p->a.opt.psn, from);
+		pkt.msn = 1;
+		/* A mark would have less asked for */
+		pkt.tos &= ~3;
+		attack_add(&scene.at, &pkt);
+	}
+	attack_flush(&scene.at);
+}
+
+/*
+ * A READ is asked for in pieces, each of which counts. The first is all that a
+ * new connection has on its way; the next follows when half of it has come, if
+ * the limit allows.
+ */
+static void long_read(unsigned int limit)
 {
 	struct leg_opt opt = LEG_OPT;
 	static struct pair pair;
@@ -195,7 +223,11 @@ static void long_read(uint8_t limit, unsigned int asked)
 	ask(&pair, 0, false, 200 * MTU);
 	/* One of a single packet would wait for company */
 	ask(&pair, 1, false, 2 * MTU);
-	want_asked(ROCE_READ_REQ, ROCE_READ_REQ, asked);
+	want_asked(ROCE_READ_REQ, ROCE_READ_REQ, 1);
+	answer_piece(&pair, 0, PIECE / 2);
+	want_asked(ROCE_READ_REQ, ROCE_READ_REQ, limit);
+	answer_piece(&pair, PIECE / 2, PIECE);
+	want_asked(ROCE_READ_REQ, ROCE_READ_REQ, limit + 1);
 	leg_close(&pair.a);
 	leg_close(&pair.b);
 	attack_close(&scene.at);
@@ -208,9 +240,8 @@ void watch_rd_limit(void)
 	rd_limit(1, true);
 	rd_limit(3, true);
 	rd_limit(16, true);
-	long_read(1, 1);
-	long_read(2, 2);
-	long_read(16, 3);
+	long_read(1);
+	long_read(2);
 }
 
 /* At once, so that they leave together where nothing is in their way */
