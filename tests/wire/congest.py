@@ -29,8 +29,9 @@ LEVEL = 5
 PACKET = 4096 + 12 + 4 + 8 + 20 + 14
 # name -> (tc's words for the root, for what is below it)
 NARROW = {
-    # Trains are cut into packets when they enter: a queue of 100 of them
-    "tail": (f"tbf rate 100mbit burst 20k limit {100 * PACKET}", None),
+    # A queue of 100 packets. An emulated timer is late by milliseconds: with
+    # a smaller burst that is time in which the line does nothing
+    "tail": (f"tbf rate 100mbit burst 80k limit {100 * PACKET}", None),
     # Nothing is lost, and what waits for longer than this is marked
     "marks": (
         "handle 1: tbf rate 100mbit burst 80k limit 8m",
@@ -217,6 +218,9 @@ def shares(both, kind, program="ib_write_bw", seconds=10):
     """Four QPs share 100 Mbit/s and fill it."""
     names = ("timeouts", "tx_retransmits", "tx_refused")
     old = [before(end, *names) for end in (both.a, both.b)]
+    if kind == "tail":
+        # What the queue gets and loses are packets, not trains of them
+        both.no_offload()
     narrow(both.a, *NARROW[kind])
     try:
         options = f"-s 65536 -D {seconds} -t 16 -u 14 -m 4096"
