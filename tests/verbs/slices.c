@@ -37,6 +37,8 @@ static unsigned long counter(const struct t_dev *dev, const char *name)
 	snprintf(path, sizeof(path),
 		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
 		 name);
+	/* ib_core shows what it read last for 10 ms */
+	t_sleep_ms(15);
 	T_ASSERT(t_read_file(path, line, sizeof(line)), "%s", path);
 	return strtoul(line, NULL, 10);
 }
