@@ -136,8 +136,8 @@ static void test_unused_attrs(void)
 	attr.pd = &rig.pd.pd;
 	attr.send_cq = rig.cq;
 	qp = sodp_create_qp_ex(rig.pd.pd.context, &attr);
-	CHECK(qp && qp->pd == attr.pd && qp->send_cq == rig.cq);
-	CHECK(!qp->recv_cq);
+	CHECK(qp && qp->pd == attr.pd && qp->send_cq == rig.cq &&
+	      !qp->recv_cq);
 	CHECK(!sodp_destroy_qp(qp));
 	fake.destroyed = 0;
 	rig_close(&rig);
