@@ -8,6 +8,7 @@ cases, the worst one is the value and `detail` lists all of them.
 from measure import (
     Device,
     MemoryWatch,
+    Wire,
     bandwidth,
     median,
     primitive,
@@ -302,15 +303,14 @@ def lat():
     return pair[0] / pair[1], detail
 
 
-QPS_FAR = "10.77.0.99"  # nobody, on the network of the lab's device
-
-
 def qps_lines():
     """{who: line} of 10 000 idle QPs, peers here and elsewhere."""
-    return {
-        "same host": primitive("qps", Device("SODP"))[0],
-        "wire": primitive("qps", Device("SODP"), far=QPS_FAR)[0],
-    }
+    lines = {"same host": primitive("qps", Device("SODP"))[0]}
+    # In a namespace where rdma_rxe has not the port
+    with Wire("sodp") as wire:
+        far = wire.topology.b["ADDR"]
+        lines["wire"] = primitive("qps", wire, far=far)[0]
+    return lines
 
 
 @figure("<= 8192")
