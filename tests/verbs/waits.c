@@ -369,6 +369,19 @@ static uint64_t traffic(struct t_duo *d)
 	return ns[REQUESTS / 2];
 }
 
+/* Others on the host slow some of them down, a tenant all */
+static uint64_t best_traffic(struct t_duo *d)
+{
+	uint64_t best = UINT64_MAX, ns;
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		ns = traffic(d);
+		best = ns < best ? ns : best;
+	}
+	return best;
+}
+
 static void tenants(void)
 {
 	struct crowd c[TENANT_PROCESSES];
@@ -381,12 +394,12 @@ static void tenants(void)
 	t_need_odp(&d.dev);
 	t_duo_make(&d, 16 * T_PAGE, T_EXPLICIT, T_ACCESS_ALL, T_ACCESS_ALL,
 		   NULL);
-	alone = traffic(&d);
+	alone = best_traffic(&d);
 	for (i = 0; i < TENANT_PROCESSES; i++)
 		crowd_start(&c[i], tenant_run);
 	t_sleep_ms(1000);
 	workers = fault_workers();
-	beside = traffic(&d);
+	beside = best_traffic(&d);
 	t_note("%llu ns, %llu beside %u workers", (unsigned long long)alone,
 	       (unsigned long long)beside, workers);
 	T_ASSERT(workers >= TENANT_WORKERS / 2 && workers <= TENANT_WORKERS,
