@@ -236,7 +236,7 @@ PATHS += " near_datagrams ingress bridge"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
-CONGEST = "slow refused level"
+CONGEST = "slow level"
 # Of spaces.py, likewise
 SPACES = "sockets port_taken"
 
