@@ -52,13 +52,6 @@ static u16 ah_source_port(const struct ib_global_route *grh)
 	return rdma_flow_label_to_udp_sport(label & IB_GRH_FLOWLABEL_MASK);
 }
 
-static bool ah_is_group(const struct in6_addr *addr)
-{
-	if (ipv6_addr_v4mapped(addr))
-		return ipv4_is_multicast(addr->s6_addr32[3]);
-	return ipv6_addr_is_multicast(addr);
-}
-
 /**
  * sodp_av_peer() - which device of this host has the address
  * @av: the address
@@ -110,7 +103,7 @@ static struct sodp_av *ah_make_av(struct ib_ah *ibah,
 			     ah_source_port(rdma_ah_read_grh(attr)));
 	if (ret)
 		goto err_free;
-	av->group = ah_is_group(&av->path.daddr);
+	av->group = sodp_is_group(&av->path.daddr);
 	/* Members on this host can be reached in any case */
 	if (!av->group && !sodp_av_peer(av)) {
 		ret = sodp_net_reach(dev, &av->path.daddr);

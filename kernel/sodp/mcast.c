@@ -110,13 +110,6 @@ static void mcast_leave(struct net_device *ndev, const struct in6_addr *addr)
 	rtnl_unlock();
 }
 
-static bool mcast_valid(const struct in6_addr *addr)
-{
-	if (ipv6_addr_v4mapped(addr))
-		return ipv4_is_multicast(addr->s6_addr32[3]);
-	return ipv6_addr_is_multicast(addr);
-}
-
 /* The group with the netdev in it, maybe of no QP yet; or ERR_PTR */
 static struct mcast_group *mcast_get_group(struct sodp_dev *dev,
 					   const struct in6_addr *addr)
@@ -232,7 +225,7 @@ int sodp_mcast_attach(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	int ret = 0;
 
 	memcpy(&addr, gid, sizeof(addr));
-	if (qp->type != IB_QPT_UD || !mcast_valid(&addr))
+	if (qp->type != IB_QPT_UD || !sodp_is_group(&addr))
 		return -EINVAL;
 	mutex_lock(&mcast_mutex);
 	if (mcast_find(qp, &addr))

@@ -16,12 +16,14 @@
 #ifndef SODP_WIRE_H
 #define SODP_WIRE_H
 
+#include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/ipv6.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
 #include <linux/udp.h>
 #include <net/dst.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 #include <rdma/ib_addr.h>
 
@@ -278,6 +280,14 @@ static inline enum ib_port_state sodp_port_state(const struct sodp_dev *dev)
 {
 	return netif_running(dev->ndev) && netif_carrier_ok(dev->ndev) ?
 	       IB_PORT_ACTIVE : IB_PORT_DOWN;
+}
+
+/* A multicast group's address? IPv4 as a mapped one */
+static inline bool sodp_is_group(const struct in6_addr *addr)
+{
+	if (ipv6_addr_v4mapped(addr))
+		return ipv4_is_multicast(addr->s6_addr32[3]);
+	return ipv6_addr_is_multicast(addr);
 }
 
 /* mcast.c */
