@@ -74,3 +74,18 @@ def complaints(text):
         if number <= until:
             quoted.append(line)
     return quoted
+
+
+def headlines(quoted):
+    """Of such lines: the first, where it was, and the callers, one line each.
+
+    A summary that is all that is left of a run has to say this much.
+    """
+    lines = [re.sub(r"^\[[^]]*\]\s*", "", x).strip() for x in quoted]
+    found = lines[:1]
+    found += [x for x in lines[1:] if x.startswith("RIP: ")][:1]
+    if "Call Trace:" in lines:
+        trace = lines[lines.index("Call Trace:") + 1 :]
+        calls = [x for x in trace if re.match(r"[\w.]+\+0x", x)]
+        found.append("called by " + ", ".join(x.split("+")[0] for x in calls))
+    return found

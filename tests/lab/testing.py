@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from . import host, registry, results, session
+from . import gate, host, registry, results, session
 from .host import LabError, TestsFailed
 from .results import FAIL, PASS, SKIP, Case
 
@@ -305,8 +305,8 @@ class Batch:
         if step.why:
             cases.append(Case("", FAIL, where + step.why))
         if step.splat:
-            first = step.splat[0].strip()
-            cases.append(Case("", FAIL, f"{where}kernel log: {first}"))
+            text = "; ".join(gate.headlines(step.splat))
+            cases.append(Case("", FAIL, f"{where}kernel log: {text}"))
 
 
 def _show(planned):

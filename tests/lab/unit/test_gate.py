@@ -65,3 +65,20 @@ class Gate(unittest.TestCase):
         quoted = gate.complaints(text)
         self.assertEqual(quoted[0], "BUG: x")
         self.assertEqual(len(quoted), 1 + gate.CONTEXT)
+
+    def test_headlines(self):
+        text = """[   60.1] Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI
+[   60.1] CPU: 0 UID: 0 PID: 7 Comm: kworker/0:1 Not tainted 6.12.1
+[   60.1] RIP: 0010:one+0x12/0x30
+[   60.1] Call Trace:
+[   60.1]  <TASK>
+[   60.1]  two+0x1/0x2 [sodp]
+[   60.1]  ? three.isra.0+0x1/0x2"""
+        self.assertEqual(
+            gate.headlines(gate.complaints(text)),
+            [
+                "Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI",
+                "RIP: 0010:one+0x12/0x30",
+                "called by two",
+            ],
+        )
