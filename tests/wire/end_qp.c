@@ -184,8 +184,13 @@ void end_want_recv(struct w_end *end, unsigned int number,
 	struct ibv_wc wc;
 
 	if (!t_poll_for(qp->rcq, &wc, T_WAIT_MS)) {
+		uint64_t drops = 0;
+
+		w_counter(end->dev.name, "rx_drops", &drops);
 		rep->bad = true;
-		snprintf(rep->text, sizeof(rep->text), "nothing received");
+		snprintf(rep->text, sizeof(rep->text),
+			 "nothing received, %llu packets dropped",
+			 (unsigned long long)drops);
 		return;
 	}
 	rep->bad = wc.status != IBV_WC_SUCCESS || wc.wr_id != place->seed ||
