@@ -149,13 +149,17 @@ static void wreq_header(struct sodp_wreq_tx *tx, struct sodp_pkt *pkt,
 
 /*
  * Every message asks for an acknowledge with its last packet; the peer
- * answers several with one. So does a packet that fills the window.
+ * answers several with one. So does a packet that fills the window, and in a
+ * small window several do: were there one and it got lost, nothing would tell
+ * but the timer.
  */
 static bool wreq_ask(struct sodp_wreq_tx *tx, bool last, s32 room)
 {
 	struct sodp_wire_req *w = tx->w;
 
-	if (!last && room > 1 && ++w->unasked < sodp_policy.ack_every)
+	u32 every = clamp(w->cc.window / 4, 1, sodp_policy.ack_every);
+
+	if (!last && room > 1 && ++w->unasked < every)
 		return false;
 	w->unasked = 0;
 	return !sodp_is_uc(tx->qp);
