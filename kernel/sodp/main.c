@@ -305,9 +305,12 @@ static int __init sodp_init(void)
 	ret = sodp_txpage_init();
 	if (ret)
 		goto err_exit_icrc;
-	ret = sodp_net_init();
+	ret = sodp_way_init();
 	if (ret)
 		goto err_exit_txpage;
+	ret = sodp_net_init();
+	if (ret)
+		goto err_exit_way;
 	ret = register_netdevice_notifier(&sodp_netdev_nb);
 	if (ret)
 		goto err_exit_net;
@@ -321,6 +324,8 @@ err_unregister_notifier:
 	unregister_netdevice_notifier(&sodp_netdev_nb);
 err_exit_net:
 	sodp_net_exit();
+err_exit_way:
+	sodp_way_exit();
 err_exit_txpage:
 	sodp_txpage_exit();
 err_exit_icrc:
@@ -352,6 +357,7 @@ static void __exit sodp_exit(void)
 	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */
 	rcu_barrier();
+	sodp_way_exit();
 	sodp_txpage_exit();
 	sodp_icrc_exit();
 }

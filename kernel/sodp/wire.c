@@ -34,6 +34,7 @@ static struct sodp_wire_req *wire_alloc_req(struct sodp_qp *qp)
 
 static void wire_dealloc(struct sodp_wire *wire)
 {
+	sodp_way_put(wire->way);
 	sodp_rxq_free(&wire->ack_queue);
 	sodp_wresp_free(&wire->resp);
 	if (wire->req)
@@ -88,6 +89,7 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	u32 flow = grh->flow_label;
 	struct sodp_wire *wire = qp->wire;
 	struct sodp_path path;
+	struct sodp_way *way;
 	int ret;
 
 	lockdep_assert_held(&qp->exec_mutex);
@@ -101,16 +103,23 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			     rdma_get_udp_sport(flow, qp->qpn, peer));
 	if (ret)
 		return ret;
+	way = sodp_way_get(&path);
+	if (IS_ERR(way)) {
+		ret = PTR_ERR(way);
+		goto err_release;
+	}
 	if (!wire) {
 		wire = wire_alloc(qp);
 		if (!wire) {
-			sodp_path_release(&path);
-			return -ENOMEM;
+			ret = -ENOMEM;
+			goto err_put_way;
 		}
 	} else {
 		sodp_path_release(&wire->path);
+		sodp_way_put(wire->way);
 	}
 	wire->path = path;
+	wire->way = way;
 	spin_lock_init(&wire->path.dst_lock);
 	sodp_cc_reset(wire->req);
 	/* Pairs with the acquire loads where packets come in */
@@ -119,6 +128,12 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	if (qp->peer_dev_id)
 		sodp_wreq_reset(qp);
 	return 0;
+
+err_put_way:
+	sodp_way_put(way);
+err_release:
+	sodp_path_release(&path);
+	return ret;
 }
 
 /**

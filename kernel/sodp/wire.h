@@ -8,6 +8,7 @@
  *	net_rx.c	ICRC check, dispatch to QPs
  *	hdr.c, icrc.c	headers, invariant CRC
  *	wire_req.c ...	requester: packets out, answers in, retries
+ *	wire_way.c	what all QPs know of the way to an address
  *	wire_rxq.c	packets that wait
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
  *	ud.c, ah.c	datagrams; ud_local.c: those for this host
@@ -513,6 +514,7 @@ struct sodp_pace {
 /**
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
  * @path: where its packets go
+ * @way: what is known of how they get there
  * @requests: what the requester sends
  * @answers: what the responder sends
  * @hold_timer: ends @hold
@@ -529,6 +531,7 @@ struct sodp_pace {
  */
 struct sodp_wire {
 	struct sodp_path path;
+	struct sodp_way *way;
 	struct sodp_flow requests;
 	struct sodp_flow answers;
 	struct hrtimer hold_timer;
@@ -559,6 +562,14 @@ static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
 {
 	return skb_peek(&q->skbs);
 }
+
+/* wire_way.c */
+struct sodp_way;
+int sodp_way_init(void);
+void sodp_way_exit(void);
+struct sodp_way *sodp_way_get(const struct sodp_path *path);
+void sodp_way_put(struct sodp_way *way);
+u64 sodp_way_sample(struct sodp_way *way, u64 rtt, u64 now, bool *drain);
 
 /* wire_hold.c */
 void sodp_wresp_hold_init(struct sodp_wire *wire);

@@ -26,7 +26,6 @@ void sodp_cc_reset(struct sodp_wire_req *w)
 	w->cc.window = sodp_policy.window_first;
 	w->cc.limit = sodp_policy.window;
 	w->cc.una = w->una;
-	w->cc.base_next_ns = U64_MAX;
 }
 
 /**
@@ -149,26 +148,23 @@ void sodp_cc_sample(struct sodp_wire_req *w)
 	u64 now = ktime_get_ns();
 	u64 rtt = max_t(u64, now - cc->timed_ns, 1);
 	u64 off, over;
+	bool drain;
 
 	cc->timing = false;
 	off = rtt > cc->rtt_ns ? rtt - cc->rtt_ns : cc->rtt_ns - rtt;
 	if (!cc->rtt_ns) {
 		cc->rtt_ns = rtt;
 		cc->var_ns = rtt / 2;
-		cc->base_ns = rtt;
-		cc->base_since = now;
 	} else {
 		cc->rtt_ns += (s64)(rtt - cc->rtt_ns) / 8;
 		cc->var_ns += (s64)(off - cc->var_ns) / 4;
 	}
-	cc->base_ns = min(cc->base_ns, rtt);
-	cc->base_next_ns = min(cc->base_next_ns, rtt);
-	if (unlikely(now - cc->base_since > sodp_policy.base_ns)) {
-		cc->base_ns = cc->base_next_ns;
-		cc->base_next_ns = U64_MAX;
-		cc->base_since = now;
+	over = rtt - sodp_way_sample(w->qp->wire->way, rtt, now, &drain);
+	if (unlikely(drain)) {
+		cc->limit = max(cc->limit, cc->window);
+		cc->window = sodp_policy.window_least;
+		return;
 	}
-	over = rtt - cc->base_ns;
 	if (likely(over <= sodp_policy.delay_ns / 2))
 		return;
 	cc->limit = min(cc->limit, cc->window);

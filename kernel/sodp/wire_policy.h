@@ -25,8 +25,8 @@
  * @cnp_keep: and a CNP, or CE on answers; either counts once a round trip
  * @delay_ns: packets that wait longer than this in queues on the way are too
  *	many: the window shrinks as if to take that time back
- * @base_ns: the shortest round trip of so long ago is what it takes without
- *	queues
+ * @base_ns: what a round trip takes without queues is looked at anew after
+ *	so long
  * @cnp_gap_ns: between two CNPs of one QP
  * @rxq_cnp_bytes: requests waiting to be carried out; beyond that the peer is
  *	sent CNPs, long before they have to be dropped

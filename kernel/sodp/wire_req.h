@@ -51,9 +51,6 @@ struct sodp_wire_out {
  * @timed_ns: when that packet was made
  * @rtt_ns: time of a round trip, smoothed; 0: not known
  * @var_ns: how far it is off, on average
- * @base_ns: shortest round trip of late
- * @base_next_ns: the same since @base_since
- * @base_since: ns
  */
 struct sodp_cc {
 	u32 window;
@@ -69,9 +66,6 @@ struct sodp_cc {
 	u64 timed_ns;
 	u64 rtt_ns;
 	u64 var_ns;
-	u64 base_ns;
-	u64 base_next_ns;
-	u64 base_since;
 };
 
 /**
