@@ -108,7 +108,10 @@ static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
 
 static void dev_dealloc_ucontext(struct ib_ucontext *ucontext)
 {
-	sodp_pool_put(to_sodp_ucontext(ucontext)->pool);
+	struct sodp_ucontext *context = to_sodp_ucontext(ucontext);
+
+	sodp_payer_put(context->payer);
+	sodp_pool_put(context->pool);
 }
 
 /* Its presence lets uverbs take the device away from open files */

@@ -50,6 +50,7 @@ static void qp_free(struct sodp_qp *qp)
 {
 	sodp_wire_free(qp);
 	sodp_ud_free(qp);
+	sodp_payer_put(qp->payer);
 	kfree(qp->segs);
 	kfree_rcu(qp, rcu);
 	atomic_dec(&qp_alive);

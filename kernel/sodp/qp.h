@@ -277,6 +277,8 @@ struct sodp_qp {
 	/* Of the set it is bound to, or NULL; written under both mutexes */
 	struct sodp_counters __percpu *counters;
 
+	/* Who is charged for packets that wait; made with the first queue */
+	struct sodp_payer *payer;
 	/* Made once, before the first packet can come; see wire.h */
 	struct sodp_wire *wire;
 	struct sodp_ud *ud;	/* UD and GSI; ud.c */

@@ -51,6 +51,9 @@
  * while it holds a resp_mutex, so an error that the responder finds marks
  * its own QP by state_lock and leaves the flushing to sq_work.
  *
+ * Packets wait under the lock of their queue, which is a leaf but for the
+ * pay_lock of who is charged for them. Both are taken in softirq.
+ *
  * No fault is waited for under any of these locks: a miss that cannot be
  * served at once parks the QP and is carried to a worker that holds nothing,
  * one of the process whose memory it is: whoever leaves its pages unserved
@@ -112,6 +115,7 @@ struct sodp_av;
 struct sodp_ud;
 struct sodp_qp;
 struct sodp_wire;
+struct sodp_payer;
 
 /*
  * A shared ring: kernel pages that the application maps. One of a kernel
@@ -126,6 +130,7 @@ struct sodp_ring {
 struct sodp_ucontext {
 	struct ib_ucontext base_ucontext;
 	struct sodp_pool *pool;	/* of the process that opened the device */
+	struct sodp_payer *payer;	/* NULL: not needed yet; payer.c */
 };
 
 struct sodp_pd {
@@ -360,6 +365,10 @@ void sodp_ring_free(struct sodp_ring *ring);
 u64 sodp_ring_offset(struct sodp_ring *ring);
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
 void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
+
+/* payer.c */
+struct sodp_payer *sodp_payer_get(struct ib_ucontext *ucontext);
+void sodp_payer_put(struct sodp_payer *payer);
 
 /* doorbell.c */
 extern const struct uapi_definition sodp_uapi_defs[];

@@ -9,7 +9,7 @@
  *	hdr.c, icrc.c	headers, invariant CRC
  *	wire_req.c ...	requester: packets out, answers in, retries
  *	wire_way.c	what all QPs know of the way to an address
- *	wire_rxq.c	packets that wait
+ *	wire_rxq.c	packets that wait; payer.c: who is charged for them
  *	wire_resp.c ...	responder: requests in, acknowledges and data out
  *	ud.c, ah.c	datagrams; ud_local.c: those for this host
  *	gid.c		who on this host has an address
@@ -372,16 +372,15 @@ u32 sodp_icrc_add(u32 crc, const void *data, u32 len);
  * struct sodp_rxq - packets that wait for one side of a QP
  * @skbs: trains, from softirq; its lock guards the rest
  * @qp: the QP
- * @sk: no socket, but what the kernel can charge for packets: sk_memcg is the
- *	cgroup of who made the queue, sk_forward_alloc what is charged to it
  * @bytes: what the packets hold, by truesize
+ * @paid: what the QP's payer is charged for: whole pages, no less than @bytes
  * @most: limit of @bytes
  */
 struct sodp_rxq {
 	struct sk_buff_head skbs;
 	struct sodp_qp *qp;
-	struct sock *sk;
 	u32 bytes;
+	u32 paid;
 	u32 most;
 };
 
@@ -543,6 +542,10 @@ struct sodp_wire {
 	struct sodp_wire_req *req;
 	struct sodp_wire_resp resp;
 };
+
+/* payer.c */
+bool sodp_payer_claim(struct sodp_payer *payer, u32 bytes);
+void sodp_payer_return(struct sodp_payer *payer, u32 bytes);
 
 /* wire_rxq.c: packets that wait for one side of a QP */
 int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most);

@@ -3,9 +3,7 @@
  * Packets that wait for one side of a QP, between softirq and a worker. They
  * may wait for as long as a page does not come, so they count by what they
  * hold (truesize): against a limit of the queue, against one that all queues
- * of the device share, and to the memory cgroup of who made the queue. That
- * is charged as for the packets of a socket, of which there is nothing here
- * but the struct that the kernel keeps the account in.
+ * of the device share, and to the memory cgroup of their user (payer.c).
  *
  * RC requests are looked at before they are queued. What waits is one run of
  * PSNs without a gap, from the one expected up to the tail, and repeated
@@ -15,9 +13,8 @@
  *			 as soon as all before the gap is done.
  *	done, or waiting it is dropped. The peer is told how far things are.
  */
+#include <linux/math.h>
 #include <linux/mm.h>
-#include <linux/percpu.h>
-#include <net/sock.h>
 
 #include "ops.h"
 #include "wire.h"
@@ -26,19 +23,6 @@
 #define RXQ_KEEP_BYTES		(2 * PAGE_SIZE)
 /* A READ cannot have more packets: IBA 9.7.2 */
 #define RXQ_MAX_PSNS		0x7fffffU
-
-/* No limit here: that is the device's */
-static long rxq_mem[3] = { LONG_MAX, LONG_MAX, LONG_MAX };
-static atomic_long_t rxq_allocated;
-static DEFINE_PER_CPU(int, rxq_fw_alloc);
-
-static struct proto rxq_proto = {
-	.name = "SODP",
-	.obj_size = sizeof(struct sock),
-	.memory_allocated = &rxq_allocated,
-	.per_cpu_fw_alloc = &rxq_fw_alloc,
-	.sysctl_mem = rxq_mem,
-};
 
 /**
  * sodp_rxq_device_init() - how much may wait for a device's QPs
@@ -56,12 +40,12 @@ void sodp_rxq_device_init(struct sodp_dev *dev)
 }
 
 /**
- * sodp_rxq_init() - an empty queue, charged to the caller's memory cgroup
+ * sodp_rxq_init() - an empty queue
  * @q: zeroed
  * @qp: the QP that it is part of
  * @most: what may wait in it
  *
- * Context: process, may sleep.
+ * Context: process, may sleep; under the QP's mutexes, or nobody else knows it.
  * Return: 0 or -ENOMEM.
  */
 int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most)
@@ -69,8 +53,9 @@ int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most)
 	skb_queue_head_init(&q->skbs);
 	q->qp = qp;
 	q->most = most;
-	q->sk = sk_alloc(&init_net, AF_IB, GFP_KERNEL_ACCOUNT, &rxq_proto, 1);
-	return q->sk ? 0 : -ENOMEM;
+	if (!qp->payer)
+		qp->payer = sodp_payer_get(qp->ucontext);
+	return qp->payer ? 0 : -ENOMEM;
 }
 
 /**
@@ -81,11 +66,8 @@ int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most)
  */
 void sodp_rxq_free(struct sodp_rxq *q)
 {
-	if (!q->sk)
-		return;
-	sodp_rxq_purge(q);
-	sk_free(q->sk);
-	q->sk = NULL;
+	if (q->qp)
+		sodp_rxq_purge(q);
 }
 
 /* What a queue of so many bytes takes of what the device's queues share */
@@ -99,15 +81,18 @@ static bool rxq_charge(struct sodp_rxq *q, u32 held)
 	struct sodp_dev *dev = q->qp->dev;
 	u32 bytes = q->bytes + held;
 	u32 shared = rxq_shared(bytes) - rxq_shared(q->bytes);
-	int missing;
 
 	lockdep_assert_held(&q->skbs.lock);
 	if (unlikely(shared && atomic_long_add_return(shared, &dev->rxq_bytes) >
 			       dev->rxq_most))
 		goto err_shared;
-	missing = bytes - q->sk->sk_forward_alloc;
-	if (missing > 0 && !__sk_mem_schedule(q->sk, missing, SK_MEM_RECV))
-		goto err_shared;
+	if (bytes > q->paid) {
+		u32 missing = PAGE_ALIGN(bytes - q->paid);
+
+		if (!sodp_payer_claim(q->qp->payer, missing))
+			goto err_shared;
+		q->paid += missing;
+	}
 	q->bytes = bytes;
 	return true;
 
@@ -120,15 +105,17 @@ err_shared:
 static void rxq_uncharge(struct sodp_rxq *q, u32 held, u32 keep)
 {
 	u32 shared = rxq_shared(q->bytes) - rxq_shared(q->bytes - held);
-	int extra;
+	u32 extra;
 
 	lockdep_assert_held(&q->skbs.lock);
 	q->bytes -= held;
 	if (shared)
 		atomic_long_sub(shared, &q->qp->dev->rxq_bytes);
-	extra = q->sk->sk_forward_alloc - (int)(q->bytes + keep);
-	if (extra >= (int)PAGE_SIZE)
-		__sk_mem_reclaim(q->sk, extra);
+	if (q->paid < q->bytes + keep + PAGE_SIZE)
+		return;
+	extra = round_down(q->paid - q->bytes - keep, PAGE_SIZE);
+	q->paid -= extra;
+	sodp_payer_return(q->qp->payer, extra);
 }
 
 /* Return: false: there is no room; the caller still has it */
