@@ -129,12 +129,9 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			  int mask)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
-	u8 rd_atomic = qp->attr.max_dest_rd_atomic;
 	u64 peer;
 	int ret;
 
-	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
-		rd_atomic = attr->max_dest_rd_atomic;
 	if (mask & IB_QP_AV) {
 		/* In SQD before it is drained */
 		if (sodp_on_wire(qp) ? sodp_wreq_busy(qp) : qp->wqe.valid)
@@ -147,10 +144,26 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		/* Pairs with the READ_ONCE() in local_is_peer() */
 		WRITE_ONCE(qp->peer_dev_id, peer);
 	}
-	/* Before there is a wire to answer on, this is of no use */
-	if (qp->wire && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
-		return sodp_wresp_connect(qp, rd_atomic);
 	return 0;
+}
+
+/* Before there is a wire, these are of no use */
+static int modify_rd_atomic(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			    int mask)
+{
+	int ret = 0;
+
+	if (!qp->wire)
+		return 0;
+	if (mask & (IB_QP_AV | IB_QP_MAX_QP_RD_ATOMIC))
+		ret = sodp_wreq_connect(qp, mask & IB_QP_MAX_QP_RD_ATOMIC ?
+					    attr->max_rd_atomic :
+					    qp->attr.max_rd_atomic);
+	if (!ret && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
+		ret = sodp_wresp_connect(qp, mask & IB_QP_MAX_DEST_RD_ATOMIC ?
+					     attr->max_dest_rd_atomic :
+					     qp->attr.max_dest_rd_atomic);
+	return ret;
 }
 
 /**
@@ -189,6 +202,8 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	if (ret)
 		goto out_unlock;
 	ret = modify_connect(qp, attr, mask);
+	if (!ret)
+		ret = modify_rd_atomic(qp, attr, mask);
 	if (ret)
 		goto out_unlock;
 	sodp_local_forget(qp);

@@ -37,8 +37,10 @@ static void wire_dealloc(struct sodp_wire *wire)
 	sodp_way_put(wire->way);
 	sodp_rxq_free(&wire->ack_queue);
 	sodp_wresp_free(&wire->resp);
-	if (wire->req)
+	if (wire->req) {
+		kfree(wire->req->rd_end);
 		kfree(wire->req->out);
+	}
 	kfree(wire->req);
 	kfree(wire);
 }
@@ -134,6 +136,38 @@ err_put_way:
 err_release:
 	sodp_path_release(&path);
 	return ret;
+}
+
+/**
+ * sodp_wreq_connect() - make room for READs and atomics on their way
+ * @qp: the requester
+ * @max_rd_atomic: how many there may be
+ *
+ * It does not shrink: in SQD as many may be on their way as there could be
+ * before.
+ *
+ * Context: process, may sleep, under exec_mutex.
+ * Return: 0, -ENOMEM.
+ */
+int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic)
+{
+	struct sodp_wire_req *w = qp->wire->req;
+	u32 *ring, size, i;
+
+	lockdep_assert_held(&qp->exec_mutex);
+	if (!max_rd_atomic || (w->rd_end && max_rd_atomic <= w->rd_mask + 1))
+		return 0;
+	size = roundup_pow_of_two(max_rd_atomic);
+	ring = kcalloc(size, sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	if (!ring)
+		return -ENOMEM;
+	for (i = 0; i < w->rd_known; i++)
+		ring[i] = *sodp_wreq_rd_end(w, i);
+	kfree(w->rd_end);
+	w->rd_end = ring;
+	w->rd_mask = size - 1;
+	w->rd_first = 0;
+	return 0;
 }
 
 /**

@@ -84,7 +84,9 @@ struct sodp_cc {
  * @rd_out: READs and atomics on their way
  * @rd_end: ring of where requests end that were ever sent and are not
  *	answered: @rd_known entries from @rd_first on. A peer answers again
- *	what it was asked for before, and not across two of these.
+ *	what it was asked for before, and not across two of these. NULL while
+ *	there can be none: see sodp_wreq_connect()
+ * @rd_mask: entries of @rd_end, less one
  * @rd_first: index of the oldest
  * @rd_known: their number; the first @rd_out of them are on their way
  * @rd_index: WQE of the last of them that was begun
@@ -117,7 +119,8 @@ struct sodp_wire_req {
 	u32 asked;
 	u32 unasked;
 	u32 rd_out;
-	u32 rd_end[SODP_MAX_RD_ATOMIC];
+	u32 *rd_end;
+	u32 rd_mask;
 	u32 rd_first;
 	u32 rd_known;
 	u32 rd_index;
@@ -200,7 +203,7 @@ struct sodp_wreq_tx {
 
 static inline u32 *sodp_wreq_rd_end(struct sodp_wire_req *w, u32 nr)
 {
-	return &w->rd_end[(w->rd_first + nr) % SODP_MAX_RD_ATOMIC];
+	return &w->rd_end[(w->rd_first + nr) & w->rd_mask];
 }
 
 /* One that ends before @end was sent, perhaps not for the first time */
@@ -238,6 +241,7 @@ static inline bool sodp_wreq_out_of_credits(const struct sodp_wire_req *w,
 /* wire.c */
 int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		      int mask);
+int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic);
 void sodp_wire_stop(struct sodp_qp *qp);
 void sodp_wire_free(struct sodp_qp *qp);
 
