@@ -289,13 +289,18 @@ static int __init sodp_init(void)
 {
 	int ret;
 
-	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
+	ret = sodp_qps_init();
+	if (ret)
+		return ret;
+	ret = sodp_wire_init();
+	if (ret)
+		goto err_exit_qps;
 	ret = -ENOMEM;
 	/* Block devices of kernel consumers make progress by it */
 	sodp_wq = alloc_workqueue("sodp",
 				  WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_SYSFS, 0);
 	if (!sodp_wq)
-		return ret;
+		goto err_exit_wire;
 	ret = sodp_rescue_init();
 	if (ret)
 		goto err_destroy_wq;
@@ -334,6 +339,10 @@ err_exit_rescue:
 	sodp_rescue_exit();
 err_destroy_wq:
 	destroy_workqueue(sodp_wq);
+err_exit_wire:
+	sodp_wire_exit();
+err_exit_qps:
+	sodp_qps_exit();
 	return ret;
 }
 
@@ -353,11 +362,11 @@ static void __exit sodp_exit(void)
 	sodp_pools_wait();
 	sodp_rescue_exit();
 	destroy_workqueue(sodp_wq);
-	WARN_ON(!xa_empty(&sodp_qps));
-	xa_destroy(&sodp_qps);
 	/* QPs and keys are freed by RCU */
 	rcu_barrier();
 	sodp_way_exit();
+	sodp_wire_exit();
+	sodp_qps_exit();
 	sodp_txpage_exit();
 	sodp_icrc_exit();
 }

@@ -12,6 +12,8 @@
 
 /* QPs that are not freed yet: the module has to stay for them */
 static atomic_t qp_alive = ATOMIC_INIT(0);
+/* Of its size: kmalloc() would take more */
+static struct kmem_cache *qp_cache;
 
 struct sodp_qp *sodp_qp_get(u32 qpn)
 {
@@ -46,13 +48,18 @@ struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp)
 	return qp;
 }
 
+static void qp_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(qp_cache, container_of(rcu, struct sodp_qp, rcu));
+}
+
 static void qp_free(struct sodp_qp *qp)
 {
 	sodp_wire_free(qp);
 	sodp_ud_free(qp);
 	sodp_payer_put(qp->payer);
 	kfree(qp->segs);
-	kfree_rcu(qp, rcu);
+	call_rcu(&qp->rcu, qp_free_rcu);
 	atomic_dec(&qp_alive);
 }
 
@@ -94,6 +101,25 @@ void sodp_qps_wait(void)
 		msleep(20);
 	/* The last one may be freed by a destructor on its way out */
 	synchronize_rcu();
+}
+
+int sodp_qps_init(void)
+{
+	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
+	qp_cache = KMEM_CACHE(sodp_qp, SLAB_ACCOUNT);
+	return qp_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * sodp_qps_exit() - undo sodp_qps_init()
+ *
+ * After sodp_qps_wait(), and an rcu_barrier().
+ */
+void sodp_qps_exit(void)
+{
+	WARN_ON(!xa_empty(&sodp_qps));
+	xa_destroy(&sodp_qps);
+	kmem_cache_destroy(qp_cache);
 }
 
 /**
@@ -314,7 +340,7 @@ static int qp_read_cmd(struct sodp_qp *qp, struct ib_udata *udata)
 static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 				const struct ib_qp_init_attr *init)
 {
-	struct sodp_qp *qp = kzalloc(sizeof(*qp), GFP_KERNEL_ACCOUNT);
+	struct sodp_qp *qp = kmem_cache_zalloc(qp_cache, GFP_KERNEL_ACCOUNT);
 
 	if (!qp)
 		return NULL;

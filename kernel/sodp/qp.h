@@ -182,7 +182,7 @@ struct sodp_wqe {
 
 struct sodp_qp {
 	refcount_t ref;
-	struct rcu_head rcu;	/* near the start: kfree_rcu() asks for that */
+	struct rcu_head rcu;
 	u32 qpn;
 	struct sodp_dev *dev;
 	u64 dev_id;		/* of @dev, which a dead QP outlives */
@@ -348,6 +348,8 @@ struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp);
 void sodp_qp_put(struct sodp_qp *qp);
 void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
 			struct work_struct *work);
+int sodp_qps_init(void);
+void sodp_qps_exit(void);
 void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
 bool sodp_qp_set_error(struct sodp_qp *qp);

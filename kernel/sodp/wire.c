@@ -10,26 +10,40 @@
 
 #include "wire_req.h"
 
-static struct sodp_wire_req *wire_alloc_req(struct sodp_qp *qp)
+/* In one piece, of its size: kmalloc() would take more */
+struct wire_whole {
+	struct sodp_wire wire;
+	struct sodp_wire_req req;
+};
+
+static struct kmem_cache *wire_cache;
+
+int sodp_wire_init(void)
 {
-	struct sodp_wire_req *w;
+	wire_cache = kmem_cache_create("sodp_wire", sizeof(struct wire_whole),
+				       0, SLAB_ACCOUNT, NULL);
+	return wire_cache ? 0 : -ENOMEM;
+}
+
+void sodp_wire_exit(void)
+{
+	kmem_cache_destroy(wire_cache);
+}
+
+static int wire_init_req(struct sodp_wire_req *w, struct sodp_qp *qp)
+{
 	u32 records;
 
-	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
-	if (!w)
-		return NULL;
 	records = clamp_t(u32, qp->sq_depth, 1, sodp_policy.records);
 	w->out = kcalloc(records, sizeof(*w->out), GFP_KERNEL_ACCOUNT);
-	if (!w->out) {
-		kfree(w);
-		return NULL;
-	}
+	if (!w->out)
+		return -ENOMEM;
 	w->mask = records - 1;
 	w->begun = qp->sq_ci;
 	w->send = qp->sq_ci;
 	w->qp = qp;
 	sodp_wreq_timer_init(w);
-	return w;
+	return 0;
 }
 
 static void wire_dealloc(struct sodp_wire *wire)
@@ -37,24 +51,24 @@ static void wire_dealloc(struct sodp_wire *wire)
 	sodp_way_put(wire->way);
 	sodp_rxq_free(&wire->ack_queue);
 	sodp_wresp_free(&wire->resp);
-	if (wire->req) {
-		kfree(wire->req->rd_end);
-		kfree(wire->req->out);
-	}
-	kfree(wire->req);
-	kfree(wire);
+	kfree(wire->req->rd_end);
+	kfree(wire->req->out);
+	kmem_cache_free(wire_cache,
+			container_of(wire, struct wire_whole, wire));
 }
 
 /* What packets need; nobody sees it before qp->wire is set */
 static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 {
+	struct wire_whole *whole;
 	struct sodp_wire *wire;
 
-	wire = kzalloc(sizeof(*wire), GFP_KERNEL_ACCOUNT);
-	if (!wire)
+	whole = kmem_cache_zalloc(wire_cache, GFP_KERNEL_ACCOUNT);
+	if (!whole)
 		return NULL;
-	wire->req = wire_alloc_req(qp);
-	if (!wire->req || sodp_wresp_init(qp, &wire->resp) ||
+	wire = &whole->wire;
+	wire->req = &whole->req;
+	if (wire_init_req(wire->req, qp) || sodp_wresp_init(qp, &wire->resp) ||
 	    sodp_rxq_init(&wire->ack_queue, qp, SODP_RXQ_MAX_BYTES)) {
 		wire_dealloc(wire);
 		return NULL;

@@ -543,6 +543,10 @@ struct sodp_wire {
 	struct sodp_wire_resp resp;
 };
 
+/* wire.c */
+int sodp_wire_init(void);
+void sodp_wire_exit(void);
+
 /* payer.c */
 bool sodp_payer_claim(struct sodp_payer *payer, u32 bytes);
 void sodp_payer_return(struct sodp_payer *payer, u32 bytes);
