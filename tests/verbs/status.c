@@ -438,6 +438,7 @@ static const struct t_test tests[] = {
 	{ "alignment", status_alignment },
 	{ "lengths", status_lengths },
 	{ "rnr", status_rnr },
+	{ "no_answer", status_no_answer },
 	{ "keys_of_windows", status_keys_of_windows },
 	{ "windows", status_windows },
 	{ "flushed", status_flushed },

@@ -17,6 +17,7 @@ void status_rd_atomic(void);
 void status_alignment(void);
 void status_lengths(void);
 void status_rnr(void);
+void status_no_answer(void);
 void status_keys_of_windows(void);
 void status_windows(void);
 void status_flushed(void);

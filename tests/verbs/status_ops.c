@@ -420,6 +420,31 @@ void status_rnr(void)
 	}
 }
 
+/* The peer does not answer, and patience is used up */
+void status_no_answer(void)
+{
+	struct ibv_wc wc;
+	struct scene s;
+	enum op op;
+
+	scene_open(&s);
+	s.opt.timeout = 12;
+	s.opt.retry_cnt = 1;
+	for (op = 0; op < NR_OPS; op++) {
+		if (!can(&s, op) || op == OP_LOCAL_INV || op == OP_BIND)
+			continue;
+		t_case("%s", ops[op].name);
+		renew(&s);
+		t_ep_reset(&s.d.b);
+		T_OK(post(&s, op, t_remote(&s.d, 0), s.mr->rkey, 8));
+		wc = t_want_wc(s.d.a.scq, 77, IBV_WC_RETRY_EXC_ERR);
+		status_vendor(&s.d.dev, &wc, SODP_ERR_RETRY);
+		t_want_state(&s.d.a, IBV_QPS_ERR);
+		T_ASSERT(t_check_background(s.d.bbuf, LEN) < 0,
+			 "the target changed");
+	}
+}
+
 /* Keys that are to be invalidated, and windows that are to be bound */
 void status_keys_of_windows(void)
 {
