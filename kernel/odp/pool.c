@@ -69,7 +69,11 @@ static struct pool_user *user_alloc(kuid_t uid)
 
 	if (!user)
 		return NULL;
-	user->wq = alloc_workqueue("sodp_fault_%u", WQ_UNBOUND,
+	/*
+	 * Programs that poll take all the CPUs at times, and what they wait
+	 * for is this. A fault is short, or waits: it takes nobody's CPU.
+	 */
+	user->wq = alloc_workqueue("sodp_fault_%u", WQ_UNBOUND | WQ_HIGHPRI,
 				   POOL_USER_MAX_ACTIVE, __kuid_val(uid));
 	if (!user->wq) {
 		kfree(user);
