@@ -16,9 +16,6 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* Between two tries to close a key that is in use */
-#define PARK_KEY_NS		(50 * NSEC_PER_USEC)
-
 /* Faults tried in a row by whoever met them, with no byte moved in between */
 #define PARK_INLINE_FAULTS	4
 
@@ -133,7 +130,7 @@ void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns)
  */
 void sodp_park_key(struct sodp_qp *qp)
 {
-	sodp_park_timer(qp, SODP_PARK_KEY, PARK_KEY_NS);
+	sodp_park_timer(qp, SODP_PARK_KEY, SODP_KEY_NS);
 }
 
 /**

@@ -368,6 +368,8 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
 
 /* park.c */
 void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
+/* Between two tries to close a key that is in use */
+#define SODP_KEY_NS	(50 * NSEC_PER_USEC)
 void sodp_park_key(struct sodp_qp *qp);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);

@@ -3,7 +3,7 @@
  * A responder that must not send now: a queue of this host was full, or the
  * peer, or a switch on the way, had too much of its READ data (CNP). A peer
  * may ask for 2 GiB at once, and nothing but this slows the answer down. A
- * timer runs the responder again.
+ * timer runs the responder again, also for one that waits for a key.
  */
 #include <linux/minmax.h>
 

@@ -412,9 +412,9 @@ static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 		return fate;
 	if (verdict == SODP_RNR)
 		return wresp_rnr(c);
-	/* An access to what is to be invalidated is under way: again soon */
+	/* An access to what is to be invalidated is under way: see park.c */
 	if (verdict == SODP_BUDGET) {
-		sodp_wresp_kick(c->qp);
+		sodp_wresp_hold(c->qp, SODP_KEY_NS);
 		return WRESP_STAY;
 	}
 	return wresp_refuse(c, verdict);
