@@ -90,7 +90,7 @@ static void net_close(struct sodp_net *sn)
 	if (sn->sock4)
 		sodp_compat_udp_tunnel_release(sn->sock4);
 	sn->sock4 = NULL;
-	/* Softirq may be looking at sn or at a device of it */
+	/* Softirq may be looking at sn or at a device of it, tx_send() too */
 	synchronize_net();
 }
 

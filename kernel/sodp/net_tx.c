@@ -648,7 +648,8 @@ static int tx_hand_over(struct sodp_burst *burst, struct sk_buff *skb,
 	return ret == NET_XMIT_DROP || ret == -ENOBUFS ? -ENOBUFS : 0;
 }
 
-static int tx_send(struct sodp_burst *burst)
+/* Return: 0; -ENOBUFS: likewise; another -errno: it cannot be sent */
+static int tx_send_open(struct sodp_burst *burst)
 {
 	struct sodp_dev *dev = burst->path->dev;
 	u32 headers = sizeof(struct udphdr) +
@@ -683,6 +684,21 @@ static int tx_send(struct sodp_burst *burst)
 		sodp_count(dev, SODP_CNT_tx_packets, burst->nr);
 	burst->skb = NULL;
 	burst->page = NULL;
+	return ret;
+}
+
+/*
+ * When a namespace goes, its NIC goes back to the first one, and there it
+ * must not send. net_close() waits for who found the namespace open.
+ */
+static int tx_send(struct sodp_burst *burst)
+{
+	int ret = -ENETDOWN;
+
+	rcu_read_lock();
+	if (likely(sodp_net_is_open(burst->path->dev->sn)))
+		ret = tx_send_open(burst);
+	rcu_read_unlock();
 	return ret;
 }
 
