@@ -14,6 +14,7 @@
 #include <linux/udp.h>
 #include <net/inet_ecn.h>
 #include <net/ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
 #include <net/udp.h>
 #include <net/xfrm.h>
 #include <rdma/ib_mad.h>
@@ -584,6 +585,23 @@ static bool rx_hook_ours(struct sk_buff *skb, u32 off, bool ipv6)
 	       ntohs(udp->len) == skb->len - off;
 }
 
+/*
+ * Connection tracking takes a flow up in a hook of the same, last priority,
+ * which is behind this one if it was registered before. Its first train goes
+ * on to there, and to the socket as packets.
+ */
+static bool rx_hook_untracked(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info info;
+	const struct nf_conn *ct = nf_ct_get(skb, &info);
+
+	return unlikely(ct) && !nf_ct_is_confirmed(ct);
+#else
+	return false;
+#endif
+}
+
 /**
  * sodp_net_rx_hook() - everything that is delivered in this namespace
  * @priv: struct sodp_net
@@ -606,7 +624,7 @@ unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 		   (skb_shinfo(skb)->gso_type &
 		    (SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST)) != SKB_GSO_UDP_L4))
 		return NF_ACCEPT;
-	if (!rx_hook_ours(skb, off, ipv6))
+	if (!rx_hook_ours(skb, off, ipv6) || rx_hook_untracked(skb))
 		return NF_ACCEPT;
 	/* From a VRF: no socket of ours, unless udp_l3mdev_accept is set */
 	if (!udp_sk_bound_dev_eq(state->net, 0, skb->dev->ifindex,

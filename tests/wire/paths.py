@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import struct
+import subprocess
 import sys
 import time
 
@@ -125,6 +126,31 @@ def gro_list(both):
     after = [counter(both.b, name) for name in names]
     if after != before:
         raise Failure(f"{names}: {before}, then {after}")
+
+
+def tracked(space):
+    """Flows to the port that a namespace's connection tracking knows."""
+    text = call("ip", "netns", "exec", space, "cat", "/proc/net/nf_conntrack")
+    return [x for x in text.splitlines() if f"dport={UDP_PORT}" in x]
+
+
+def conntrack(both):
+    """Trains are known to it, also where its hooks were there first."""
+    if subprocess.run(["modprobe", "-qn", "nf_conntrack"]).returncode:
+        raise Skip("this kernel has no connection tracking")
+    call("modprobe", "nf_conntrack", "enable_hooks=1")
+    try:
+        device = both.b["DEV"]
+        both.delete_link(device)
+        both.add_link(1, device, "sodp", both.b["NETDEV"])
+        settle(both.b)
+        if tracked("b"):
+            raise Failure("known before it began")
+        write(both)
+        if not tracked("b"):
+            raise Failure("trains went past it")
+    finally:
+        call("modprobe", "-r", "nf_conntrack")
 
 
 def physical(end):
@@ -428,6 +454,7 @@ TOGETHER = {
     "own_vlan": own_vlan,
     "ipsec": ipsec,
     "gro_list": gro_list,
+    "conntrack": conntrack,
     "port_events": port_events,
     "near_datagrams": near_datagrams,
     "ingress": ingress,
