@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * What one call or one turn of a worker may take: time in ibv_post_send,
- * whose memory is faulted in it, and the order in which one QP's completions
- * and another's are seen.
+ * whose memory is faulted in it, and the order in which bytes, and one QP's
+ * completions and another's, are seen.
  */
 
 #define _GNU_SOURCE
@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -234,6 +235,15 @@ static void link_close(struct link *l)
 	t_reap(l->pid);
 }
 
+/* Whoever brings a page in counts it, whose ever it is */
+static long own_faults(void)
+{
+	struct rusage usage;
+
+	T_ASSERT(!getrusage(RUSAGE_THREAD, &usage), "getrusage");
+	return usage.ru_minflt + usage.ru_majflt;
+}
+
 /*
  * Cold memory of another process is brought in by that process' workers, the
  * poster's own in its call.
@@ -243,10 +253,12 @@ static void other_process(void)
 	unsigned long parks;
 	struct link l;
 	unsigned int i;
+	long faults;
 
 	link_open(&l);
 	t_case("own memory");
 	parks = counter(&l.dev, "fault_parks");
+	faults = own_faults();
 	for (i = 1; i < OTHER_PAGES; i++) {
 		t_post(&l.ep, IBV_WR_RDMA_READ, i,
 		       t_sge(l.mr, l.mem + 2 * i * T_PAGE, 8), l.peer.mem,
@@ -256,17 +268,87 @@ static void other_process(void)
 	T_ASSERT(counter(&l.dev, "fault_parks") == parks,
 		 "%lu faults went to workers",
 		 counter(&l.dev, "fault_parks") - parks);
+	T_ASSERT(own_faults() - faults >= OTHER_PAGES - 1, "%ld faults",
+		 own_faults() - faults);
 	t_case("the other's");
+	faults = own_faults();
 	for (i = 2; i < OTHER_PAGES; i += 4) {
 		t_post(&l.ep, IBV_WR_RDMA_WRITE, i,
 		       t_sge(l.mr, l.mem, T_PAGE), l.peer.mem + i * T_PAGE,
 		       l.peer.rkey);
 		t_want_wc(l.ep.scq, i, IBV_WC_SUCCESS);
 	}
-	parks = counter(&l.dev, "fault_parks") - parks;
-	T_ASSERT(parks == OTHER_PAGES / 4, "%lu faults went to workers",
-		 parks);
+	faults = own_faults() - faults;
+	T_ASSERT(!faults, "%ld faults by the poster", faults);
+	T_ASSERT(counter(&l.dev, "fault_parks") > parks, "no worker had one");
 	link_close(&l);
+}
+
+/* --- a program that polls for the last byte finds all the others --- */
+
+struct watcher {
+	const volatile unsigned char *mem;
+	uint32_t len;
+	unsigned char want;
+	unsigned int torn;
+};
+
+/* Each value once, 0 at last */
+static void *watch_run(void *arg)
+{
+	struct watcher *s = arg;
+	unsigned char want = 1;
+	uint32_t i;
+
+	for (;;) {
+		while (s->mem[s->len - 1] != want)
+			;
+		for (i = 0; s->mem[i] == want && i < s->len - 1; i++)
+			;
+		s->torn += i < s->len - 1;
+		want++;
+		__atomic_store_n(&s->want, want, __ATOMIC_RELEASE);
+		if (want == 1)
+			return NULL;
+	}
+}
+
+static void watch_length(struct t_duo *d, struct watcher *s)
+{
+	unsigned int value = 1;
+	pthread_t thread;
+
+	memset(d->bbuf, 0, s->len);
+	s->want = 1;
+	T_ASSERT(!pthread_create(&thread, NULL, watch_run, s),
+		 "pthread_create");
+	do {
+		memset(d->abuf, value, s->len);
+		t_post(&d->a, IBV_WR_RDMA_WRITE, value,
+		       t_duo_sge(d, 0, s->len), t_remote(d, 0), d->bmr->rkey);
+		t_want_wc(d->a.scq, value, IBV_WC_SUCCESS);
+		value = (value + 1) % 256;
+		while (__atomic_load_n(&s->want, __ATOMIC_ACQUIRE) != value)
+			;
+	} while (value != 1);
+	pthread_join(thread, NULL);
+}
+
+static void last_byte(void)
+{
+	static const uint32_t lens[] = { 2, 8, 61, 64, 1000, 4096, 8192 };
+	struct watcher s = {};
+	struct t_duo d;
+	size_t l;
+
+	t_duo_open(&d, 8192, T_EXPLICIT, NULL);
+	s.mem = (unsigned char *)d.bbuf;
+	for (l = 0; l < T_ARRAY_SIZE(lens); l++) {
+		t_case("%u bytes", lens[l]);
+		s.len = lens[l];
+		watch_length(&d, &s);
+		T_ASSERT(!s.torn, "%u of 256 were not whole", s.torn);
+	}
 }
 
 /* --- a completion comes before that of the answer --- */
@@ -545,6 +627,7 @@ static const struct t_test tests[] = {
 	{ "cold_list", cold_list },
 	{ "cold_huge", cold_huge },
 	{ "other_process", other_process },
+	{ "last_byte", last_byte, 120 },
 	{ "answer_order", answer_order, 120 },
 	{ "starved_big", starved_big },
 	{ "starved_cold", starved_cold },
