@@ -13,7 +13,9 @@
 /**
  * sodp_udata_check() - is what the provider says known?
  * @ibdev: the device
- * @udata: of a verb that makes or changes something; NULL: the kernel's
+ * @udata: of a verb that makes or changes something; NULL: the kernel's. What
+ *	is to go goes, whatever is said: nobody could do anything about it if
+ *	it did not. ibv_reg_dmabuf_mr() has no such argument.
  * @known: bytes that the verb looks at
  *
  * A newer provider may send more, and has to be told that nothing is done
