@@ -76,6 +76,7 @@ u64 sodp_av_peer(struct sodp_av *av)
 	gids = sodp_gids_count();
 	WRITE_ONCE(av->peer_dev_id, sodp_device_by_gid(av->path.dev,
 						       &av->path.daddr));
+	/* Pairs with the acquire load above */
 	smp_store_release(&av->gids, gids);
 	spin_unlock_irqrestore(&av->path.dst_lock, flags);
 	return READ_ONCE(av->peer_dev_id);

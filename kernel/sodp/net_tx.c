@@ -487,7 +487,7 @@ static u64 tx_seal(const u8 *bth, u32 len)
 	u64 first;
 	u32 psn;
 
-	BUILD_BUG_ON(SODP_BTH_BYTES != sizeof(first) + sizeof(psn));
+	BUILD_BUG_ON(sizeof(first) + sizeof(psn) != SODP_BTH_BYTES);
 	get_random_once(&secret, sizeof(secret));
 	memcpy(&first, bth, sizeof(first));
 	memcpy(&psn, bth + sizeof(first), sizeof(psn));

@@ -36,7 +36,7 @@ static struct proto payer_proto = {
  */
 struct sodp_payer {
 	refcount_t ref;
-	spinlock_t pay_lock;
+	spinlock_t pay_lock;	/* sk->sk_forward_alloc */
 	struct sock *sk;
 };
 

@@ -236,7 +236,7 @@ PATHS += " near_datagrams ingress bridge conntrack"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
-CONGEST = "slow level"
+CONGEST = "slow level tail"
 # Of spaces.py, likewise
 SPACES = "sockets port_taken"
 

@@ -394,7 +394,7 @@ static void exec_small32(int uverbs, int sock)
 
 	T_ASSERT(n > 0, "/proc/self/exe");
 	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/small32");
+	snprintf(strrchr(path, '/'), 16, "/small32");
 	T_ASSERT(personality(ADDR_LIMIT_3GB) >= 0, "personality");
 	/* Neither may be where the other is going */
 	uverbs = fcntl(uverbs, F_DUPFD, 100);

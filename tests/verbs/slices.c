@@ -303,7 +303,7 @@ static void *watch_run(void *arg)
 	for (;;) {
 		while (s->mem[s->len - 1] != want)
 			;
-		for (i = 0; s->mem[i] == want && i < s->len - 1; i++)
+		for (i = 0; i < s->len - 1 && s->mem[i] == want; i++)
 			;
 		s->torn += i < s->len - 1;
 		want++;

@@ -12,8 +12,14 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-enum { SYS_EXIT = 1, SYS_READ = 3, SYS_WRITE = 4, SYS_IOCTL = 54,
-       SYS_PERSONALITY = 136 };
+enum {
+	SYS_EXIT = 1,
+	SYS_READ = 3,
+	SYS_WRITE = 4,
+	SYS_IOCTL = 54,
+	SYS_PERSONALITY = 136,
+};
+
 enum { UVERBS = 3, SOCKET = 4 };
 
 /* rdma/ib_user_ioctl_cmds.h, rdma/rdma_user_ioctl_cmds.h */

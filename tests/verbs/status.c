@@ -416,7 +416,9 @@ static void recv_bad_buffer(void)
 		wc = t_want_wc(d.a.scq, 3, IBV_WC_REM_OP_ERR);
 		status_vendor(&d.dev, &wc, SODP_ERR_NAK_OPERATION);
 		wc = t_want_wc(d.b.rcq, 1, IBV_WC_LOC_PROT_ERR);
-		vendor = cases[i].key ? SODP_ERR_KEY : SODP_ERR_KEY_RANGE;
+		vendor = SODP_ERR_KEY_RANGE;
+		if (cases[i].key)
+			vendor = SODP_ERR_KEY;
 		status_vendor(&d.dev, &wc, vendor);
 		t_want_state(&d.b, IBV_QPS_ERR);
 		want_untouched(&d, FAULT_NONE);

@@ -143,7 +143,7 @@ static void renew(struct scene *s)
 }
 
 /* One request; @len of its SGE, where it has one */
-static int post(struct scene *s, enum op op, uint64_t raddr, uint32_t rkey,
+static int post(struct scene *s, enum op code, uint64_t raddr, uint32_t rkey,
 		uint32_t len)
 {
 	struct ibv_mw_bind_info info = {
@@ -158,7 +158,7 @@ static int post(struct scene *s, enum op op, uint64_t raddr, uint32_t rkey,
 	ibv_wr_start(q);
 	q->wr_id = 77;
 	q->wr_flags = IBV_SEND_SIGNALED;
-	switch (op) {
+	switch (code) {
 	case OP_WRITE:
 		ibv_wr_rdma_write(q, rkey, raddr);
 		break;
