@@ -159,7 +159,8 @@ void sodp_cc_sample(struct sodp_wire_req *w)
 		cc->rtt_ns += (s64)(rtt - cc->rtt_ns) / 8;
 		cc->var_ns += (s64)(off - cc->var_ns) / 4;
 	}
-	over = rtt - sodp_way_sample(w->qp->wire->way, rtt, now, &drain);
+	cc->base_ns = sodp_way_sample(w->qp->wire->way, rtt, now, &drain);
+	over = rtt - cc->base_ns;
 	if (unlikely(drain)) {
 		cc->limit = max(cc->limit, cc->window);
 		cc->window = sodp_policy.window_least;

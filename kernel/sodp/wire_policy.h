@@ -18,7 +18,7 @@
  * @read_chunk: packets of a READ asked for with one request, at most
  * @hold: a small message posted while so many PSNs are on their way goes out
  *	with others, when the answer to those is taken
- * @hold_ns: but only where answers come sooner than this
+ * @hold_ns: but only where answers can come sooner than this
  * @records: WQEs begun and not completed
  * @uc_bytes: of UC in one turn: nothing but turns lets a receiver keep up
  * @loss_keep: sixteenths of the window that a loss leaves

@@ -153,7 +153,7 @@ static bool wreq_held_back(struct sodp_wreq_tx *tx)
 	 */
 	return tx->slice->counter == SODP_CNT_inline_wqes &&
 	       flying >= sodp_policy.hold && wqe->req.nr_packets == 1 &&
-	       w->cc.rtt_ns && w->cc.rtt_ns < sodp_policy.hold_ns;
+	       w->cc.base_ns && w->cc.base_ns < sodp_policy.hold_ns;
 }
 
 static void wreq_record(struct sodp_wreq_tx *tx)

@@ -51,6 +51,7 @@ struct sodp_wire_out {
  * @timed_ns: when that packet was made
  * @rtt_ns: time of a round trip, smoothed; 0: not known
  * @var_ns: how far it is off, on average
+ * @base_ns: how long it takes without queues, as known of late
  */
 struct sodp_cc {
 	u32 window;
@@ -66,6 +67,7 @@ struct sodp_cc {
 	u64 timed_ns;
 	u64 rtt_ns;
 	u64 var_ns;
+	u64 base_ns;
 };
 
 /**
