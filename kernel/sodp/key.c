@@ -200,8 +200,9 @@ static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
 }
 
 /* @key is valid in @pd, under this very value, and grants all of that */
-static bool key_grants(const struct sodp_key *key, const struct ib_pd *pd,
-		       u32 value, u64 addr, u64 len, u32 access)
+static __always_inline bool key_grants(const struct sodp_key *key,
+				       const struct ib_pd *pd, u32 value,
+				       u64 addr, u64 len, u32 access)
 {
 	return sodp_key_valid(key) && key->key == value && key->pd == pd &&
 	       !(access & ~key->access) && key_covers(key, addr, len);

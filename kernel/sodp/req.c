@@ -326,6 +326,23 @@ static enum sodp_verdict req_fault_verdict(const struct sodp_wqe *wqe)
 	       SODP_E_REM_ACCESS : SODP_E_REM_OP;
 }
 
+/* What needs no peer */
+static noinline enum sodp_verdict req_local(struct sodp_qp *qp)
+{
+	struct sodp_wqe *wqe = &qp->wqe;
+
+	switch (wqe->sqe.opcode) {
+	case SODP_WR_LOCAL_INV:
+		wqe->why = SODP_ERR_INVALIDATE;
+		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
+	case SODP_WR_REG_MR:
+		wqe->why = SODP_ERR_BIND;
+		return sodp_kmem_reg(qp, &wqe->sqe);
+	default:
+		return sodp_mw_bind(qp, &wqe->sqe);
+	}
+}
+
 /**
  * sodp_req_execute() - carry the current WQE on, as far as it goes
  * @qp: the requester; qp->wqe is valid and was fetched without error
@@ -342,16 +359,8 @@ enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 	struct sodp_wqe *wqe = &qp->wqe;
 	enum sodp_verdict failed = SODP_OK;
 
-	if (unlikely(wqe->sqe.opcode == SODP_WR_LOCAL_INV)) {
-		wqe->why = SODP_ERR_INVALIDATE;
-		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
-	}
-	if (unlikely(wqe->sqe.opcode == SODP_WR_REG_MR)) {
-		wqe->why = SODP_ERR_BIND;
-		return sodp_kmem_reg(qp, &wqe->sqe);
-	}
-	if (unlikely(wqe->sqe.opcode == SODP_WR_BIND_MW))
-		return sodp_mw_bind(qp, &wqe->sqe);
+	if (unlikely(sodp_op_of(wqe->sqe.opcode)->flags & SODP_OP_LOCAL))
+		return req_local(qp);
 	if (unlikely(wqe->fault_ret)) {
 		failed = req_fault_verdict(wqe);
 		if (failed == SODP_E_LOC_PROT)

@@ -252,27 +252,13 @@ static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 	return verdict;
 }
 
-static enum sodp_verdict resp_complete(struct resp_ctx *c)
+/* Apart, for those that take no receive: the entry is cleared at the start */
+static noinline void resp_complete_recv(struct resp_ctx *c)
 {
 	struct sodp_request *req = c->req;
 	struct sodp_qp *qp = c->qp;
 	struct sodp_cqe cqe = {};
 
-	/* Pairs with the READ_ONCE() of who does not have the mutex */
-	WRITE_ONCE(qp->resp_psn, sodp_psn_add(qp->resp_psn, req->nr_packets));
-	if (!req->last)
-		return SODP_OK;
-	qp->msn = sodp_psn_add(qp->msn, 1);
-	/* The peer knows of the connection, maybe before its CM has said so */
-	if (unlikely(!qp->comm_est)) {
-		qp->comm_est = true;
-		if (READ_ONCE(qp->state) == IB_QPS_RTR && !sodp_is_ud(qp))
-			sodp_qp_event(qp, IB_EVENT_COMM_EST);
-	}
-	sodp_qp_count(qp, SODP_CNT_rx_requests, 1);
-	sodp_qp_count(qp, SODP_CNT_rx_bytes, req->length);
-	if (!(c->op->flags & SODP_OP_RECV))
-		return SODP_OK;
 	cqe.opcode = c->op->flags & SODP_OP_RDMA ?
 		     SODP_WC_RECV_RDMA_WITH_IMM : SODP_WC_RECV;
 	cqe.byte_len = req->length;
@@ -292,6 +278,28 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	/* For kernel consumers only, applications are told nothing of it */
 	cqe.reserved_1b0 = qp->kernel ? req->vlan : 0;
 	sodp_rq_complete(qp, &cqe, req->flags & SODP_SEND_SOLICITED);
+}
+
+static enum sodp_verdict resp_complete(struct resp_ctx *c)
+{
+	struct sodp_request *req = c->req;
+	struct sodp_qp *qp = c->qp;
+
+	/* Pairs with the READ_ONCE() of who does not have the mutex */
+	WRITE_ONCE(qp->resp_psn, sodp_psn_add(qp->resp_psn, req->nr_packets));
+	if (!req->last)
+		return SODP_OK;
+	qp->msn = sodp_psn_add(qp->msn, 1);
+	/* The peer knows of the connection, maybe before its CM has said so */
+	if (unlikely(!qp->comm_est)) {
+		qp->comm_est = true;
+		if (READ_ONCE(qp->state) == IB_QPS_RTR && !sodp_is_ud(qp))
+			sodp_qp_event(qp, IB_EVENT_COMM_EST);
+	}
+	sodp_qp_count(qp, SODP_CNT_rx_requests, 1);
+	sodp_qp_count(qp, SODP_CNT_rx_bytes, req->length);
+	if (c->op->flags & SODP_OP_RECV)
+		resp_complete_recv(c);
 	return SODP_OK;
 }
 

@@ -56,6 +56,34 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
 	spin_unlock(&qp->state_lock);
 }
 
+/* Every field, as the zeros of an initializer cost more than all the rest */
+static int sq_post_cqe(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
+		       u8 status)
+{
+	struct sodp_cqe cqe = {
+		.wr_id = entry->wr_id,
+		.status = status,
+		.opcode = sodp_op_of(entry->opcode)->wc_opcode,
+		.flags = 0,
+		.vendor_err = entry->vendor_err,
+		.byte_len = entry->length,
+		.ex = 0,
+		.qpn = qp->qpn,
+		.src_qp = 0,
+		.timestamp = 0,
+		.pkey_index = 0,
+		.slid = 0,
+		.sl = 0,
+		.dlid_path_bits = 0,
+		.reserved_1b0 = 0,
+		.srqn = 0,
+		.index = qp->sq_ci,
+		.queue = qp->sq_cookie,
+	};
+
+	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
+}
+
 /**
  * sodp_sq_complete() - release the oldest slot, post its completion if due
  * @qp: the QP
@@ -68,26 +96,15 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
 int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		     u8 status)
 {
-	struct sodp_cqe cqe;
-
 	qp->sq_ci++;
 	/* The slot may be reused. Pairs with the provider's acquire load. */
 	smp_store_release(&qp->page->sq_ci, qp->sq_ci);
 	if (likely(!status) && qp->sig_type != IB_SIGNAL_ALL_WR &&
 	    !(entry->flags & SODP_SEND_SIGNALED))
 		return 0;
-	memset(&cqe, 0, sizeof(cqe));
-	cqe.wr_id = entry->wr_id;
-	cqe.status = status;
-	cqe.vendor_err = entry->vendor_err;
-	cqe.opcode = sodp_op_of(entry->opcode)->wc_opcode;
-	cqe.byte_len = entry->length;
-	cqe.qpn = qp->qpn;
-	cqe.index = qp->sq_ci;
-	cqe.queue = qp->sq_cookie;
 	if (unlikely(status))
 		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
-	return sodp_cq_post(qp->send_cq, &cqe, status != IB_WC_SUCCESS);
+	return sq_post_cqe(qp, entry, status);
 }
 
 /* The same for the WQE in hand, which is the oldest */
@@ -269,6 +286,16 @@ static void sq_advance_psn(struct sodp_qp *qp)
 	qp->sq_psn = sodp_psn_add(qp->sq_psn, qp->wqe.req.nr_packets);
 }
 
+static __always_inline void sq_sent(struct sodp_qp *qp)
+{
+	sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
+	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
+	if (qp->wqe.acked)
+		sq_advance_psn(qp);
+	if (unlikely(sq_complete(qp, IB_WC_SUCCESS, 0)))
+		sodp_sq_fatal(qp);
+}
+
 /**
  * sodp_sq_sent() - complete the WQE in hand with success
  * @qp: the requester
@@ -278,12 +305,7 @@ static void sq_advance_psn(struct sodp_qp *qp)
 void sodp_sq_sent(struct sodp_qp *qp)
 {
 	lockdep_assert_held(&qp->exec_mutex);
-	sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
-	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
-	if (qp->wqe.acked)
-		sq_advance_psn(qp);
-	if (unlikely(sq_complete(qp, IB_WC_SUCCESS, 0)))
-		sodp_sq_fatal(qp);
+	sq_sent(qp);
 }
 
 /* Run the current WQE until it is done, parks, or the slice ends */
@@ -305,7 +327,7 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 		if (likely(verdict == SODP_OK)) {
 			/* One that took a receive is completed already */
 			if (qp->wqe.valid)
-				sodp_sq_sent(qp);
+				sq_sent(qp);
 			return SODP_SQ_IDLE;
 		}
 		if (verdict == SODP_AGAIN) {
