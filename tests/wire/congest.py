@@ -268,7 +268,8 @@ def shares(both, kind, program="ib_write_bw", seconds=10):
     polled(both)
     narrow(both.a, *NARROW[kind])
     try:
-        options = f"-s 65536 -D {seconds} -t 16 -u 14 -m 4096"
+        # A timer that an emulated CPU which is late does not set off
+        options = f"-s 65536 -D {seconds} -t 16 -u 16 -m 4096"
         rates = flows(both, 4, program, options)
         lost = dropped(both.a)
     finally:
