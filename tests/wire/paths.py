@@ -78,6 +78,8 @@ def bridge(both):
         call(*"ip -n a link del bra".split())
         both.a.env["SODP_NETDEV"] = "wa"
         set_up(0, "wa", both.addresses(0))
+        settle(both.a)
+        both.a.env.update(environment(both.a["DEV"], both.addresses(0)))
 
 
 @contextlib.contextmanager
@@ -144,6 +146,7 @@ def conntrack(both):
         both.delete_link(device)
         both.add_link(1, device, "sodp", both.b["NETDEV"])
         settle(both.b)
+        both.b.env.update(environment(device, both.addresses(1)))
         if tracked("b"):
             raise Failure("known before it began")
         write(both)
