@@ -116,10 +116,14 @@ void end_open_target(struct end *end)
 	end_open_as(end, true);
 }
 
-/* Another queue pair on a device that is open already */
+/*
+ * Another queue pair on a device that is open already, with a CQ of its own:
+ * what another thread polls gives this one no room.
+ */
 void end_share(struct end *end, const struct end *device)
 {
 	*end = *device;
+	end_make_cq(end);
 	end_make_qp(end);
 }
 
@@ -267,6 +271,7 @@ void end_write(struct end *end, const struct stream *stream)
 		.wr.rdma.rkey = stream->rkey,
 	};
 	struct ibv_send_wr *bad;
+	int ret;
 
 	while (completed < stream->count) {
 		while (posted < stream->count &&
@@ -278,8 +283,9 @@ void end_write(struct end *end, const struct stream *stream)
 					       stream->target_len);
 			wr.wr.rdma.remote_addr = stream->target + offset;
 			wr.wr_id = posted;
-			if (ibv_post_send(end->qp, &wr, &bad))
-				die("ibv_post_send: %s", strerror(errno));
+			ret = ibv_post_send(end->qp, &wr, &bad);
+			if (ret)
+				die("ibv_post_send: %s", strerror(ret));
 			posted++;
 		}
 		completed += poll_wait(end);
@@ -297,10 +303,13 @@ void end_receive(struct end *end, struct ibv_mr *mr, uint64_t size,
 	};
 	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 };
 	struct ibv_recv_wr *bad;
+	int ret;
 
-	while (count--)
-		if (ibv_post_recv(end->qp, &wr, &bad))
-			die("ibv_post_recv: %s", strerror(errno));
+	while (count--) {
+		ret = ibv_post_recv(end->qp, &wr, &bad);
+		if (ret)
+			die("ibv_post_recv: %s", strerror(ret));
+	}
 }
 
 /* All of them have been used */
