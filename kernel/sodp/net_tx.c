@@ -576,12 +576,11 @@ static struct sk_buff *tx_take_skb(struct sodp_burst *burst)
 static bool tx_csum_offload(const struct sodp_burst *burst,
 			    const struct dst_entry *dst)
 {
-	netdev_features_t features;
-
 	/* It may be replaced while the netdev goes, which waits for us then */
-	rcu_read_lock();
-	features = READ_ONCE(READ_ONCE(dst->dev)->features);
-	rcu_read_unlock();
+	netdev_features_t features =
+		READ_ONCE(READ_ONCE(dst->dev)->features);
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "see tx_send()");
 	if (features & NETIF_F_HW_CSUM)
 		return true;
 	return features & (burst->path->family == AF_INET ?

@@ -156,7 +156,6 @@ static void wreq_header(struct sodp_wreq_tx *tx, struct sodp_pkt *pkt,
 static bool wreq_ask(struct sodp_wreq_tx *tx, bool last, s32 room)
 {
 	struct sodp_wire_req *w = tx->w;
-
 	u32 every = clamp(w->cc.window / 4, 1, sodp_policy.ack_every);
 
 	if (!last && room > 1 && ++w->unasked < every)

@@ -9,6 +9,7 @@
  * the shortest round trip of late was much longer than what is known, all of
  * them hold back for a moment, and what is seen then is believed.
  */
+#include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
@@ -114,6 +115,7 @@ struct sodp_way *sodp_way_get(const struct sodp_path *path)
 	spin_lock_init(&mine->lock);
 	mine->base_ns = U64_MAX;
 	mine->next_ns = U64_MAX;
+	mine->since = ktime_get_ns();
 	/* Another makes it, or the one that is there is going: once more */
 	do {
 		ret = rhashtable_lookup_insert_fast(&way_table, &mine->node,
@@ -158,8 +160,6 @@ u64 sodp_way_sample(struct sodp_way *way, u64 rtt, u64 now, bool *drain)
 	spin_lock(&way->lock);
 	way->base_ns = min(way->base_ns, rtt);
 	way->next_ns = min(way->next_ns, rtt);
-	if (!way->since)
-		way->since = now;
 	if (unlikely(way->probe_end ? now > way->probe_end :
 		     now - way->since > sodp_policy.base_ns)) {
 		if (way->probe_end ||
