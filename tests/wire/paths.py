@@ -15,8 +15,8 @@ import time
 import programs
 from ends import SLOW, Failure, LocalEnd, Skip, call, devices
 from ends import environment, run_cases, settle
-from events import add_vlans, eventually, pair, port_state, refresh_six
-from events import set_up, want_state
+from events import add_vlans, eventually, pair, port_state, refresh
+from events import refresh_six, set_up, want_state
 from topology import OFF, rxe_has_netns
 
 sys.path.insert(0, "/src/tests/rdmacm")
@@ -67,7 +67,7 @@ def bridge(both):
     call(*"ip -n a addr flush dev wa scope global".split())
     call(*"ip -n a link set wa master bra".split())
     set_up(0, "bra", both.addresses(0))
-    both.a.env.update(environment(both.a["DEV"], both.addresses(0)))
+    refresh(both)
     both.a.env["SODP_NETDEV"] = "bra"
     try:
         settle(both.a)
@@ -79,7 +79,7 @@ def bridge(both):
         both.a.env["SODP_NETDEV"] = "wa"
         set_up(0, "wa", both.addresses(0))
         settle(both.a)
-        both.a.env.update(environment(both.a["DEV"], both.addresses(0)))
+        refresh(both)
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def conntrack(both):
         both.delete_link(device)
         both.add_link(1, device, "sodp", both.b["NETDEV"])
         settle(both.b)
-        both.b.env.update(environment(device, both.addresses(1)))
+        refresh(both)
         if tracked("b"):
             raise Failure("known before it began")
         write(both)
