@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -25,7 +26,11 @@ USER_SKIP = {"CMakeFiles", "CMakeCache.txt", "cmake_install.cmake"}
 IN_ROOT = """
 set -e
 root=$1 src=$2 build=$3
-mount --bind "$root" "$root"
+if [ -n "$7" ]; then
+    mount -t overlay -o "$7" overlay "$root"
+else
+    mount --bind "$root" "$root"
+fi
 cd "$root"
 mount -t proc proc proc
 mount --rbind /dev dev
@@ -35,19 +40,36 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 mount --bind "$src" src
 mount -o remount,bind,ro src 2>/dev/null || :
 mount --bind "$build" build
-mount -o remount,bind,ro "$root" 2>/dev/null || :
+[ -n "$8" ] || mount -o remount,bind,ro "$root" 2>/dev/null || :
 exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
     HOME=/build LANG=C.UTF-8 ${4:+"JOBS=$4"} /bin/sh -c "$5"
 """
 
 
-def in_root(root, build, script, log, verbose=False, mounted=None):
+def overlay_options(lower, upper=None, work=None):
+    """Options of an overlayfs; the first of `lower` is the topmost."""
+
+    def quoted(path):
+        return re.sub(r"([\\:,])", r"\\\1", str(path))
+
+    words = ["lowerdir=" + ":".join(quoted(path) for path in lower)]
+    if upper:
+        words += [f"upperdir={quoted(upper)}", f"workdir={quoted(work)}"]
+    if not host.is_root():
+        words.append("userxattr")
+    return ",".join(words)
+
+
+def in_root(
+    root, build, script, log, verbose=False, mounted=None, overlay=None
+):
     """Run a shell script in a root folder; returns its exit status.
 
     The checkout is at /src (read-only), `build` at /build and the folder
-    `mounted`, when there is one, at /lab.  The mounts
-    live in a namespace of their own: they go when the script ends,
-    however it ends.
+    `mounted`, when there is one, at /lab.  Everything else is read-only
+    too, unless `overlay`, options of overlayfs, puts something writable
+    there.  The mounts live in a namespace of their own: they go when the
+    script ends, however it ends.
     """
     host.need_tools("unshare", "mount", "chroot")
     args = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
@@ -56,7 +78,8 @@ def in_root(root, build, script, log, verbose=False, mounted=None):
     jobs = str(os.cpu_count() or 1)
     args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
     args += [str(host.REPO), str(build), jobs, script]
-    args.append(str(mounted or ""))
+    args += [str(mounted or ""), overlay or root.overlay]
+    args.append("writable" if overlay else "")
     return host.run_logged(args, log, verbose)
 
 
@@ -68,20 +91,22 @@ class Build:
         self.root = root
         self.kernel = kernel
         checkout = hashlib.sha256(str(host.REPO).encode()).hexdigest()[:8]
-        self.name = f"build-{root.path.name}-{name}-{checkout}"
+        self.name = f"build-{root.name}-{name}-{checkout}"
         self.path = host.cache_dir() / self.name
-        self.log = self.path / "log"
 
     def make(self, parts=("kernel", "user"), verbose=False):
         """Compile; raises TestsFailed that quotes the compiler."""
         with host.lock(self.name):
             self._make(parts, verbose)
 
-    def _make(self, parts, verbose):
+    def _make_folder(self):
         if not self.path.is_dir():
             self._drop_orphans()
             self.path.mkdir()
             (self.path / "checkout").write_text(str(host.REPO))
+
+    def _make(self, parts, verbose):
+        self._make_folder()
         if "kernel" in parts and (host.REPO / "kernel/Makefile").exists():
             self._make_kernel(verbose)
         if "user" in parts:
@@ -169,14 +194,39 @@ class Build:
                 shutil.copy2(path, modules)
             user = self.path / "user"
             if user.is_dir():
-                shutil.copytree(
-                    user,
-                    target / "user",
-                    symlinks=True,
-                    ignore=lambda _, names: USER_SKIP & set(names),
-                )
+                _copy(user, target / "user")
             else:
                 (target / "user").mkdir()
+
+
+class AppsBuild(Build):
+    """The programs that test applications, made where these are: in a
+    root folder with a layer."""
+
+    def __init__(self, root, kernel):
+        super().__init__(root, "apps", kernel)
+
+    def _make(self, parts, verbose):
+        self._make_folder()
+        host.say(f"building tests/apps for {self.root.suite}")
+        script = (
+            "set -e; mkdir -p /build/apps; cd /build/apps; "
+            "cmake -S /src/tests/apps -B .; make -k -j$JOBS"
+        )
+        self._run(script, "apps", verbose)
+
+    def stage(self, target):
+        with host.lock(self.name):
+            _copy(self.path / "apps", target / "apps")
+
+
+def _copy(folder, target):
+    shutil.copytree(
+        folder,
+        target,
+        symlinks=True,
+        ignore=lambda _, names: USER_SKIP & set(names),
+    )
 
 
 def _is_product(path):

@@ -9,7 +9,7 @@ import sys
 import termios
 import tty
 
-from . import host, session, suites
+from . import host, layers, session, suites
 from .host import LabError, TestsFailed
 from .vm import VmConfig
 
@@ -49,6 +49,27 @@ def _vm_options(parser):
     add("-v", "--verbose", action="store_true", help="show the builds")
 
 
+def _layer_options(parser):
+    add = parser.add_argument
+    names = ",".join(layers.GROUPS)
+    add(
+        "--with",
+        dest="groups",
+        type=layers.groups_of,
+        metavar="GROUP,…",
+        default=[],
+        help=f"applications: {names}",
+    )
+    add(
+        "--install",
+        dest="packages",
+        type=layers.packages_of,
+        default=[],
+        metavar="PKG,…",
+        help="Debian packages",
+    )
+
+
 def _parser():
     top = Parser(prog="lab", description="Run sodp on stock kernels.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -56,6 +77,8 @@ def _parser():
     def add(name, text):
         parser = commands.add_parser(name, help=text, description=text)
         _vm_options(parser)
+        if name in ("run", "shell", "test", "build"):
+            _layer_options(parser)
         return parser
 
     add("demo", "everything from a fresh clone, then a guided tour")
@@ -93,7 +116,12 @@ def config_of(args):
         mem=args.mem,
         rxe=args.rxe,
         sodp=not args.no_sodp,
+        contents=contents_of(args),
     )
+
+
+def contents_of(args):
+    return layers.Contents(args.groups, args.packages)
 
 
 def _parts(args):

@@ -18,29 +18,38 @@ MODULES = [
     "overlay",
 ]
 
-INIT = r"""#!/bin/busybox sh
+# On the kernel's command line: there is a layer over the root folder
+LAYER_WORD = "sodp.layer"
+
+INIT = rf"""#!/bin/busybox sh
 export PATH=/bin
 /bin/busybox mkdir -p /proc /sys /dev /ro /rw /new
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-fail() {
+fail() {{
     echo "<3>sodp-lab: initramfs: $1" > /dev/kmsg
     reboot -f
-}
+}}
 for m in $(cat /modules/order); do
     insmod /modules/$m || fail "cannot load $m"
 done
 opt=trans=virtio,version=9p2000.L,msize=262144
-share() {
+share() {{
     mount -t 9p -o $opt,$3 $1 $2 || fail "cannot mount $1"
-}
+}}
 share root /ro ro,cache=loose
+lower=/ro
+if grep -qw {LAYER_WORD} /proc/cmdline; then
+    mkdir -p /layer
+    share layer /layer ro,cache=loose
+    lower=/layer:/ro
+fi
 mount -t tmpfs -o size=80% tmpfs /rw
 mkdir -p /rw/root /rw/root.work /rw/src /rw/src.work
 mount -t overlay overlay /new \
-    -o lowerdir=/ro,upperdir=/rw/root,workdir=/rw/root.work ||
+    -o lowerdir=$lower,upperdir=/rw/root,workdir=/rw/root.work ||
     fail "cannot mount the root overlay"
 mkdir -p /rw/src.ro
 share src /rw/src.ro ro,cache=loose

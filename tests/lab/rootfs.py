@@ -11,7 +11,7 @@ import shlex
 import urllib.request
 from pathlib import Path
 
-from . import host, suites
+from . import host, layers, suites
 from .host import LabError
 
 CUSTOMIZE = """
@@ -65,6 +65,10 @@ def pick_release(kernel, releases):
 class Root:
     """A finished root folder."""
 
+    # Options of an overlayfs over the folder: see layers.py
+    overlay = ""
+    layer = None
+
     def __init__(self, suite):
         self.suite = suite
         self.path = folder(suite)
@@ -78,6 +82,10 @@ class Root:
         if kernel in suites.MOVING and not _is_of(release, kernel):
             host.say(f"{self.suite} has no {kernel} any more: {release}")
         return release
+
+    @property
+    def name(self):
+        return self.path.name
 
     @property
     def rdma_core_src(self):
@@ -198,6 +206,7 @@ def _drop_stale(suite, keep):
         if path == keep or not path.is_dir():
             continue
         if host.remove_unused(path, path.name + ".use"):
+            layers.drop_of(path.name)
             for image in host.cache_dir().glob(f"{path.name}.*.cpio"):
                 image.unlink()
             for old in host.cache_dir().glob(f"build-{path.name}-*"):

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build, gate, host, kernels, kvm, rootfs, vm
+from . import build, gate, host, kernels, kvm, layers, rootfs, vm
 from .host import LabError
 
 BOOT_SECONDS = 240
@@ -65,10 +65,16 @@ class Machine:
     def __init__(self, config, parts=("kernel", "user"), verbose=False):
         host.need_tools("qemu-system-x86_64", "unshare", "mount")
         self.config = config
-        self.root = rootfs.ensure(config.suite, verbose)
-        self.kernel = kernels.find(self.root, config.kernel, verbose)
-        self.build = build.Build(self.root, config.kernel, self.kernel)
+        root = self.root = rootfs.ensure(config.suite, verbose)
+        if config.contents:
+            self.root = layers.ensure(root, config.contents, verbose)
+        self.kernel = kernels.find(root, config.kernel, verbose)
+        self.build = build.Build(root, config.kernel, self.kernel)
         self.build.make(parts, verbose)
+        self.apps = None
+        if config.contents:
+            self.apps = build.AppsBuild(self.root, self.kernel)
+            self.apps.make(verbose=verbose)
         self.cable = None
 
     @contextlib.contextmanager
@@ -80,6 +86,8 @@ class Machine:
             for folder in folders.values():
                 folder.mkdir()
             self.build.stage(folders["build"])
+            if self.apps:
+                self.apps.stage(folders["build"])
             self.kernel.add_modules(folders["build"])
             if out:
                 folders["out"] = Path(out).resolve()

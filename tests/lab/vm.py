@@ -14,6 +14,7 @@ import subprocess
 
 from . import host, initramfs, tsc
 from .host import LabError
+from .layers import NOTHING
 
 INIT = """#!/bin/busybox sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -38,8 +39,12 @@ class VmConfig:
         rxe=False,
         sodp=True,
         net=None,
+        contents=NOTHING,
+        pmem=False,
     ):
-        """net: which of two joined machines this is, 1 or 2."""
+        """net: which of two joined machines this is, 1 or 2; contents:
+        what there is besides the suite (layers.py); pmem: some of the
+        memory is /dev/pmem0, which file systems can map (DAX)."""
         self.suite = suite
         self.kernel = kernel
         self.icount = icount
@@ -48,6 +53,8 @@ class VmConfig:
         self.rxe = rxe
         self.sodp = sodp
         self.net = net
+        self.contents = contents
+        self.pmem = pmem
 
     def key(self):
         return (
@@ -59,6 +66,8 @@ class VmConfig:
             self.rxe,
             self.sodp,
             self.net,
+            self.pmem,
+            self.contents.key(),
         )
 
     def __str__(self):
@@ -68,6 +77,10 @@ class VmConfig:
             words.append("rxe")
         if not self.sodp:
             words.append("no sodp")
+        if self.pmem:
+            words.append("pmem")
+        if self.contents:
+            words.append(f"with {self.contents}")
         if self.net:
             words.append(f"machine {self.net} of 2")
         return ", ".join(words)
@@ -109,7 +122,7 @@ def _machine(config, use_kvm):
     return args
 
 
-def _append(config, use_kvm):
+def _append(config, use_kvm, layer):
     words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
     words += " panic=-1 oops=panic net.ifnames=0"
     words += " random.trust_cpu=on nokaslr no_timer_check"
@@ -121,6 +134,10 @@ def _append(config, use_kvm):
         # While identify_cpu() counts the boot CPU's features there are none,
         # and KASAN takes every address of 5-level paging for a wild one.
         words += " no5lvl"
+    if config.pmem:
+        words += " memmap=64M!1G"
+    if layer:
+        words += " " + initramfs.LAYER_WORD
     if not config.icount and not use_kvm:
         words += " tsc=reliable clocksource=tsc"
         rate = tsc.khz()
@@ -158,10 +175,12 @@ class Vm:
         args += _machine(config, use_kvm)
         args += ["-kernel", str(kernel.image)]
         args += ["-initrd", str(initramfs.ensure(root, kernel))]
-        args += ["-append", _append(config, use_kvm)]
+        args += ["-append", _append(config, use_kvm, root.layer)]
         args += ["-chardev", f"file,id=console,path={self.console}"]
         args += ["-serial", "chardev:console"]
         args += _share("root", root.path, True)
+        if root.layer:
+            args += _share("layer", root.layer, True)
         args += _share("src", host.REPO, True)
         args += _share("build", folders["build"], True)
         args += _share("lab", folders["lab"], False)

@@ -52,6 +52,14 @@ class BadInput(unittest.TestCase):
     def test_shell_without_terminal(self):
         self.check(["shell"], "terminal")
 
+    def test_group(self):
+        args = ["run", "--with", "mpi,poetry", "--", "true"]
+        self.check(args, "poetry", "libfabric")
+
+    def test_package_name(self):
+        args = ["shell", "--install", "no_such"]
+        self.check(args, "no_such", "no name of a Debian package")
+
     def test_build_part(self):
         self.check(["build", "roof"], "roof")
 

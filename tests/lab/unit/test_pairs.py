@@ -76,7 +76,13 @@ class Pair(unittest.TestCase):
 
     def test_one_device_each_on_the_cable(self):
         args = types.SimpleNamespace(
-            icount=False, smp=None, mem=None, rxe=True, no_sodp=False
+            icount=False,
+            smp=None,
+            mem=None,
+            rxe=True,
+            no_sodp=False,
+            groups=[],
+            packages=[],
         )
         test = registry.Test("t", [], peer={"cmd": [], "rxe": True})
         first, second = registry._configs(test, "trixie", "6.12", args)

@@ -20,7 +20,8 @@ def listed(text):
 
 def options(**given):
     keys = "names all suite kernel icount smp mem rxe no_sodp".split()
-    return types.SimpleNamespace(**{**dict.fromkeys(keys), **given})
+    layer = {"groups": [], "packages": []}
+    return types.SimpleNamespace(**{**dict.fromkeys(keys), **layer, **given})
 
 
 class List(unittest.TestCase):
