@@ -12,6 +12,7 @@ import json
 import math
 import sys
 
+import appfigures  # noqa: F401
 import wirefigures  # noqa: F401
 from figures import FIGURES
 from measure import BenchError
@@ -34,8 +35,8 @@ def measure(entry):
 def main(names):
     if names == ["--list"]:
         for entry in FIGURES.values():
-            words = f"smp={entry.smp} kernel={entry.kernel}"
-            print(entry.name, entry.must, words)
+            machine = [f"{k}={v}" for k, v in entry.machine.items()]
+            print(entry.name, entry.must, *machine)
         return 0
     for name in names:
         if name not in FIGURES:

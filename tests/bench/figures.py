@@ -22,12 +22,11 @@ FIXED_BYTES = 64 * 1024
 
 
 class Figure:
-    def __init__(self, run, must, smp, kernel):
+    def __init__(self, run, must, machine):
         self.run = run
         self.name = run.__name__
         self.must = must
-        self.smp = smp
-        self.kernel = kernel
+        self.machine = machine
 
     def judge(self, value):
         sign, limit = self.must.split()
@@ -35,11 +34,12 @@ class Figure:
         return value >= limit if sign == ">=" else value <= limit
 
 
-def figure(must, smp=1, kernel="any"):
-    """smp 1: virtual time (--icount); 2: wall time (--smp 2)."""
+def figure(must, **machine):
+    """machine: what tests/lab/bench.py reads: smp 1 (default): virtual time
+    (--icount), 2: wall time; kernel; mem; groups of applications."""
 
     def register(function):
-        entry = Figure(function, must, smp, kernel)
+        entry = Figure(function, must, machine)
         FIGURES[function.__name__] = entry
         return function
 

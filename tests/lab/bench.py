@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 
-from . import host, session, suites
+from . import host, layers, session, suites
 from .host import LabError, TestsFailed
 from .vm import VmConfig
 
@@ -21,11 +21,13 @@ DETAIL_WIDTH = 79
 
 
 class Figure:
-    def __init__(self, name, must, smp, kernel):
+    def __init__(self, name, must, smp="1", kernel=None, mem=None, groups=""):
         self.name = name
         self.must = must
-        self.smp = smp
+        self.smp = int(smp)
         self.kernel = kernel
+        self.mem = mem or MEMORY
+        self.contents = layers.Contents(layers.groups_of(groups))
         self.result = None
 
     def give_up(self, why):
@@ -38,7 +40,7 @@ class Figure:
 
 
 def figures():
-    """What the guest's program offers: name, limit, CPUs, kernel."""
+    """What the guest's program offers: name, limit, machine."""
     path = host.REPO / PROGRAM
     if not path.exists():
         raise LabError(f"no {PROGRAM} in this checkout")
@@ -49,20 +51,29 @@ def figures():
         raise LabError(f"{PROGRAM} --list: {done.stderr.strip()[-200:]}")
     found = []
     for line in done.stdout.splitlines():
-        name, *must, smp, kernel = line.split()
-        smp = int(smp.removeprefix("smp="))
-        kernel = kernel.removeprefix("kernel=")
-        kernel = None if kernel == "any" else kernel
-        found.append(Figure(name, " ".join(must), smp, kernel))
+        name, sign, limit, *machine = line.split()
+        options = dict(word.split("=") for word in machine)
+        found.append(Figure(name, f"{sign} {limit}", **options))
     return found
 
 
 def _chosen(names):
+    """By name; `apps` are all whose names begin so."""
     known = figures()
+
+    def match(figure, name):
+        return figure.name == name or figure.name.startswith(f"{name}_")
+
     for name in names:
-        if name not in [f.name for f in known]:
+        if not any(match(f, name) for f in known):
             raise LabError(f"unknown figure {name} (see ./lab bench --list)")
-    return [f for f in known if not names or f.name in names]
+    exact = [n for n in names if any(f.name == n for f in known)]
+    groups = [n for n in names if n not in exact]
+    return [
+        f
+        for f in known
+        if not names or f.name in exact or any(match(f, n) for n in groups)
+    ]
 
 
 def _config(figure, args):
@@ -74,9 +85,10 @@ def _config(figure, args):
         *place,
         icount=icount,
         smp=args.smp or figure.smp,
-        mem=args.mem or MEMORY,
+        mem=args.mem or figure.mem,
         rxe=True,
         sodp=not args.no_sodp,
+        contents=figure.contents,
     )
 
 
