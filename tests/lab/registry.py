@@ -8,7 +8,7 @@ program is missing fails when it runs.
 
 import fnmatch
 
-from . import host, suites
+from . import host, layers, suites
 from .host import LabError
 from .vm import VmConfig
 
@@ -59,7 +59,7 @@ PERFTEST = {
 }
 
 
-MACHINE = ("icount", "smp", "mem", "rxe", "sodp")
+MACHINE = ("icount", "smp", "mem", "rxe", "sodp", "pmem", "groups")
 
 
 class Test:
@@ -385,6 +385,50 @@ def _roce():
     )
 
 
+# In one layer, so that the tests share a boot
+APPS = ("mpi", "ucx", "libfabric", "storage", "sockets")
+APPS_AGENT = dict(AGENT, groups=APPS)
+# Of other suites: other versions of the two that differ most
+APPS_ELSEWHERE = (("bookworm", "6.1"), ("forky", "7.2"))
+
+
+def _apps():
+    """Applications: quick on one device, all there is on one device, in
+    two namespaces, on two machines."""
+
+    def test(name, module, words, **options):
+        cmd = PYTHON + [f"/src/tests/apps/{module}.py"] + words.split()
+        options = dict({"groups": APPS, "timeout": 600}, **options)
+        return Test(f"apps.{name}", cmd, **options)
+
+    def long(name, module, words, **options):
+        options = dict({"timeout": 3600, "only_all": True}, **options)
+        return test(name, module, words, **options)
+
+    yield test("pages", "pages", "local")
+    for name in ("mpi", "ucx", "libfabric"):
+        yield test(name, name, "--quick local")
+        yield long(f"{name}-all", name, "local")
+        yield long(f"{name}-two", name, "sodp-sodp")
+        yield long(f"{name}-vm", name, "peer", peer=APPS_AGENT)
+    for name in ("mpi", "ucx"):
+        for suite, kernel in APPS_ELSEWHERE:
+            options = {"suite": suite, "kernels": (kernel,)}
+            options["groups"] = ("mpi", "ucx")
+            yield long(f"{name}-{suite}", name, "--quick local", **options)
+    yield test("storage", "storage", "--quick local")
+    yield long("storage-all", "storage", "local")
+    yield long("storage-two", "storage", "sodp-sodp")
+    yield long("storage-vm", "storage", "peer", peer=APPS_AGENT)
+    yield test("sockets", "sockets", "--quick local")
+    options = {"groups": APPS + ("migration",)}
+    yield long("migration", "migration", "local", **options)
+    options = {"pmem": True, "groups": ("dax",)}
+    yield long("rds-dax", "rds", "local", **options)
+    yield long("sockets-all", "sockets", "local")
+    yield long("sockets-two", "sockets", "sodp-sodp")
+
+
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -399,6 +443,7 @@ def all_tests():
     tests += _wire_there()
     tests += _consumers()
     tests += _roce()
+    tests += _apps()
     return tests
 
 
@@ -487,4 +532,8 @@ def _config(machine, suite, kernel, args):
         mem=args.mem or machine.get("mem"),
         rxe=args.rxe or machine.get("rxe", False),
         sodp=machine.get("sodp", True) and not args.no_sodp,
+        pmem=machine.get("pmem", False),
+        contents=layers.Contents(
+            args.groups + list(machine.get("groups", ())), args.packages
+        ),
     )
