@@ -13,12 +13,12 @@ import glob
 import os
 import re
 import sys
-import time
 
 sys.path.insert(0, "/src/tests/wire")
 
 from ends import LocalEnd, Skip  # noqa: E402,F401
 from ends import SLOW, Failure, SetupError, Tap, call  # noqa: E402
+from pair import wait_for  # noqa: E402
 from wire import two_ends  # noqa: E402
 
 BUILT = "/build/apps"
@@ -175,24 +175,23 @@ def served(far, near, server, client, ready, seconds=90):
     return said
 
 
-def wait_for(what, test, seconds=20):
-    """Until test() is true; returns what it gave."""
-    deadline = time.monotonic() + seconds * SLOW
-    while True:
-        found = test()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise Failure(f"in vain: {what}")
-        time.sleep(0.1)
+def wait_serving(task, what, test, seconds=20):
+    """Until test() is true of a server; it must not end before."""
+
+    def looked():
+        if task.poll() is not None:
+            raise Failure(f"server ended: {task.output()}")
+        return test()
+
+    wait_for(what, looked, seconds)
 
 
 @contextlib.contextmanager
-def wire_only(on=True):
+def wire_only():
     """Same host, but by packets."""
     path = "/sys/module/sodp/parameters/wire_only"
     with open(path, "w") as switch:
-        switch.write("1" if on else "0")
+        switch.write("1")
     try:
         yield
     finally:

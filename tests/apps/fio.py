@@ -30,12 +30,10 @@ def blocks(end, who):
 
 def listening(end, task):
     def test():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
         text = end.run(["rdma", "resource", "show", "cm_id"])
         return any("LISTEN" in x and ":7820" in x for x in text.splitlines())
 
-    apps.wait_for("fio's server", test, 60)
+    apps.wait_serving(task, "fio's server", test, 60)
 
 
 def transfer(verb, mode, far, near):

@@ -13,7 +13,7 @@ import sys
 
 from apps import CLOSING, IMPLICIT, ODP, PAGE_DEVICE, PINNED, Counted, Failure
 from apps import commands, environment_of, filled, main, served, shell
-from apps import SLOW, LocalEnd, Skip, wait_for
+from apps import SLOW, LocalEnd, Skip, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"
@@ -192,13 +192,11 @@ def serves(end, task):
     """A server listens: by rdma_cm, or by TCP to exchange addresses."""
 
     def looked():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
         if any(end.listening(port) for port in (OOB_PORT, PINGPONG_PORT)):
             return True
         return "LISTEN" in end.run(["rdma", "resource", "show", "cm_id"])
 
-    wait_for("a listening server", looked)
+    wait_serving(task, "a listening server", looked)
 
 
 def fabtest(near, far, provider, command, mode):

@@ -14,7 +14,6 @@ import sys
 from apps import IMPLICIT, ODP, PAGES, Counted, Failure, commands, filled
 from apps import main, shell
 
-BUILT = "/build/user/tests"
 # A program with on-demand regions, over either way to register
 PROGRAM = "ib_write_bw -d sodp0 --odp -s 65536 -n 50 -F"
 # Who reads a page's commands

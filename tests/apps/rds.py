@@ -33,12 +33,9 @@ FILES = {"server": f"{MOUNT}/server", "client": f"{MOUNT}/client"}
 
 
 def listening(end, task):
-    def test():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
-        return "listening" in task.output()
-
-    apps.wait_for("a server of RDS", test, seconds=60)
+    apps.wait_serving(
+        task, "a server of RDS", lambda: "listening" in task.output(), 60
+    )
 
 
 def words_of(label, near, far, path=None):

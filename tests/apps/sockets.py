@@ -25,13 +25,9 @@ ENDING = apps.CLOSING
 
 def listening(end, task):
     """The program says so when it is."""
-
-    def test():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
-        return "listening" in task.output()
-
-    apps.wait_for("a server that listens", test, seconds=40)
+    apps.wait_serving(
+        task, "a server that listens", lambda: "listening" in task.output(), 40
+    )
 
 
 def streams(far, near, family, count, size, **env):

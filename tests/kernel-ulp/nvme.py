@@ -15,11 +15,10 @@ import os
 import random
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, "/src/tests/perftest")
 
-from pair import ADDR, DEV, SLOW, Failure, Tap  # noqa: E402
+from pair import ADDR, DEV, SLOW, Failure, Tap, wait_for  # noqa: E402
 
 ADDR6 = "fd77::1"
 
@@ -44,17 +43,6 @@ def put(path, value):
             handle.write(str(value))
     except OSError as err:
         raise Failure(f"{path} <- {value}: {err}")
-
-
-def wait_for(what, test, seconds=20):
-    deadline = time.monotonic() + seconds * SLOW
-    while True:
-        found = test()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise Failure(f"in vain: {what}")
-        time.sleep(0.05)
 
 
 class Target:

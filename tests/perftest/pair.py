@@ -17,6 +17,18 @@ class Failure(Exception):
     """A pair that did not do what it should."""
 
 
+def wait_for(what, test, seconds=20):
+    """Until test() is true; returns what it gave."""
+    deadline = time.monotonic() + seconds * SLOW
+    while True:
+        found = test()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise Failure(f"in vain: {what}")
+        time.sleep(0.05)
+
+
 def listening(port):
     """Is somebody listening on this TCP port?"""
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
