@@ -220,6 +220,13 @@ class AppsBuild(Build):
             _copy(self.path / "apps", target / "apps")
 
 
+def drop_of(name):
+    """Remove the builds in a root folder or layer that is gone."""
+    for old in host.cache_dir().glob(f"build-{name}-*"):
+        if old.is_dir():
+            host.remove_unused(old, old.name)
+
+
 def _copy(folder, target):
     shutil.copytree(
         folder,

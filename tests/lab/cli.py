@@ -116,12 +116,8 @@ def config_of(args):
         mem=args.mem,
         rxe=args.rxe,
         sodp=not args.no_sodp,
-        contents=contents_of(args),
+        contents=layers.Contents(args.groups, args.packages),
     )
-
-
-def contents_of(args):
-    return layers.Contents(args.groups, args.packages)
 
 
 def _parts(args):

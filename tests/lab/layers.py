@@ -98,11 +98,6 @@ class Contents:
     def __str__(self):
         return "+".join(self.groups + self.packages)
 
-    def __add__(self, other):
-        return Contents(
-            self.groups + other.groups, self.packages + other.packages
-        )
-
     def key(self):
         return (self.groups, self.packages)
 
@@ -186,9 +181,7 @@ def drop_of(root_name):
     """Remove the layers of a root folder that is gone."""
     for path in host.cache_dir().glob(f"layer-{root_name}-*"):
         if path.is_dir() and host.remove_unused(path, path.name + ".use"):
-            for old in host.cache_dir().glob(f"build-{path.name}-*"):
-                if old.is_dir():
-                    host.remove_unused(old, old.name)
+            build.drop_of(path.name)
 
 
 def _make(root, path, contents, verbose):

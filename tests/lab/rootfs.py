@@ -11,7 +11,7 @@ import shlex
 import urllib.request
 from pathlib import Path
 
-from . import host, layers, suites
+from . import build, host, layers, suites
 from .host import LabError
 
 CUSTOMIZE = """
@@ -209,6 +209,4 @@ def _drop_stale(suite, keep):
             layers.drop_of(path.name)
             for image in host.cache_dir().glob(f"{path.name}.*.cpio"):
                 image.unlink()
-            for old in host.cache_dir().glob(f"build-{path.name}-*"):
-                if old.is_dir():
-                    host.remove_unused(old, old.name)
+            build.drop_of(path.name)
