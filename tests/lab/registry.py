@@ -8,15 +8,19 @@ program is missing fails when it runs.
 
 import fnmatch
 
-from . import host, layers, suites
+from . import apptests, host, layers, suites, wiretests
+from .case import (
+    AGENT,
+    GUEST,
+    MAIN,
+    SMALL,
+    WIRE,
+    Planned,
+    Test,
+)
 from .host import LabError
 from .vm import VmConfig
 
-MAIN = "6.12"
-SMALL = ("6.12", "6.1", "7.2", "backports", "debug")
-
-WIRE = "/src/tests/wire"
-GUEST = "/src/tests/lab/guest"
 # Runs a command while peers on the same host are reached by packets
 WIRE_ONLY = ["sh", f"{GUEST}/wire_only.sh"]
 RDMA_CORE_TESTS = "/usr/share/doc/rdma-core/tests"
@@ -57,56 +61,6 @@ PERFTEST = {
     "ib_atomic_bw": 240,
     "ib_atomic_lat": 240,
 }
-
-
-MACHINE = ("icount", "smp", "mem", "rxe", "sodp", "pmem", "groups")
-
-
-class Test:
-    """One program that runs in a guest (or on the host)."""
-
-    def __init__(self, name, cmd, **options):
-        self.name = name
-        self.cmd = cmd
-        self.style = options.pop("style", "tap")
-        self.timeout = options.pop("timeout", 120)
-        self.kernels = options.pop("kernels", (MAIN,))
-        # The only one that it is meant for
-        self.suite = options.pop("suite", None)
-        self.only_all = options.pop("only_all", False)
-        self.on_host = options.pop("on_host", False)
-        self.cwd = options.pop("cwd", "/src")
-        # What the second of two joined machines is like and does: a dict
-        # of machine options and "cmd".  None: there is one machine only.
-        self.peer = options.pop("peer", None)
-        self.machine = {k: options.pop(k) for k in MACHINE if k in options}
-        if options:
-            raise LabError(f"test {name}: unknown option {sorted(options)}")
-
-    @property
-    def commands(self):
-        """One for each machine."""
-        return [self.cmd] + ([self.peer["cmd"]] if self.peer else [])
-
-
-class Planned:
-    """A test together with the machine that it is to run on."""
-
-    def __init__(self, test, *configs):
-        self.test = test
-        self.configs = configs
-        self.ended = []
-
-    @property
-    def config(self):
-        return self.configs[0] if self.configs else None
-
-    @property
-    def name(self):
-        if self.config is None:
-            return self.test.name
-        where = f"{self.config.suite}/{self.config.kernel}"
-        return f"{where} {self.test.name}"
 
 
 def _listed(path, prefix, folder):
@@ -225,102 +179,6 @@ def _perftest():
         )
 
 
-PYTHON = ["python3", "-B"]
-AGENT = {"cmd": PYTHON + [f"{WIRE}/agent.py"]}
-# Of wire-paging, in the short form
-PAGING = "cold_write_implicit cold_read_into long_swapped late_source"
-PAGING += " late_target_5s slow_file_target"
-# Cases of paths.py that every kernel can do
-PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events"
-PATHS += " near_datagrams ingress bridge conntrack"
-# Cases of events.py, in the short form
-EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
-# Of congest.py, likewise
-CONGEST = "slow level tail"
-# Of spaces.py, likewise
-SPACES = "sockets port_taken"
-
-
-def _wire_here():
-    """Tests of the wire between two namespaces of one machine."""
-    run = PYTHON + [f"{WIRE}/wire.py"]
-    quick = ["interop", "--quick"]
-
-    def test(name, cmd, **options):
-        options.setdefault("timeout", 900)
-        return Test(f"wire.{name}", cmd, **options)
-
-    def long(name, cmd, **options):
-        return test(name, cmd, only_all=True, timeout=2400, **options)
-
-    yield test("load", run + ["sodp-sodp", "load", "--quick"])
-    icrc = run + ["--icrc", "sodp-sodp", "load", "--quick", "explicit"]
-    yield test("icrc", icrc)
-    yield test("interop", run + ["sodp-sodp"] + quick)
-    events = PYTHON + [f"{WIRE}/events.py"]
-    yield test("events", events + EVENTS.split())
-    paths = PYTHON + [f"{WIRE}/paths.py"]
-    yield test("paths", paths + PATHS.split())
-    ports = paths + ["exclusive", "port_events"]
-    yield test("ports", ports, kernels=("7.2", "backports"))
-    spaces = PYTHON + [f"{WIRE}/spaces.py"]
-    yield test("spaces", spaces + SPACES.split())
-    paging = run + ["sodp-sodp", "paging"]
-    yield test("paging", paging + PAGING.split())
-    legs = PYTHON + [f"{WIRE}/legs.py"]
-    yield test("mcast", legs + ["mcast"], timeout=240)
-    yield test("late", legs + ["late"])
-    yield test("hold", legs + ["hold"], timeout=300)
-    netem = PYTHON + [f"{WIRE}/netem.py"]
-    yield test("netem", netem + ["--quick", "sodp-sodp"])
-    congest = PYTHON + [f"{WIRE}/congest.py"]
-    yield test("congest", congest + CONGEST.split(), timeout=300)
-    programs = PYTHON + [f"{WIRE}/programs.py"]
-    yield test("programs", programs + ["--quick", "sodp-sodp"])
-    # Its rxe can be in any namespace; that of 6.12 is in the first one
-    yield test("interop-rxe", run + ["sodp-rxe"] + quick, kernels=("7.2",))
-    rxe = run + ["--swap", "sodp-rxe"] + quick
-    yield test("rxe-interop", rxe, kernels=("7.2",))
-    yield long("programs-rxe", programs + ["sodp-rxe"], kernels=("7.2",))
-    yield long("interop-full", run + ["sodp-sodp", "interop"])
-    yield long("paging-all", paging)
-    yield long("netem-all", netem + ["sodp-sodp"])
-    yield long("congest-all", congest)
-    yield long("events-all", events)
-    yield long("spaces-all", spaces)
-    yield long("programs-all", programs + ["sodp-sodp"])
-
-
-def _wire_there():
-    """The same between two machines."""
-    run = PYTHON + [f"{WIRE}/wire.py"]
-    quick = ["interop", "--quick"]
-    programs = PYTHON + [f"{WIRE}/programs.py", "--quick", "peer"]
-    rxe = dict(AGENT, rxe=True)
-
-    def test(name, cmd, peer, **options):
-        return Test(f"wire.{name}", cmd, peer=peer, timeout=1200, **options)
-
-    def long(name, cmd, peer, **options):
-        return test(name, cmd, peer, only_all=True, **options)
-
-    yield test("vm", run + ["peer"] + quick, AGENT)
-    yield test("vm-rxe", run + ["peer"] + quick, rxe)
-    yield test("rxe-vm", run + ["--swap", "peer"] + quick, rxe)
-    yield test("vm-speed", PYTHON + [f"{WIRE}/speed.py"], AGENT)
-    # With rdma_rxe's on-demand paging too, where it has that
-    full = run + ["peer", "interop"]
-    yield long("vm-rxe-full", full, rxe, kernels=("7.2",))
-    full = run + ["--swap", "peer", "interop"]
-    yield long("rxe-vm-full", full, rxe, kernels=("7.2",))
-    yield long("vm-programs-rxe", programs, rxe)
-    yield long("vm-load", run + ["peer", "load"], AGENT)
-    yield long("vm-paging", run + ["peer", "paging"], AGENT)
-    yield long("vm-programs", programs, AGENT)
-    # The machinery itself, with nothing of ours in it
-    yield long("rxe-vm-rxe", run + ["peer"] + quick, rxe, rxe=True)
-
-
 def _with_rxe(prefix, cmd):
     """Either way round, where rdma_rxe can be in any namespace."""
     for ends in ("sodp-rxe", "rxe-sodp"):
@@ -385,50 +243,6 @@ def _roce():
     )
 
 
-# In one layer, so that the tests share a boot
-APPS = ("mpi", "ucx", "libfabric", "storage", "sockets")
-APPS_AGENT = dict(AGENT, groups=APPS)
-# Of other suites: other versions of the two that differ most
-APPS_ELSEWHERE = (("bookworm", "6.1"), ("forky", "7.2"))
-
-
-def _apps():
-    """Applications: quick on one device, all there is on one device, in
-    two namespaces, on two machines."""
-
-    def test(name, module, words, **options):
-        cmd = PYTHON + [f"/src/tests/apps/{module}.py"] + words.split()
-        options = dict({"groups": APPS, "timeout": 600}, **options)
-        return Test(f"apps.{name}", cmd, **options)
-
-    def long(name, module, words, **options):
-        options = dict({"timeout": 3600, "only_all": True}, **options)
-        return test(name, module, words, **options)
-
-    yield test("pages", "pages", "local")
-    for name in ("mpi", "ucx", "libfabric"):
-        yield test(name, name, "--quick local")
-        yield long(f"{name}-all", name, "local")
-        yield long(f"{name}-two", name, "sodp-sodp")
-        yield long(f"{name}-vm", name, "peer", peer=APPS_AGENT)
-    for name in ("mpi", "ucx"):
-        for suite, kernel in APPS_ELSEWHERE:
-            options = {"suite": suite, "kernels": (kernel,)}
-            options["groups"] = ("mpi", "ucx")
-            yield long(f"{name}-{suite}", name, "--quick local", **options)
-    yield test("storage", "storage", "--quick local")
-    yield long("storage-all", "storage", "local")
-    yield long("storage-two", "storage", "sodp-sodp")
-    yield long("storage-vm", "storage", "peer", peer=APPS_AGENT)
-    yield test("sockets", "sockets", "--quick local")
-    options = {"groups": APPS + ("migration",)}
-    yield long("migration", "migration", "local", **options)
-    options = {"pmem": True, "groups": ("dax",)}
-    yield long("rds-dax", "rds", "local", **options)
-    yield long("sockets-all", "sockets", "local")
-    yield long("sockets-two", "sockets", "sodp-sodp")
-
-
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -439,11 +253,11 @@ def all_tests():
     tests += _python_tests()
     tests += _compare()
     tests += _perftest()
-    tests += _wire_here()
-    tests += _wire_there()
+    tests += wiretests.here()
+    tests += wiretests.there()
     tests += _consumers()
     tests += _roce()
-    tests += _apps()
+    tests += apptests.declared()
     return tests
 
 
