@@ -280,6 +280,7 @@ static void crowd_prefetches(void)
 /* Workers of a user: POOL_USER_MAX_ACTIVE */
 #define TENANT_WORKERS 384
 #define REQUESTS 1000
+#define TENANT_TURNS 6
 
 /* WRITEs from a page that never comes: only this side waits, by packets too */
 static void tenant_run(int from_test, int msg)
@@ -369,25 +370,50 @@ static uint64_t traffic(struct t_duo *d)
 	return ns[REQUESTS / 2];
 }
 
-/* Others on the host slow some of them down, a tenant all */
-static uint64_t best_traffic(struct t_duo *d)
+static uint64_t best_traffic(struct t_duo *d, uint64_t best)
 {
-	uint64_t best = UINT64_MAX, ns;
+	uint64_t ns;
 	unsigned int i;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 3; i++) {
 		ns = traffic(d);
 		best = ns < best ? ns : best;
 	}
 	return best;
 }
 
-static void tenants(void)
+/* Returns the best time beside the processes, which are dead then */
+static uint64_t beside_tenants(struct t_duo *d, uint64_t best)
 {
 	struct crowd c[TENANT_PROCESSES];
 	unsigned int workers, i;
-	uint64_t alone, beside;
+
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		crowd_start(&c[i], tenant_run);
+	t_sleep_ms(1000);
+	workers = fault_workers();
+	T_ASSERT(workers >= TENANT_WORKERS / 2 && workers <= TENANT_WORKERS,
+		 "%u workers wait for %u queue pairs", workers,
+		 TENANT_PROCESSES * TENANT_QPS);
+	best = best_traffic(d, best);
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		crowd_kill(&c[i]);
+	/* Its pages are held back still, but there is nobody to wait for them */
+	want_fault_workers(0);
+	for (i = 0; i < TENANT_PROCESSES; i++)
+		close(c[i].pipe);
+	return best;
+}
+
+/*
+ * Another load on the host may slow either side of the comparison down for
+ * a second or more, a tenant slows all of his: the best of each, by turns.
+ */
+static void tenants(void)
+{
+	uint64_t alone = UINT64_MAX, beside = UINT64_MAX;
 	struct t_duo d = {};
+	unsigned int turn;
 
 	crowd_affordable(TENANT_PROCESSES * TENANT_QPS);
 	T_ASSERT(!t_system("chmod 666 /dev/infiniband/uverbs*"), "chmod");
@@ -395,27 +421,17 @@ static void tenants(void)
 	t_need_odp(&d.dev);
 	t_duo_make(&d, 16 * T_PAGE, T_EXPLICIT, T_ACCESS_ALL, T_ACCESS_ALL,
 		   NULL);
-	alone = best_traffic(&d);
-	for (i = 0; i < TENANT_PROCESSES; i++)
-		crowd_start(&c[i], tenant_run);
-	t_sleep_ms(1000);
-	workers = fault_workers();
-	beside = best_traffic(&d);
-	t_note("%llu ns, %llu beside %u workers", (unsigned long long)alone,
-	       (unsigned long long)beside, workers);
-	T_ASSERT(workers >= TENANT_WORKERS / 2 && workers <= TENANT_WORKERS,
-		 "%u workers wait for %u queue pairs", workers,
-		 TENANT_PROCESSES * TENANT_QPS);
-	/* 4/5 of the traffic */
-	T_ASSERT(beside * 4 <= alone * 5, "%llu ns, %llu beside the other",
+	for (turn = 0; turn < TENANT_TURNS; turn++) {
+		alone = best_traffic(&d, alone);
+		beside = beside_tenants(&d, beside);
+		t_note("%llu ns, %llu beside the other",
+		       (unsigned long long)alone, (unsigned long long)beside);
+		/* 4/5 of the traffic */
+		if (beside * 4 <= alone * 5)
+			return;
+	}
+	T_ASSERT(false, "%llu ns, %llu beside the other",
 		 (unsigned long long)alone, (unsigned long long)beside);
-	/* Its pages are held back still, but there is nobody to wait for them */
-	t_case("when the processes are dead");
-	for (i = 0; i < TENANT_PROCESSES; i++)
-		crowd_kill(&c[i]);
-	want_fault_workers(0);
-	for (i = 0; i < TENANT_PROCESSES; i++)
-		close(c[i].pipe);
 }
 
 /* --- a queue pair that waits for ever is used anew --- */
