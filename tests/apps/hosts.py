@@ -73,8 +73,7 @@ def joined(near, far):
     from ends import wait_listening
 
     lines = "".join(
-        f"{end.env.get('SODP_CTL') or end['ADDR']} {name}\n"
-        for name, end in zip(NAMES, (near, far))
+        f"{end.control} {name}\n" for name, end in zip(NAMES, (near, far))
     )
     script = "cp /etc/hosts /etc/hosts.before; "
     script += f"printf '{lines}' >> /etc/hosts"

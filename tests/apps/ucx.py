@@ -47,11 +47,6 @@ UCT = {
 }
 
 
-def ctl(end):
-    """Where programs meet by TCP."""
-    return end.env.get("SODP_CTL") or end["ADDR"]
-
-
 def pair(ends, commands_of, port, mode):
     """Server and client with the same settings; what both printed.
 
@@ -68,7 +63,7 @@ def pair(ends, commands_of, port, mode):
             far,
             near,
             (commands_of(far, []), env),
-            (commands_of(near, [ctl(far)]), env),
+            (commands_of(near, [far.control]), env),
             ready,
             SECONDS,
         )
@@ -129,7 +124,7 @@ def page_defaults(ends):
         text = commands("ucx", "defaults")
         if not words:
             text = text.replace(text.splitlines()[-1], "ucx_perftest -P 0")
-        return shell(filled(text, end).replace("192.0.2.1", ctl(ends[-1])))
+        return shell(filled(text, end).replace("192.0.2.1", ends[-1].control))
 
     return figures(*pair(ends, command, PERFTEST_PORT, PINNED))
 

@@ -116,7 +116,7 @@ class Flow:
 
     def begin(self):
         far, near = self.ends
-        self.client = near.start(self.args[1] + [programs.control(far)])
+        self.client = near.start(self.args[1] + [far.control])
 
     def rate(self, seconds):
         """MB/s (of 2^20 bytes) on average."""

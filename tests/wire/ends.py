@@ -80,7 +80,19 @@ class Program:
             self.wait(10)
 
 
-class LocalEnd:
+class End:
+    """What tests know of an end: its environment (without SODP_)."""
+
+    def __getitem__(self, key):
+        return self.env[f"SODP_{key}"]
+
+    @property
+    def control(self):
+        """Address for all but RDMA: programs meet there by TCP."""
+        return self.env.get("SODP_CTL") or self["ADDR"]
+
+
+class LocalEnd(End):
     """An end in this machine, in a network namespace or in none."""
 
     def __init__(self, name, env, netns=None):
@@ -88,9 +100,6 @@ class LocalEnd:
         self.env = {k: v for k, v in os.environ.items() if k[:5] == "SODP_"}
         self.env.update(env)
         self.prefix = ["ip", "netns", "exec", netns] if netns else []
-
-    def __getitem__(self, key):
-        return self.env[f"SODP_{key}"]
 
     def start(self, args, **env):
         whole = dict(os.environ, **self.env, **env)
@@ -163,7 +172,7 @@ class RemoteProgram:
         self._ask(op="kill", signal=int(sig))
 
 
-class RemoteEnd:
+class RemoteEnd(End):
     """The other machine, by way of the agent that runs there."""
 
     def __init__(self, address, seconds=240):
@@ -183,9 +192,6 @@ class RemoteEnd:
         self.socket.settimeout(60 * SLOW)
         self.stream = self.socket.makefile("rw")
         self.env = self.ask(op="env")["env"]
-
-    def __getitem__(self, key):
-        return self.env[f"SODP_{key}"]
 
     def ask(self, **order):
         try:

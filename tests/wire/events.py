@@ -74,7 +74,7 @@ class Load:
         a, b = self.both.a, self.both.b
         args = [f"{wire.BUILT}/wire-peer", str(wire.PORT)]
         self.peer = b.start(args)
-        self.env["WIRE_PEER"] = f"{b['CTL']}:{wire.PORT}"
+        self.env["WIRE_PEER"] = f"{b.control}:{wire.PORT}"
         args = [f"{wire.BUILT}/wire-load", "explicit"]
         self.task = a.start(args, **self.env)
         try:

@@ -70,11 +70,6 @@ def joined_ready(end, task):
         time.sleep(0.1)
 
 
-def control(end):
-    """Where programs exchange their parameters by TCP."""
-    return end.env.get("SODP_CTL") or end["ADDR"]
-
-
 def gid(end, six):
     return end["GID6_INDEX" if six else "GID_INDEX"]
 
@@ -86,7 +81,7 @@ def pingpong(program, options, count, six, ends):
         [program, "-d", end["DEV"], "-g", gid(end, six)] + both
         for end in (far, near)
     ]
-    heard, said = pair(far, near, args[0], args[1] + [control(far)], tcp_ready)
+    heard, said = pair(far, near, args[0], args[1] + [far.control], tcp_ready)
     # ibv_xsrq_pingpong takes no time
     result = "success" if "xsrq" in program else "iters in"
     for text in (heard, said):
@@ -103,7 +98,7 @@ def perftest(program, options, size, six, ends, count=20):
         [program, "-d", end["DEV"], "-x", gid(end, six)] + both
         for end in (far, near)
     ]
-    _, said = pair(far, near, args[0], args[1] + [control(far)], tcp_ready)
+    _, said = pair(far, near, args[0], args[1] + [far.control], tcp_ready)
     table = rows(said)
     if not table:
         raise Failure(f"no figures:\n{said}")

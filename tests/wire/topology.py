@@ -108,7 +108,7 @@ class Topology:
         for end, other in (ends, reversed(ends)):
             end.env["SODP_PEER"] = other["ADDR"]
             end.env["SODP_PEER6"] = other["ADDR6"]
-            end.env["SODP_PEER_CTL"] = other["CTL"]
+            end.env["SODP_PEER_CTL"] = other.control
         for end in ends:
             settle(end)
 

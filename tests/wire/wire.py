@@ -50,8 +50,7 @@ def wire_peer(end, port=PORT):
     server = end.start([f"{BUILT}/wire-peer", str(port)])
     try:
         wait_listening(end, server, port)
-        address = end.env.get("SODP_CTL") or end["ADDR"]
-        yield {"WIRE_PEER": f"{address}:{port}"}
+        yield {"WIRE_PEER": f"{end.control}:{port}"}
         if server.poll() is not None:
             raise Failure(f"wire-peer ended: {server.output()}")
     finally:
