@@ -175,7 +175,7 @@ def served(far, near, server, client, ready, seconds=90):
     return said
 
 
-def wait_serving(task, what, test, seconds=20):
+def wait_serving(task, what, test, seconds=60):
     """Until test() is true of a server; it must not end before."""
 
     def looked():
@@ -183,7 +183,7 @@ def wait_serving(task, what, test, seconds=20):
             raise Failure(f"server ended: {task.output()}")
         return test()
 
-    wait_for(what, looked, seconds)
+    wait_for(what, looked, seconds * SLOW)
 
 
 @contextlib.contextmanager
