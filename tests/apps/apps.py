@@ -186,6 +186,11 @@ def wait_serving(task, what, test, seconds=60):
     wait_for(what, looked, seconds * SLOW)
 
 
+def between_two(near, far):
+    """Are the ends two devices?"""
+    return near["DEV"] != far["DEV"] or far.name == "peer"
+
+
 @contextlib.contextmanager
 def wire_only():
     """Same host, but by packets."""

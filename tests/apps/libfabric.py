@@ -12,7 +12,15 @@ import functools
 import sys
 
 from apps import CLOSING, IMPLICIT, ODP, PAGE_DEVICE, PINNED, Counted, Failure
-from apps import commands, environment_of, filled, main, served, shell
+from apps import (
+    between_two,
+    commands,
+    environment_of,
+    filled,
+    main,
+    served,
+    shell,
+)
 from apps import SLOW, LocalEnd, Skip, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
@@ -268,13 +276,13 @@ def quick_cases(near, far):
             )
 
 
-def full_cases(near, far):
+def served_cases(near, far, modes):
     for kind in PINGPONGS:
-        for mode in MODES:
+        for mode in modes:
             yield f"fi_pingpong {kind} {mode}", functools.partial(
                 pingpong, near, far, kind, mode
             )
-    tables = ((RUNS, MODES), (LARGE, (ODP,)), (WITHOUT_DATA, (NO_DATA,)))
+    tables = ((RUNS, modes), (LARGE, (ODP,)), (WITHOUT_DATA, (NO_DATA,)))
     for table, modes in tables:
         for provider, text in table.items():
             for command in lines(text):
@@ -282,6 +290,9 @@ def full_cases(near, far):
                     yield f"{provider} {command} {mode}", functools.partial(
                         fabtest, near, far, provider, command, mode
                     )
+
+
+def lone_cases(near, far):
     for provider, text in UNITS.items():
         for command in lines(text):
             yield f"{provider} {command}", functools.partial(
@@ -300,7 +311,13 @@ def full_cases(near, far):
 
 
 def cases_of(near, far, quick):
-    return list((quick_cases if quick else full_cases)(near, far))
+    """Between two devices on demand only: how memory is registered, and what
+    one end does alone, are the same there."""
+    if quick:
+        return list(quick_cases(near, far))
+    if between_two(near, far):
+        return list(served_cases(near, far, (ODP,)))
+    return list(served_cases(near, far, MODES)) + list(lone_cases(near, far))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from apps import (
     SHIM,
     Counted,
     Failure,
+    between_two,
     commands,
     filled,
     main,
@@ -192,7 +193,7 @@ def two_ended_cases(near, far):
 
 
 def cases_of(near, far, quick):
-    if near["DEV"] != far["DEV"] or far.name == "peer":
+    if between_two(near, far):
         return with_ucx(two_ended_cases(near, far))
     short = bookworm_cases if BOOKWORM else quick_cases
     return with_ucx(short(near) if quick else all_cases(near))

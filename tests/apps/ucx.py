@@ -11,7 +11,15 @@ import functools
 import sys
 
 from apps import BOOKWORM, BUILT, IMPLICIT, MODES, ODP, PINNED, PREFETCH
-from apps import Counted, Failure, commands, environment_of, filled, main
+from apps import (
+    Counted,
+    Failure,
+    between_two,
+    commands,
+    environment_of,
+    filled,
+    main,
+)
 from apps import served, shell, with_ucx
 from ends import wait_listening
 
@@ -202,9 +210,7 @@ def all_cases(ends):
 
 
 def cases_of(near, far, quick):
-    ends = [near, far]
-    if near["DEV"] == far["DEV"] and far.name != "peer":
-        ends = [near]
+    ends = [near, far] if between_two(near, far) else [near]
     short = bookworm_cases if BOOKWORM else quick_cases
     return with_ucx(short(ends) if quick else all_cases(ends))
 
