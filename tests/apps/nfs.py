@@ -7,8 +7,8 @@ rest are the commands of docs/storage.md.
 
 import contextlib
 
-from apps import BUILT, ODP, PINNED, Counted, Failure, commands, filled
-from apps import shell
+from apps import BUILT, CLOSING, ODP, PINNED, Counted, Failure, commands
+from apps import filled, shell
 
 FOLDER, MOUNT = "/srv/sodp", "/mnt/sodp"
 MODULES = "rpcrdma nfsd nfsv4"
@@ -150,8 +150,8 @@ def at_once(far, near):
 
 
 def again(far, near):
-    """Unmounted and mounted anew."""
-    with Counted((far, near), PINNED):
+    """Unmounted and mounted anew; who unmounts has receives posted."""
+    with Counted((far, near), PINNED, CLOSING):
         make(near, [f"{MOUNT}/stays"], [100000])
         near.run(shell(UNMOUNT))
         near.run(shell(filled(commands("storage", "nfs-client"), near, far)))
