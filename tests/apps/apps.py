@@ -18,7 +18,7 @@ sys.path.insert(0, "/src/tests/wire")
 
 from ends import LocalEnd, Skip  # noqa: E402,F401
 from ends import SLOW, Failure, SetupError, Tap, call  # noqa: E402
-from pair import wait_for  # noqa: E402
+from pair import wait_for  # noqa: E402,F401
 from wire import two_ends  # noqa: E402
 
 BUILT = "/build/apps"

@@ -21,7 +21,7 @@ from apps import (
     served,
     shell,
 )
-from apps import SLOW, LocalEnd, Skip, wait_serving
+from apps import SLOW, LocalEnd, Skip, wait_for, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"
@@ -226,15 +226,35 @@ def unit(near, far, provider, command):
     return seen.note()
 
 
-def cannot(near, far, provider, command, status, where, why):
-    """A client that gets no further than this: nobody needs to listen."""
-    words = words_of(provider, command, near)
-    task = near.start(words + ["-s", near["ADDR"], far["ADDR"]])
+def judged(task, status, where, why):
+    """Skipped, for this reason, if it ended so."""
     ended = task.wait(30 * SLOW)
     task.kill()
     if ended != status or where not in task.output():
         raise Failure(f"status {ended}, not {status}:\n{task.output()}")
     raise Skip(why)
+
+
+def no_such(near, far, provider, command, why):
+    """A server whose fi_getinfo() finds nothing; some first wait for a
+    client, by TCP."""
+    task = far.start(words_of(provider, command, far) + ["-s", far["ADDR"]])
+
+    def met():
+        if far.listening(OOB_PORT):
+            near.run(shell(f"exec 3<>/dev/tcp/{far['ADDR']}/{OOB_PORT}"))
+            return True
+        return task.poll() is not None
+
+    wait_for("an end, or a listening server", met, 30 * SLOW)
+    judged(task, ENODATA, "fi_getinfo()", why)
+
+
+def broken(near, far, command, status, where, why):
+    """A client that gets no further than this: nobody needs to listen."""
+    words = words_of(VERBS, command, near)
+    task = near.start(words + ["-s", near["ADDR"], far["ADDR"]])
+    judged(task, status, where, why)
 
 
 def pingpong(near, far, kind, mode):
@@ -300,13 +320,12 @@ def lone_cases(near, far):
             )
     for provider, table in NO_SUCH.items():
         for command, why in table.items():
-            words = (ENODATA, "fi_getinfo()", why)
             yield f"{provider} {command}", functools.partial(
-                cannot, near, far, provider, command, *words
+                no_such, near, far, provider, command, why
             )
     for command, words in BROKEN.items():
         yield f"{VERBS} {command}", functools.partial(
-            cannot, near, far, VERBS, command, *words
+            broken, near, far, command, *words
         )
 
 
