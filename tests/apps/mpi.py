@@ -183,9 +183,9 @@ def on_two_hosts(near, far, kind, program, mode):
         return run_text([near, far], kind, text, program, mode, wrapper)
 
 
-def two_ended_cases(near, far):
+def two_ended_cases(near, far, modes):
     for program in ("pingpong", "collectives", "onesided"):
-        for mode in MODES:
+        for mode in modes:
             for kind in ("openmpi", "mpich"):
                 yield f"{kind} {program} {mode}", functools.partial(
                     on_two_hosts, near, far, kind, f"mpi-{program}", mode
@@ -194,7 +194,8 @@ def two_ended_cases(near, far):
 
 def cases_of(near, far, quick):
     if between_two(near, far):
-        return with_ucx(two_ended_cases(near, far))
+        modes = (ODP,) if quick else MODES
+        return with_ucx(two_ended_cases(near, far, modes))
     short = bookworm_cases if BOOKWORM else quick_cases
     return with_ucx(short(near) if quick else all_cases(near))
 

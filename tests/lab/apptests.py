@@ -28,7 +28,8 @@ def declared():
         yield test(name, name, "--quick local")
         yield long(f"{name}-all", name, "local")
         yield long(f"{name}-two", name, "sodp-sodp")
-        yield long(f"{name}-vm", name, "peer", peer=APPS_AGENT)
+        # What is between the ends is new there, not how memory is registered
+        yield long(f"{name}-vm", name, "--quick peer", peer=APPS_AGENT)
     for name in ("mpi", "ucx"):
         for suite, kernel in APPS_ELSEWHERE:
             options = {"suite": suite, "kernels": (kernel,)}
