@@ -39,7 +39,7 @@ LAUNCHER = {
     "openmpi": "--mca osc ucx",
     "mpich": f"-launcher ssh -launcher-exec {SELF}",
 }
-SECONDS = 150
+SECONDS = 300
 ROUNDS = {"pingpong": 1, "collectives": 2, "onesided": 1}
 
 

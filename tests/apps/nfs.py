@@ -13,7 +13,8 @@ from apps import filled, shell
 FOLDER, MOUNT = "/srv/sodp", "/mnt/sodp"
 MODULES = "rpcrdma nfsd nfsv4"
 
-# A grace period is for clients of a server that was here before
+# A grace period is for clients of a server that was here before.  Who those
+# were is not recorded in a network namespace, where it has to pass.
 START = f"""
 modprobe -a {MODULES}
 mkdir -p {FOLDER}
@@ -21,7 +22,7 @@ mount -t tmpfs -o size=128m none {FOLDER}
 mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
 echo 10 > /proc/fs/nfsd/nfsv4gracetime
 rpc.nfsd --no-nfs-version 3 --no-udp 4
-echo Y > /proc/fs/nfsd/v4_end_grace
+echo Y > /proc/fs/nfsd/v4_end_grace || sleep 10
 """
 STOP = f"""
 rpc.nfsd 0 || true
