@@ -175,6 +175,14 @@ def served(far, near, server, client, ready, seconds=90):
     return said
 
 
+def cm_listens(end, program):
+    """Does a program of that name listen by rdma_cm?  The kernel's RDS, for
+    one, always does."""
+    comm = f" comm {program[:15]} "
+    text = end.run(["rdma", "resource", "show", "cm_id"])
+    return any("LISTEN" in x and comm in x for x in text.splitlines())
+
+
 def wait_serving(task, what, test, seconds=60):
     """Until test() is true of a server; it must not end before."""
 

@@ -14,6 +14,7 @@ import sys
 from apps import CLOSING, IMPLICIT, ODP, PAGE_DEVICE, PINNED, Counted, Failure
 from apps import (
     between_two,
+    cm_listens,
     commands,
     environment_of,
     filled,
@@ -196,13 +197,13 @@ def words_of(provider, command, end):
     return words + ["-d", end["DEV"]]
 
 
-def serves(end, task):
+def serves(program, end, task):
     """A server listens: by rdma_cm, or by TCP to exchange addresses."""
 
     def looked():
         if any(end.listening(port) for port in (OOB_PORT, PINGPONG_PORT)):
             return True
-        return "LISTEN" in end.run(["rdma", "resource", "show", "cm_id"])
+        return cm_listens(end, program)
 
     wait_serving(task, "a listening server", looked)
 
@@ -214,8 +215,9 @@ def fabtest(near, far, provider, command, mode):
         words = words_of(provider, command, end)
         pairs.append((words + ["-s", end["ADDR"]] + to, environment(mode)))
     # Who disconnects has receives posted, which are flushed
+    ready = functools.partial(serves, command.split()[0])
     with Counted([near, far], mode, CLOSING) as seen:
-        served(far, near, *pairs, serves)
+        served(far, near, *pairs, ready)
     return seen.note()
 
 
@@ -275,7 +277,8 @@ def pingpong(near, far, kind, mode):
     here = LocalEnd("here", {})
     before = int(here.run(looked))
     with Counted([near, far], mode) as seen:
-        said = served(far, near, *pairs, serves)
+        ready = functools.partial(serves, "fi_pingpong")
+        said = served(far, near, *pairs, ready)
     if (int(here.run(looked)) > before) != (mode != PINNED):
         raise Failure("the page's counter says something else")
     for text in said:

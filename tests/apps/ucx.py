@@ -25,7 +25,7 @@ from ends import wait_listening
 
 CHECK_PORT, PERFTEST_PORT = 7730, 13337
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"
-SECONDS = 150
+SECONDS = 300
 
 # What ucx_perftest can do, and in which size; none of it compares bytes.
 PERFTESTS = {
