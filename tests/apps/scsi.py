@@ -12,22 +12,25 @@ from apps import PINNED, Counted, Failure, Skip, commands, filled, shell
 
 FOLDER = "/srv/disk"
 TARGET = "/sys/kernel/config/target"
-# What stands in the page for the machine that has the ACL
-CLIENT = "192.0.2.2"
+# What stands in the page for the client that has the ACL
+CLIENT = "0x00000000000000010000000000000000"
 
 # What udev and the service manager have done on a real machine
 PREPARE = f"""
-modprobe sd_mod
 mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
-mkdir -p {FOLDER} /run/lock/iscsi
+mkdir -p {FOLDER}
 mount -t tmpfs -o size=64m none {FOLDER}
 truncate -s 32M {FOLDER}/image
+"""
+PREPARE_CLIENT = """
+modprobe sd_mod
+mkdir -p /run/lock/iscsi
 """
 # In the opposite order of the page's commands
 REMOVE = f"""
 cd {TARGET}
 shopt -s nullglob
-for T in iscsi/iqn*/tpgt_1 srpt/*/*:*; do
+for T in iscsi/iqn*/tpgt_1 srpt/*/0x*; do
     echo 0 > $T/enable
     rm -f $T/acls/*/lun_0/lun_0 $T/lun/lun_0/disk
     for n in $T/acls/*/lun_0 $T/acls/* $T/lun/lun_0 $T/np/*:* $T ${{T%/*}}; do
@@ -39,7 +42,7 @@ umount {FOLDER}
 """
 LEAVE_ISER = """
 iscsiadm -m node -T iqn.2026-11.example:sodp -u || true
-iscsiadm -m node -T iqn.2026-11.example:sodp -o delete
+iscsiadm -m node -T iqn.2026-11.example:sodp -o delete || true
 """
 LEAVE_SRP = """
 shopt -s nullglob
@@ -51,13 +54,20 @@ done
 PIECES = ((0, 1), (7, 16), (100, 33), (1024, 1024), (4096, 2048))
 
 
+def initiator(end):
+    """What ib_srp at an end calls itself."""
+    path = f"/sys/class/infiniband/{end['DEV']}/ports/1/gids/0"
+    gid = end.run(["cat", path]).strip().replace(":", "")
+    return f"0x{gid[16:]}{'0' * 16}"
+
+
 @contextlib.contextmanager
 def served(end, near, label):
     """The page's target; what its commands say."""
     try:
         end.run(shell(PREPARE))
         text = commands("storage", label)
-        text = text.replace(CLIENT, near["ADDR"])
+        text = text.replace(CLIENT, initiator(near))
         yield end.run(shell(filled(text, end, end)))
     finally:
         end.run(shell(REMOVE))
@@ -123,6 +133,7 @@ def disk_over(label, attached, far, near):
     if getattr(near, "prefix", None):
         raise Skip("control of SCSI is in the first namespace only")
     with Counted((far, near), PINNED, apps.CLOSING) as count:
+        near.run(shell(PREPARE_CLIENT))
         with served(far, near, label) as said, attached(far, near, said):
             disk = disk_of(near)
             exchange(far, near, disk)
