@@ -12,8 +12,6 @@ from apps import PINNED, Counted, Failure, Skip, commands, filled, shell
 
 FOLDER = "/srv/disk"
 TARGET = "/sys/kernel/config/target"
-# What stands in the page for the client that has the ACL
-CLIENT = "0x00000000000000010000000000000000"
 
 # What udev and the service manager have done on a real machine
 PREPARE = f"""
@@ -30,7 +28,7 @@ mkdir -p /run/lock/iscsi
 REMOVE = f"""
 cd {TARGET}
 shopt -s nullglob
-for T in iscsi/iqn*/tpgt_1 srpt/*/0x*; do
+for T in iscsi/iqn*/tpgt_1 srpt/*/*:*; do
     echo 0 > $T/enable
     rm -f $T/acls/*/lun_0/lun_0 $T/lun/lun_0/disk
     for n in $T/acls/*/lun_0 $T/acls/* $T/lun/lun_0 $T/np/*:* $T ${{T%/*}}; do
@@ -54,21 +52,12 @@ done
 PIECES = ((0, 1), (7, 16), (100, 33), (1024, 1024), (4096, 2048))
 
 
-def initiator(end):
-    """What ib_srp at an end calls itself."""
-    path = f"/sys/class/infiniband/{end['DEV']}/ports/1/gids/0"
-    gid = end.run(["cat", path]).strip().replace(":", "")
-    return f"0x{gid[16:]}{'0' * 16}"
-
-
 @contextlib.contextmanager
-def served(end, near, label):
+def served(end, label):
     """The page's target; what its commands say."""
     try:
         end.run(shell(PREPARE))
-        text = commands("storage", label)
-        text = text.replace(CLIENT, initiator(near))
-        yield end.run(shell(filled(text, end, end)))
+        yield end.run(shell(filled(commands("storage", label), end, end)))
     finally:
         end.run(shell(REMOVE))
 
@@ -134,7 +123,7 @@ def disk_over(label, attached, far, near):
         raise Skip("control of SCSI is in the first namespace only")
     with Counted((far, near), PINNED, apps.CLOSING) as count:
         near.run(shell(PREPARE_CLIENT))
-        with served(far, near, label) as said, attached(far, near, said):
+        with served(far, label) as said, attached(far, near, said):
             disk = disk_of(near)
             exchange(far, near, disk)
     if count.grown("tx_bytes") < 4096 * sum(n for _, n in PIECES):
