@@ -5,7 +5,7 @@ from .case import AGENT, PYTHON, Test
 
 # In one layer, so that the tests share a boot
 APPS = ("mpi", "ucx", "libfabric", "storage", "sockets")
-APPS_AGENT = dict(AGENT, groups=APPS)
+APPS_AGENT = dict(AGENT, groups=APPS, smp=2)
 # Of other suites: other versions of the two that differ most
 APPS_ELSEWHERE = (("bookworm", "6.1"), ("forky", "7.2"))
 
@@ -29,7 +29,7 @@ def declared():
         yield long(f"{name}-all", name, "local")
         yield long(f"{name}-two", name, "sodp-sodp")
         # What is between the ends is new there, not how memory is registered
-        yield long(f"{name}-vm", name, "--quick peer", peer=APPS_AGENT)
+        yield long(f"{name}-vm", name, "--quick peer", smp=2, peer=APPS_AGENT)
     for name in ("mpi", "ucx"):
         for suite, kernel in APPS_ELSEWHERE:
             options = {"suite": suite, "kernels": (kernel,)}
@@ -38,7 +38,7 @@ def declared():
     yield test("storage", "storage", "--quick local")
     yield long("storage-all", "storage", "local")
     yield long("storage-two", "storage", "sodp-sodp")
-    yield long("storage-vm", "storage", "peer", peer=APPS_AGENT)
+    yield long("storage-vm", "storage", "peer", smp=2, peer=APPS_AGENT)
     yield test("sockets", "sockets", "--quick local")
     options = {"groups": APPS + ("migration",)}
     yield long("migration", "migration", "local", **options)
