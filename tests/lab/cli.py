@@ -74,9 +74,10 @@ def _parser():
     top = Parser(prog="lab", description="Run sodp on stock kernels.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    def add(name, text):
+    def add(name, text, vm=True):
         parser = commands.add_parser(name, help=text, description=text)
-        _vm_options(parser)
+        if vm:
+            _vm_options(parser)
         if name in ("run", "shell", "test", "build"):
             _layer_options(parser)
         return parser
@@ -90,6 +91,17 @@ def _parser():
     bench.add_argument("--json", metavar="FILE", help="write the figures")
     bench.add_argument("--list", action="store_true", help="show the names")
     bench.add_argument("names", nargs="*", metavar="NAME")
+    mutate = add("mutate", "do the tests see small faults?", vm=False)
+    mutate.add_argument("--kernel", choices=suites.KERNELS)
+    mutate.add_argument("--list", action="store_true", help="show them")
+    mutate.add_argument(
+        "--trust", action="store_true", help="the tests pass without any"
+    )
+    mutate.add_argument(
+        "--record", action="store_true", help="note the outcomes in RESULT"
+    )
+    mutate.add_argument("-v", "--verbose", action="store_true")
+    mutate.add_argument("names", nargs="*", metavar="NAME")
     run = add("run", "run a command in a guest: lab run [OPTIONS] -- CMD")
     run.add_argument("cmd", nargs=argparse.REMAINDER, metavar="CMD")
     add("shell", "an interactive guest")
@@ -199,6 +211,12 @@ def cmd_bench(args):
     return bench.main(args)
 
 
+def cmd_mutate(args):
+    from . import mutate
+
+    return mutate.main(args)
+
+
 def cmd_demo(args):
     from . import demo
 
@@ -211,6 +229,7 @@ COMMANDS = {
     "build": cmd_build,
     "test": cmd_test,
     "bench": cmd_bench,
+    "mutate": cmd_mutate,
     "demo": cmd_demo,
 }
 
