@@ -35,7 +35,9 @@ static void test_poll_ex(void)
 {
 	struct ibv_poll_cq_attr attr = {};
 	struct ibv_cq_ex *cqx;
+	struct ibv_wc wc[4];
 	struct rig rig;
+	int i;
 
 	rig_open(&rig, IBV_QPT_RC, RC_OPS);
 	cqx = &to_sodp_cq(rig.cq)->vcq.cq_ex;
@@ -53,6 +55,15 @@ static void test_poll_ex(void)
 	CHECK(!cqx->next_poll(cqx) && cqx->wr_id == 3);
 	cqx->end_poll(cqx);
 	CHECK(fake.cq_page->ci == 3);
+	CHECK(cqx->start_poll(cqx, &attr) == ENOENT);
+
+	/* What was polled since the last session is not there for the next */
+	for (i = 4; i < 7; i++)
+		fake_complete(FAKE_QPN, i);
+	CHECK(!cqx->start_poll(cqx, &attr) && cqx->wr_id == 4);
+	cqx->end_poll(cqx);
+	fake_complete(FAKE_QPN, 7);
+	CHECK(sodp_poll_cq(rig.cq, 3, wc) == 3);
 	CHECK(cqx->start_poll(cqx, &attr) == ENOENT);
 	attr.comp_mask = 1;
 	CHECK(cqx->start_poll(cqx, &attr) == EINVAL);
@@ -146,8 +157,9 @@ static void test_arm(void)
 
 static void test_clean(void)
 {
+	/* Those of others have lower numbers, and higher ones */
 	static const uint32_t qpns[] = { 1, FAKE_QPN, FAKE_QPN, 2,
-					 3, FAKE_QPN, 4 };
+					 FAKE_QPN + 1, FAKE_QPN, 4 };
 	struct ibv_wc wc[8];
 	struct rig rig;
 	unsigned int i;
@@ -162,8 +174,8 @@ static void test_clean(void)
 	rig_set_state(&rig, IBV_QPS_RESET);
 	CHECK(fake.cq_page->ci == 8);
 	CHECK(sodp_poll_cq(rig.cq, 8, wc) == 4);
-	for (i = 0; i < 4; i++)
-		CHECK(wc[i].qp_num == i + 1);
+	CHECK(wc[0].qp_num == 1 && wc[1].qp_num == 2);
+	CHECK(wc[2].qp_num == FAKE_QPN + 1 && wc[3].qp_num == 4);
 	CHECK(wc[1].wr_id == 3 && wc[3].wr_id == 6);
 	rig_close(&rig);
 }

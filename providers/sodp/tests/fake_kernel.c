@@ -134,10 +134,13 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 		errno = fake.ioctl_errno;
 		return -1;
 	}
-	if (cmd == SODP_IOC_RING_SQ)
+	if (cmd == SODP_IOC_RING_SQ) {
 		fake.sq_bells++;
-	else if (cmd == SODP_IOC_RING_RQ)
+		fake.seen_pi = fake.qp_page->sq_pi;
+	} else if (cmd == SODP_IOC_RING_RQ) {
 		fake.rq_bells++;
+		fake.seen_pi = fake.qp_page->rq_pi;
+	}
 	return 0;
 }
 

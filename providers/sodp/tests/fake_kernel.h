@@ -31,6 +31,7 @@ struct fake_kernel {
 	unsigned int sq_bells;
 	unsigned int rq_bells;
 	unsigned long bell_arg;
+	uint32_t seen_pi; /* of the queue, when its bell rang */
 	int ioctl_errno;
 	int destroyed;
 	uint64_t sq_cookie;

@@ -44,6 +44,7 @@ static void test_post_write(void)
 	CHECK(sge_of(sqe)->lkey == 5);
 	CHECK(fake.qp_page->sq_pi == FIRST + 1);
 	CHECK(fake.sq_bells == 1 && fake.bell_arg == FAKE_QPN);
+	CHECK(fake.seen_pi == FIRST + 1);
 
 	/* Somebody is at it: no call */
 	fake.qp_page->flags = SODP_QPF_SQ_BUSY;
@@ -249,6 +250,7 @@ static void test_recv(void)
 	CHECK(sodp_poll_cq(rig.cq, 1, wc) == 1);
 	CHECK(!sodp_post_recv(rig.qp, &wr[4], &bad));
 	CHECK(fake.rq_bells == 1 && fake.bell_arg == FAKE_QPN);
+	CHECK(fake.seen_pi == FIRST + 5);
 	CHECK(sodp_post_recv(rig.qp, &wr[4], &bad) == ENOMEM);
 	wr[4].num_sge = 3;
 	CHECK(sodp_poll_cq(rig.cq, 1, wc) == 1);
