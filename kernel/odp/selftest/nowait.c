@@ -91,6 +91,12 @@ static int disturbed_check(struct sodp_region *region, unsigned long va,
 	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
 				SODP_FAULT_NOWAIT | SODP_FAULT_BRIEF);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
+	/* One of our own in the middle of it, over before it is */
+	ret = st_madvise(va, PAGE_SIZE, MADV_DONTNEED);
+	ST_CHECK(!ret || ret == ST_SKIP, ret);
+	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
+				SODP_FAULT_NOWAIT);
+	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	init_completion(&patient.begun);
 	task = kthread_run(patient_thread, &patient, "sodp_patient");
 	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
@@ -167,6 +173,60 @@ static int test_own_invalidation(void)
 	return ret;
 }
 
+struct foreigner {
+	struct sodp_region *region;
+	unsigned long va;
+	struct mm_struct *mm;
+};
+
+static int foreign_thread(void *data)
+{
+	struct foreigner *foreigner = data;
+	int ret;
+
+	kthread_use_mm(foreigner->mm);
+	ret = sodp_region_fault(foreigner->region, foreigner->va, 8,
+				SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	kthread_unuse_mm(foreigner->mm);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/* A page is charged to its process: another, who may not wait, makes none */
+static int test_foreign(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, ANON);
+	struct foreigner foreigner = { .va = va };
+	struct task_struct *task;
+	int ret, got = 0;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	rcu_read_lock();
+	foreigner.mm = get_task_mm(rcu_dereference(current->real_parent));
+	rcu_read_unlock();
+	if (!foreigner.mm)
+		return ST_SKIP;
+	foreigner.region = st_region(va, SZ_64K);
+	/* There is a child, and no invalidation goes on */
+	ret = sodp_region_fault(foreigner.region, va + PAGE_SIZE, 8,
+				SODP_FAULT_WRITE);
+	ST_CHECK_GOTO(!ret, out);
+	task = kthread_run(foreign_thread, &foreigner, "sodp_foreign");
+	ret = PTR_ERR_OR_ZERO(task);
+	ST_CHECK_GOTO(!ret, out);
+	/* Stopped before it ever ran: the host is busy */
+	msleep(100);
+	got = kthread_stop(task);
+	ST_CHECK_GOTO(got == -EAGAIN || got == -EINTR, out);
+	ST_CHECK_GOTO(st_stat(foreigner.region, mapped_pages) == 1, out);
+out:
+	mmput(foreigner.mm);
+	sodp_region_destroy(foreigner.region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
 /* A worker of the device: it has no mm */
 static int worker_thread(void *data)
 {
@@ -206,6 +266,77 @@ static int tmpfs_locked(struct patient *patient, struct file *file)
 	return 0;
 }
 
+/* Whoever asks for a page in advance does not wait for it */
+static int advisor_thread(void *data)
+{
+	struct patient *patient = data;
+	int ret;
+
+	ret = sodp_region_prefetch(patient->region, patient->va, 8,
+				   SODP_ADVICE_PREFETCH_WRITE, false);
+	complete(&patient->begun);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+static int prefetches_done(struct sodp_region *region, u64 want)
+{
+	unsigned long until = jiffies + HOLD;
+
+	while (st_stat(region, prefetches) < want) {
+		if (time_after(jiffies, until))
+			return -ETIMEDOUT;
+		msleep(20);
+	}
+	return 0;
+}
+
+static int prefetch_often(struct sodp_region *region, unsigned long va,
+			  unsigned int times)
+{
+	u64 want = st_stat(region, prefetches) + times;
+	int ret = 0;
+
+	while (!ret && times--) {
+		ret = sodp_region_prefetch(region, va, 8, SODP_ADVICE_PREFETCH,
+					   false);
+		usleep_range(100, 200);
+	}
+	return ret ?: prefetches_done(region, want);
+}
+
+/*
+ * More of them than may be under way at a time were made, and are done: the
+ * next one is left to a worker all the same.
+ */
+static int tmpfs_advised(struct patient *patient, struct file *file)
+{
+	struct sodp_region *region = patient->region;
+	struct task_struct *task;
+	struct folio *folio;
+	bool back = false;
+	u64 before;
+	int ret;
+
+	ret = prefetch_often(region, patient->va + 2 * PAGE_SIZE, 300);
+	ST_CHECK(!ret, ret);
+	before = st_stat(region, prefetches);
+	folio = filemap_lock_folio(file->f_mapping, 0);
+	if (IS_ERR_OR_NULL(folio))
+		return -ENOENT;
+	reinit_completion(&patient->begun);
+	task = kthread_run(advisor_thread, patient, "sodp_advisor");
+	if (!IS_ERR(task))
+		back = wait_for_completion_timeout(&patient->begun, HOLD);
+	folio_unlock(folio);
+	folio_put(folio);
+	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
+	ret = kthread_stop(task);
+	ST_CHECK(back && !ret, -EBADMSG);
+	return prefetches_done(region, before + 1);
+}
+
 static int tmpfs_punched(struct patient *patient, struct file *file)
 {
 	struct inode *inode = file_inode(file);
@@ -232,6 +363,10 @@ static int tmpfs_checks(struct patient *patient, struct file *file)
 		ret = st_madvise(patient->va, PAGE_SIZE, MADV_DONTNEED);
 	if (!ret)
 		ret = tmpfs_locked(patient, file);
+	if (!ret)
+		ret = tmpfs_advised(patient, file);
+	if (!ret)
+		ret = st_madvise(patient->va, PAGE_SIZE, MADV_DONTNEED);
 	if (!ret)
 		ret = tmpfs_punched(patient, file);
 	if (!ret)
@@ -282,6 +417,7 @@ static int test_tmpfs(void)
 const struct st_case st_nowait_cases[] = {
 	{ "nowait: beside memory that is being unmapped", test_disturbed },
 	{ "nowait: after an invalidation of one's own", test_own_invalidation },
+	{ "nowait: memory of another process", test_foreign },
 	{ "nowait: tmpfs", test_tmpfs },
 	{ }
 };
