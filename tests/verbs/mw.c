@@ -317,6 +317,53 @@ static void send_invalidate_bad(void)
 	}
 }
 
+/* A window of type 2B is taken away by the QP that bound it, and no other. */
+static void others_invalidate(void)
+{
+	static const char *const names[] = { "another QP", "its peer, by SEND",
+					     "an old key" };
+	struct ibv_send_wr wr = { .wr_id = 5, .send_flags = IBV_SEND_SIGNALED };
+	struct t_ep a2, b2;
+	struct mw_duo m;
+	unsigned int i;
+
+	for (i = 0; i < T_ARRAY_SIZE(names); i++) {
+		t_case("%s", names[i]);
+		open_mw(&m, IBV_MW_TYPE_2, T_PINNED);
+		t_pair(&m.d.dev, &a2, &b2, NULL);
+		bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+		wr.invalidate_rkey = m.mw->rkey ^ (i == 2 ? 1 : 0);
+		wr.opcode = i == 1 ? IBV_WR_SEND_WITH_INV : IBV_WR_LOCAL_INV;
+		t_post_recv(&b2, 6, t_sge(m.d.bmr, m.d.bbuf, 8));
+		if (i == 2)
+			b2 = m.d.b;
+		T_OK(t_try_post(i == 1 ? &a2 : &b2, &wr));
+		t_want_wc(i == 1 ? a2.scq : b2.scq, 5,
+			  i == 1 ? IBV_WC_REM_ACCESS_ERR :
+				   IBV_WC_LOC_QP_OP_ERR);
+		/* With an old key its own QP is in error, and answers nobody */
+		if (i < 2)
+			window_write(&m, m.mw->rkey, WIN_OFF, 8,
+				     IBV_WC_SUCCESS);
+	}
+}
+
+/* The key of a window is for peers: here it leads nowhere */
+static void local_key(void)
+{
+	struct ibv_sge sge;
+	struct mw_duo m;
+
+	open_mw(&m, IBV_MW_TYPE_1, T_PINNED);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	sge = t_sge(m.d.bmr, m.d.bbuf + WIN_OFF, 8);
+	sge.lkey = m.mw->rkey;
+	t_post(&m.d.b, IBV_WR_RDMA_WRITE, 1, sge, (uintptr_t)m.d.abuf,
+	       m.d.amr->rkey);
+	t_want_wc(m.d.b.scq, 1, IBV_WC_LOC_PROT_ERR);
+	t_want_data(m.d.abuf, LEN, 1);
+}
+
 /* A window of type 2B serves the QP that bound it, and no other. */
 static void other_qp(void)
 {
@@ -339,6 +386,14 @@ static void other_qp(void)
 	t_want_wc(a2.scq, 8, IBV_WC_SUCCESS);
 }
 
+static struct ibv_pd *other_pd(const struct mw_duo *m)
+{
+	struct ibv_pd *pd = ibv_alloc_pd(m->d.dev.ctx);
+
+	T_ASSERT(pd, "ibv_alloc_pd: %s", t_errname(errno));
+	return pd;
+}
+
 /* Binds that must be refused, by the call or by the completion */
 static void bad_binds(enum ibv_mw_type type)
 {
@@ -346,7 +401,7 @@ static void bad_binds(enum ibv_mw_type type)
 	struct mw_duo m;
 	unsigned int i;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 7; i++) {
 		t_case("fault %u", i);
 		open_mw(&m, type, T_PINNED);
 		if (i == 0) /* not bindable */
@@ -354,6 +409,16 @@ static void bad_binds(enum ibv_mw_type type)
 		if (i == 1) /* no write right in the region */
 			m.mr = t_reg(m.d.dev.pd, m.d.bbuf, LEN,
 				     IBV_ACCESS_MW_BIND);
+		if (i == 5) /* a region of another PD */
+			m.mr = t_reg(other_pd(&m), m.d.bbuf, LEN,
+				     T_ACCESS_ALL | IBV_ACCESS_MW_BIND);
+		/* The library would look at it */
+		m.mr->pd = m.d.dev.pd;
+		if (i == 6) { /* a window of another PD */
+			m.mw = ibv_alloc_mw(other_pd(&m), type);
+			T_ASSERT(m.mw, "ibv_alloc_mw");
+			m.mw->pd = m.d.dev.pd;
+		}
 		if (i == 2)
 			status = try_bind(&m, 1, LEN, MW_RIGHTS);
 		else if (i == 3)
@@ -388,6 +453,13 @@ static void bound_region(void)
 	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
 	ret = ibv_dereg_mr(m.mr);
 	T_ASSERT(ret == EBUSY || ret == EINVAL, "dereg: %s", t_errname(ret));
+	t_case("changed");
+	ret = ibv_rereg_mr(m.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
+			   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND);
+	T_ASSERT(ret == IBV_REREG_MR_ERR_CMD &&
+			 (errno == EBUSY || errno == EOPNOTSUPP),
+		 "rereg: %d, %s", ret, t_errname(errno));
+	window_write(&m, m.mw->rkey, WIN_OFF, 8, IBV_WC_SUCCESS);
 	T_OK(ibv_dealloc_mw(m.mw));
 	T_OK(ibv_dereg_mr(m.mr));
 }
@@ -604,6 +676,8 @@ static const struct t_test tests[] = {
 	{ "local_invalidate_bad", local_invalidate_bad },
 	{ "send_invalidate", send_invalidate },
 	{ "send_invalidate_bad", send_invalidate_bad },
+	{ "others_invalidate", others_invalidate },
+	{ "local_key", local_key },
 	{ "other_qp", other_qp },
 	{ "bad_binds_1", bad_binds_1 },
 	{ "bad_binds_2", bad_binds_2 },
