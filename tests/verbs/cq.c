@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Completion queues: resize, overflow, channels, solicited, moderation */
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "common/t_duo.h"
@@ -119,6 +120,90 @@ static void solicited(void)
 	t_want_wc(c.cq, 4, IBV_WC_WR_FLUSH_ERR);
 }
 
+/* A send that fails counts as solicited too, and one that does not, not */
+static void solicited_send(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct cq_duo c;
+
+	memset(&c, 0, sizeof(c));
+	t_open(&c.d.dev);
+	c.channel = ibv_create_comp_channel(c.d.dev.ctx);
+	T_ASSERT(c.channel, "ibv_create_comp_channel: %s", t_errname(errno));
+	opt.channel = c.channel;
+	t_duo_make(&c.d, LEN, T_PINNED, T_ACCESS_ALL, T_ACCESS_ALL, &opt);
+	T_OK(ibv_req_notify_cq(c.d.a.scq, 1));
+	t_post(&c.d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&c.d, 0, 8),
+	       t_remote(&c.d, 0), c.d.bmr->rkey);
+	t_want_wc(c.d.a.scq, 1, IBV_WC_SUCCESS);
+	want_no_event(&c);
+	t_post(&c.d.a, IBV_WR_RDMA_WRITE, 2, t_duo_sge(&c.d, 0, 8),
+	       t_remote(&c.d, 0), c.d.bmr->rkey ^ 0x100);
+	want_event(&c);
+	t_want_wc(c.d.a.scq, 2, IBV_WC_REM_ACCESS_ERR);
+}
+
+struct sender {
+	struct cq_duo *c;
+	unsigned int rounds;
+	volatile unsigned int allowed; /* messages that may be sent by now */
+};
+
+static void *send_allowed(void *arg)
+{
+	struct sender *s = arg;
+	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND,
+				  .send_flags = IBV_SEND_SIGNALED };
+	unsigned int i;
+
+	for (i = 0; i < s->rounds; i++) {
+		while (s->allowed <= i)
+			;
+		wr.wr_id = i;
+		T_OK(t_try_post(&s->c->d.a, &wr));
+		t_want_wc(s->c->d.a.scq, i, IBV_WC_SUCCESS);
+	}
+	return NULL;
+}
+
+/*
+ * The same while the message is on its way: the CQ is armed, and polled, at
+ * the very moment at which the other thread's message completes.
+ */
+static void notify_threads(void)
+{
+	struct sender s = { .rounds = t_quick ? 300 : 2000 };
+	struct t_rand rand = { .state = 5 };
+	struct cq_duo c;
+	struct ibv_wc wc;
+	pthread_t thread;
+	unsigned int i, slept = 0;
+	volatile unsigned int spin;
+
+	open_channel(&c, 64);
+	s.c = &c;
+	T_ASSERT(!pthread_create(&thread, NULL, send_allowed, &s), "thread");
+	for (i = 0; i < s.rounds; i++) {
+		t_case("round %u", i);
+		t_post_recv(&c.d.b, i, t_sge(NULL, NULL, 0));
+		s.allowed = i + 1;
+		for (spin = t_rand_below(&rand, 3000); spin; spin--)
+			;
+		/* An event may be of the round before, which did without */
+		for (;;) {
+			arm(&c, 0);
+			if (ibv_poll_cq(c.cq, 1, &wc))
+				break;
+			want_event(&c);
+			slept++;
+		}
+		T_ASSERT(wc.wr_id == i && !wc.status, "completion of %llu",
+			 (unsigned long long)wc.wr_id);
+	}
+	T_ASSERT(!pthread_join(thread, NULL), "join");
+	t_note("%u of %u slept", slept, i);
+}
+
 /* The usual loop of sleepers, thousands of times: no wake-up is ever lost. */
 static void notify_race(void)
 {
@@ -190,6 +275,12 @@ static void resize(void)
 	while (next_out < next_in)
 		t_want_wc(c.cq, next_out++, IBV_WC_SUCCESS);
 	t_want_none(c.cq);
+	t_case("armed before it");
+	arm(&c, 0);
+	T_OK(ibv_resize_cq(c.cq, 600));
+	message(&c, next_in++, 0);
+	want_event(&c);
+	t_want_wc(c.cq, next_out++, IBV_WC_SUCCESS);
 	T_ERR(ibv_resize_cq(c.cq, 0), EINVAL);
 	T_ERR(ibv_resize_cq(c.cq, c.d.dev.attr.orig_attr.max_cqe + 1), EINVAL);
 	/* And an event still comes */
@@ -265,6 +356,46 @@ static void resize_deep(void)
 	t_want_none(d.a.scq);
 }
 
+/* As many as there is room for, each as it should be, and no more */
+static void want_filled(struct ibv_cq *cq)
+{
+	unsigned int i;
+	struct ibv_wc wc;
+
+	for (i = 0; i < (unsigned int)cq->cqe; i++) {
+		T_ASSERT(ibv_poll_cq(cq, 1, &wc) == 1, "entry %u is lost", i);
+		T_ASSERT(wc.wr_id == i && !wc.status,
+			 "entry %u is of request %llu, '%s'", i,
+			 (unsigned long long)wc.wr_id, t_wc_name(wc.status));
+	}
+	T_ASSERT(!ibv_poll_cq(cq, 1, &wc), "more than %d", cq->cqe);
+}
+
+/* The same by receives: the responder is in error, and its peer is told */
+static void overflow_recv(void)
+{
+	struct ibv_async_event event;
+	struct ibv_wc wc;
+	struct cq_duo c;
+	unsigned int i;
+	int cqe;
+
+	open_channel(&c, 4);
+	cqe = c.cq->cqe;
+	for (i = 0; i < (unsigned int)cqe; i++)
+		message(&c, i, 0);
+	t_post_recv(&c.d.b, i, t_sge(NULL, NULL, 0));
+	t_post(&c.d.a, IBV_WR_SEND, i, t_sge(NULL, NULL, 0), 0, 0);
+	event = t_want_event(&c.d.dev, IBV_EVENT_CQ_ERR);
+	T_ASSERT(event.element.cq == c.cq, "event of another CQ");
+	event = t_want_event(&c.d.dev, IBV_EVENT_QP_FATAL);
+	T_ASSERT(event.element.qp == c.d.b.qp, "event of another QP");
+	t_want_state(&c.d.b, IBV_QPS_ERR);
+	/* It was taken, whatever became of its completion */
+	t_poll_for(c.d.a.scq, &wc, T_WAIT_MS);
+	want_filled(c.cq);
+}
+
 /* More completions than entries: an event, an error, and no harm beyond. */
 static void overflow(void)
 {
@@ -286,8 +417,13 @@ static void overflow(void)
 		if (t_try_post(&d.a, &wr))
 			break;
 	}
+	T_ASSERT((int)i > d.a.scq->cqe, "%u requests fit", i);
 	event = t_want_event(&d.dev, IBV_EVENT_CQ_ERR);
 	T_ASSERT(event.element.cq == d.a.scq, "event of another CQ");
+	event = t_want_event(&d.dev, IBV_EVENT_QP_FATAL);
+	T_ASSERT(event.element.qp == d.a.qp, "event of another QP");
+	t_want_state(&d.a, IBV_QPS_ERR);
+	want_filled(d.a.scq);
 	t_post(&other_a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, LEN),
 	       t_remote(&d, 0), d.bmr->rkey);
 	t_want_wc(other_a.scq, 1, IBV_WC_SUCCESS);
@@ -404,11 +540,14 @@ static void poll_many(void)
 static const struct t_test tests[] = {
 	{ "notify", notify },
 	{ "solicited", solicited },
+	{ "solicited_send", solicited_send },
 	{ "notify_race", notify_race },
+	{ "notify_threads", notify_threads },
 	{ "resize", resize },
 	{ "resize_busy", resize_busy },
 	{ "resize_deep", resize_deep },
 	{ "overflow", overflow },
+	{ "overflow_recv", overflow_recv },
 	{ "moderation", moderation },
 	{ "moderation_rearmed", moderation_rearmed },
 	{ "creation", creation },
