@@ -39,17 +39,19 @@ static void rnr_zero(void)
 static void rnr_count(void)
 {
 	struct t_qp_opt opt = T_QP_OPT;
-	uint64_t begin;
+	uint64_t begin, naks;
 	uint64_t ms;
 	struct t_duo d;
 
 	opt.rnr_retry = 4;
 	opt.min_rnr = RNR_80MS;
 	t_duo_open(&d, LEN, T_PINNED, &opt);
+	naks = t_counter(&d.dev, "rnr_naks");
 	begin = t_now_ns();
 	send_one(&d, 1);
 	t_want_wc(d.a.scq, 1, IBV_WC_RNR_RETRY_EXC_ERR);
 	ms = ms_since(begin);
+	t_want_counter(&d.dev, "rnr_naks", naks + 1 + opt.rnr_retry);
 	T_ASSERT(ms >= 4 * RNR_80MS_US / 1000 * 9 / 10,
 		 "gave up after %llu ms, 4 retries of %u us",
 		 (unsigned long long)ms, RNR_80MS_US);
@@ -175,7 +177,7 @@ static void make_absent(struct t_duo *d, enum absence how)
 static void peer_gone(enum absence how)
 {
 	struct t_qp_opt opt = T_QP_OPT;
-	uint64_t begin, ms, one_ms;
+	uint64_t begin, ms, one_ms, timeouts;
 	struct t_duo d;
 
 	opt.timeout = 14;
@@ -184,6 +186,7 @@ static void peer_gone(enum absence how)
 	t_duo_open(&d, LEN, T_PINNED, &opt);
 	t_duo_works(&d);
 	make_absent(&d, how);
+	timeouts = t_counter(&d.dev, "timeouts");
 	begin = t_now_ns();
 	t_post(&d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&d, 0, 8), t_remote(&d, 0),
 	       d.bmr->rkey);
@@ -191,6 +194,7 @@ static void peer_gone(enum absence how)
 	       d.bmr->rkey);
 	t_want_wc(d.a.scq, 1, IBV_WC_RETRY_EXC_ERR);
 	ms = ms_since(begin);
+	t_want_counter(&d.dev, "timeouts", timeouts + 1 + opt.retry_cnt);
 	t_want_wc(d.a.scq, 2, IBV_WC_WR_FLUSH_ERR);
 	t_want_state(&d.a, IBV_QPS_ERR);
 	T_ASSERT(ms >= one_ms * 4 * 9 / 10, "gave up after %llu ms",

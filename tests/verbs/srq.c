@@ -316,6 +316,37 @@ static void empty(void)
 	t_want_wc(s.b[0].rcq, 2, IBV_WC_SUCCESS);
 }
 
+/*
+ * The first of several finds no receive: it is told so, and nothing is said of
+ * those that follow it, which come again by themselves.
+ */
+static void empty_chain(void)
+{
+	struct ibv_sge sge;
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &sge,
+		.num_sge = 1,
+	};
+	uint64_t gaps;
+	struct srq_scene s;
+	unsigned int i;
+
+	scene_open(&s, 16);
+	gaps = t_counter(&s.dev, "rx_out_of_sequence");
+	sge = t_sge(s.mr, s.buf + LEN / 2, 64);
+	t_post_chain(&s.a[0], &wr, 0, 8);
+	t_want_none(s.a[0].scq);
+	for (i = 0; i < 8; i++)
+		post(&s, 10 + i);
+	for (i = 0; i < 8; i++) {
+		t_want_wc(s.a[0].scq, i, IBV_WC_SUCCESS);
+		t_want_wc(s.b[0].rcq, 10 + i, IBV_WC_SUCCESS);
+	}
+	t_want_counter(&s.dev, "rx_out_of_sequence", gaps);
+}
+
 static void limits(void)
 {
 	struct ibv_srq_init_attr init = { 0 };
@@ -353,6 +384,7 @@ static const struct t_test tests[] = {
 	{ "last_wqe", last_wqe },
 	{ "domain", domain },
 	{ "empty", empty },
+	{ "empty_chain", empty_chain },
 	{ "limits", limits },
 };
 

@@ -134,6 +134,37 @@ bool t_cq_event(struct ibv_comp_channel *channel, unsigned int ms)
 	return true;
 }
 
+static bool read_counter(const struct t_dev *dev, const char *name,
+			 uint64_t *value)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path),
+		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
+		 name);
+	if (!t_read_file(path, text, sizeof(text)))
+		return false;
+	*value = strtoull(text, NULL, 10);
+	return true;
+}
+
+uint64_t t_counter(const struct t_dev *dev, const char *name)
+{
+	uint64_t value = 0;
+
+	read_counter(dev, name, &value);
+	return value;
+}
+
+void (t_want_counter)(const struct t_dev *dev, const char *name, uint64_t want)
+{
+	uint64_t value;
+
+	if (read_counter(dev, name, &value))
+		T_ASSERT(value == want, "%s is %llu, want %llu", name,
+			 (unsigned long long)value, (unsigned long long)want);
+}
+
 void t_msg_pair(int fds[2])
 {
 	T_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair: %s",

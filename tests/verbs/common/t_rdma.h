@@ -143,6 +143,10 @@ struct ibv_async_event t_want_event(struct t_dev *dev,
 /* true: a completion event of this channel came, acknowledged */
 bool t_cq_event(struct ibv_comp_channel *channel, unsigned int ms);
 
+/* A hw_counter of the port; 0 where the device has none of that name */
+uint64_t t_counter(const struct t_dev *dev, const char *name);
+void t_want_counter(const struct t_dev *dev, const char *name, uint64_t want);
+
 /* Whole messages over a socket pair between a test and its child */
 void t_msg_pair(int fds[2]);
 void t_msg_send(int fd, const void *buf, size_t size);
@@ -157,6 +161,8 @@ void t_msg_recv(int fd, void *buf, size_t size);
 #define t_want_none(...) (t_at(__func__, __LINE__), t_want_none(__VA_ARGS__))
 #define t_want_event(...)                                                 \
 	(t_at(__func__, __LINE__), t_want_event(__VA_ARGS__))
+#define t_want_counter(...)                                               \
+	(t_at(__func__, __LINE__), t_want_counter(__VA_ARGS__))
 #define t_reg(...) (t_at(__func__, __LINE__), t_reg(__VA_ARGS__))
 
 #endif /* T_RDMA_H */
