@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Posting: inline data, signaling, fences, chains, full queues, lengths */
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -210,6 +211,149 @@ static void fence(void)
 			t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
 			t_want_data(d.bbuf + LEN / 2, LEN / 4, i);
 		}
+	}
+}
+
+/*
+ * The same with more than one answer has room for: the end of what the READ
+ * brings is not there when all of it has been asked for.
+ */
+static void fence_long(void)
+{
+	const size_t len = 1 << 20;
+	struct ibv_sge read_sge, send_sge;
+	struct ibv_send_wr send = {
+		.wr_id = 2,
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
+		.sg_list = &send_sge,
+		.num_sge = 1,
+	};
+	struct ibv_send_wr read = {
+		.wr_id = 1,
+		.next = &send,
+		.opcode = IBV_WR_RDMA_READ,
+		.send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &read_sge,
+		.num_sge = 1,
+	};
+	char *to = t_map(T_PAGE);
+	struct ibv_mr *mr;
+	struct t_duo d;
+	unsigned int i;
+
+	t_duo_open(&d, len, T_PINNED, NULL);
+	mr = t_reg(d.dev.pd, to, T_PAGE, T_ACCESS_ALL);
+	read_sge = t_duo_sge(&d, 0, len);
+	send_sge = t_duo_sge(&d, len - T_PAGE, T_PAGE);
+	read.wr.rdma.rkey = d.bmr->rkey;
+	read.wr.rdma.remote_addr = t_remote(&d, 0);
+	for (i = 0; i < 10; i++) {
+		t_case("round %u", i);
+		t_fill(d.bbuf + len - T_PAGE, T_PAGE, i);
+		t_post_recv(&d.b, 3, t_sge(mr, to, T_PAGE));
+		T_OK(t_try_post(&d.a, &read));
+		t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
+		t_want_wc(d.a.scq, 2, IBV_WC_SUCCESS);
+		t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
+		t_want_data(to, T_PAGE, i);
+	}
+}
+
+#define POSTERS 2
+
+struct poster {
+	struct t_duo *d;
+	unsigned int id;
+	unsigned int rounds;
+	pthread_mutex_t *lock;
+	unsigned int *done; /* of each; under lock */
+};
+
+/* True: it has come; completions of the other are noted on the way */
+static bool poster_served(struct poster *p, unsigned int want)
+{
+	struct ibv_wc wc;
+	bool served;
+
+	pthread_mutex_lock(p->lock);
+	while (ibv_poll_cq(p->d->a.scq, 1, &wc) > 0) {
+		T_ASSERT(!wc.status, "'%s'", t_wc_name(wc.status));
+		p->done[wc.wr_id]++;
+	}
+	served = p->done[p->id] >= want;
+	pthread_mutex_unlock(p->lock);
+	return served;
+}
+
+static void *poster_run(void *arg)
+{
+	struct poster *p = arg;
+	unsigned int i;
+	uint64_t end;
+
+	for (i = 1; i <= p->rounds; i++) {
+		t_post(&p->d->a, IBV_WR_RDMA_WRITE, p->id,
+		       t_duo_sge(p->d, 0, 8), t_remote(p->d, 8 * p->id),
+		       p->d->bmr->rkey);
+		end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+		while (!poster_served(p, i))
+			T_ASSERT(t_now_ns() < end, "request %u of %u is lost",
+				 i, p->id);
+	}
+	return NULL;
+}
+
+/* Each of two waits for its own request: no doorbell is missed */
+static void two_posters(void)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	unsigned int done[POSTERS] = { 0 };
+	struct poster posters[POSTERS];
+	pthread_t threads[POSTERS];
+	struct t_duo d;
+	unsigned int i;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	for (i = 0; i < POSTERS; i++) {
+		posters[i] = (struct poster){
+			.d = &d, .id = i, .rounds = t_quick ? 1000 : 10000,
+			.lock = &lock, .done = done,
+		};
+		T_ASSERT(!pthread_create(&threads[i], NULL, poster_run,
+					 &posters[i]), "thread");
+	}
+	for (i = 0; i < POSTERS; i++)
+		T_ASSERT(!pthread_join(threads[i], NULL), "join");
+}
+
+/*
+ * More than a doorbell does itself, so that a worker goes on, who needs no
+ * bells; and one more about when it has found nothing left.
+ */
+static void while_busy(void)
+{
+	const unsigned int chain = 200;
+	unsigned int rounds = t_quick ? 200 : 1000;
+	struct t_qp_opt opt = T_QP_OPT;
+	struct ibv_send_wr wr = { .opcode = IBV_WR_RDMA_WRITE };
+	struct t_rand rand = { .state = 11 };
+	volatile unsigned int spin;
+	struct t_duo d;
+	unsigned int i;
+
+	opt.sq = 2 * chain;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	wr.wr.rdma.remote_addr = t_remote(&d, 0);
+	wr.wr.rdma.rkey = d.bmr->rkey;
+	for (i = 0; i < rounds; i++) {
+		t_case("round %u", i);
+		t_post_chain(&d.a, &wr, 0, chain);
+		for (spin = t_rand_below(&rand, 40000); spin; spin--)
+			;
+		t_post(&d.a, IBV_WR_RDMA_WRITE, i, t_duo_sge(&d, 0, 8),
+		       t_remote(&d, 0), d.bmr->rkey);
+		t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
 	}
 }
 
@@ -470,6 +614,9 @@ static const struct t_test tests[] = {
 	{ "unsignaled", unsignaled },
 	{ "sig_all", sig_all },
 	{ "fence", fence },
+	{ "fence_long", fence_long },
+	{ "two_posters", two_posters, 120 },
+	{ "while_busy", while_busy, 120 },
 	{ "chain", chain },
 	{ "full_sq", full_sq },
 	{ "full_rq", full_rq },
