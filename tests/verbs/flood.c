@@ -193,6 +193,34 @@ static void no_page(void)
 	T_OK(ibv_destroy_qp(s.stuck.qp));
 }
 
+/* The address handle of another domain leads nowhere */
+static void foreign_handle(void)
+{
+	struct ibv_ah_attr attr = { .is_global = 1, .port_num = T_PORT };
+	struct ibv_send_wr wr = {
+		.wr_id = 8,
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct ibv_send_wr *bad;
+	struct ibv_pd *pd;
+	struct scene s;
+
+	scene_open(&s, false);
+	pd = ibv_alloc_pd(s.dev.ctx);
+	T_ASSERT(pd, "ibv_alloc_pd: %s", t_errname(errno));
+	attr.grh.dgid = s.dev.gid;
+	attr.grh.sgid_index = s.dev.gid_index;
+	wr.wr.ud.ah = ibv_create_ah(pd, &attr);
+	T_ASSERT(wr.wr.ud.ah, "ibv_create_ah: %s", t_errname(errno));
+	wr.wr.ud.remote_qpn = s.good.qp->qp_num;
+	wr.wr.ud.remote_qkey = QKEY;
+	end_recv(&s.good);
+	T_OK(ibv_post_send(s.from.qp, &wr, &bad));
+	t_want_wc(s.from.cq, 8, IBV_WC_LOC_QP_OP_ERR);
+	t_want_none(s.good.cq);
+}
+
 /* What its process has taken away ends the request, as any queue pair's */
 static void no_source(void)
 {
@@ -222,6 +250,7 @@ static const struct t_test tests[] = {
 	{ "no_receive", no_receive },
 	{ "no_page", no_page },
 	{ "no_source", no_source },
+	{ "foreign_handle", foreign_handle },
 };
 
 int main(int argc, char **argv)

@@ -299,6 +299,72 @@ static void bells(void)
 	t_duo_works(&at.d);
 }
 
+/* A doorbell is of the queue pairs of its own context */
+static void foreign_bells(void)
+{
+	static struct attacker at, other;
+	int cmd, ret;
+
+	attacker_open(&at, 3);
+	attacker_open(&other, 3);
+	for (cmd = 0; cmd < 2; cmd++) {
+		errno = 0;
+		ret = ioctl(at.bell, cmd ? SODP_IOC_RING_RQ : SODP_IOC_RING_SQ,
+			    (unsigned long)other.d.a.qp->qp_num);
+		T_ASSERT(ret < 0 && errno == EINVAL, "%d, %s", ret,
+			 t_errname(errno));
+		ret = ioctl(at.bell, cmd ? SODP_IOC_RING_RQ : SODP_IOC_RING_SQ,
+			    (unsigned long)at.d.a.qp->qp_num);
+		T_ASSERT(!ret, "its own: %s", t_errname(errno));
+	}
+}
+
+static bool can_map(int fd, size_t size, int prot, int flags, uint64_t off)
+{
+	void *p = mmap(NULL, size, prot, flags, fd, off);
+
+	if (p == MAP_FAILED)
+		return false;
+	munmap(p, size);
+	return true;
+}
+
+/* The size that can be mapped at an offset, 0: there is no ring */
+static size_t ring_at(int fd, uint64_t off)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	size_t size, found = 0;
+
+	for (size = T_PAGE; size <= 64 * T_PAGE; size += T_PAGE) {
+		if (!can_map(fd, size, rw, MAP_SHARED, off))
+			continue;
+		T_ASSERT(!found, "as %zu and as %zu bytes", found, size);
+		found = size;
+		T_ASSERT(!can_map(fd, size, rw, MAP_PRIVATE, off), "private");
+		T_ASSERT(!can_map(fd, size, rw | PROT_EXEC, MAP_SHARED, off),
+			 "executable");
+	}
+	return found;
+}
+
+/* Whole, shared, not to be executed, and of the own context */
+static void rings_only(void)
+{
+	static struct attacker at, other;
+	unsigned int i, nr = 0;
+
+	attacker_open(&at, 3);
+	for (i = 0; i < 64; i++) {
+		t_case("page %u", i);
+		nr += ring_at(at.d.dev.ctx->cmd_fd, i * T_PAGE) != 0;
+	}
+	T_ASSERT(nr >= 4, "only %u rings found", nr);
+	t_open(&other.d.dev);
+	for (i = 0; i < 64; i++)
+		T_ASSERT(!ring_at(other.d.dev.ctx->cmd_fd, i * T_PAGE),
+			 "a ring of another context at page %u", i);
+}
+
 /* Mappings of the device's file that are not rings, or not whole rings */
 static void mappings(void)
 {
@@ -359,11 +425,14 @@ static const struct t_test tests[] = {
 	{ "rings", rings, 120 },
 	{ "rings_racing", rings_racing, 120 },
 	{ "bells", bells },
+	{ "foreign_bells", foreign_bells },
 	{ "mappings", mappings },
+	{ "rings_only", rings_only },
 	{ "old_command", old_command },
 	{ "opcodes", hostile_opcodes },
 	{ "reserved", hostile_reserved },
 	{ "reserved_recv", hostile_reserved_recv },
+	{ "binds", hostile_binds },
 };
 
 int main(int argc, char **argv)

@@ -22,5 +22,6 @@ int hostile_bell(const struct ibv_qp *qp);
 void hostile_opcodes(void);
 void hostile_reserved(void);
 void hostile_reserved_recv(void);
+void hostile_binds(void);
 
 #endif /* HOSTILE_H */

@@ -190,6 +190,51 @@ void hostile_reserved_recv(void)
 	t_want_wc(d.b.rcq, MAGIC + 1, IBV_WC_LOC_QP_OP_ERR);
 }
 
+/* Binds that libibverbs would not post */
+void hostile_binds(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t more_access;
+		uint32_t other_key;
+		enum ibv_wc_status status;
+	} cases[] = {
+		{ "as it should be", 0, 0, IBV_WC_SUCCESS },
+		{ "a right of regions only", IBV_ACCESS_LOCAL_WRITE, 0,
+		  IBV_WC_MW_BIND_ERR },
+		{ "a right of later", 1u << 31, 0, IBV_WC_MW_BIND_ERR },
+		{ "the index of another", 0, 0x100, IBV_WC_MW_BIND_ERR },
+	};
+	struct sodp_sqe *sqe;
+	struct ibv_mr *mr;
+	struct ibv_mw *mw;
+	struct queue q;
+	struct t_duo d;
+	size_t i;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	mr = t_reg(d.dev.pd, d.abuf, LEN, T_ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	for (i = 0; i < T_ARRAY_SIZE(cases); i++) {
+		t_case("%s", cases[i].name);
+		rc_renew(&d, &q);
+		mw = ibv_alloc_mw(d.dev.pd, IBV_MW_TYPE_1);
+		T_ASSERT(mw, "ibv_alloc_mw: %s", t_errname(errno));
+		sqe = next_sqe(&q, SODP_WR_BIND_MW);
+		sqe->flags = SODP_SEND_SIGNALED;
+		sqe->bind.addr = (uintptr_t)d.abuf;
+		sqe->bind.length = LEN;
+		sqe->bind.mr_lkey = mr->lkey;
+		sqe->bind.mw_rkey = mw->rkey;
+		sqe->bind.new_rkey = ibv_inc_rkey(mw->rkey) ^
+				     cases[i].other_key;
+		sqe->bind.access = IBV_ACCESS_REMOTE_READ |
+				   cases[i].more_access;
+		ring(&q);
+		t_want_wc(d.a.scq, 2, cases[i].status);
+		T_OK(ibv_dealloc_mw(mw));
+	}
+}
+
 struct other {
 	struct t_dev dev;
 	struct ibv_cq *cq;
