@@ -32,6 +32,10 @@ static void port(void)
 	T_ASSERT(!attr.lid && !attr.sm_lid && !attr.lmc && !attr.sm_sl &&
 			 !attr.subnet_timeout && !attr.init_type_reply,
 		 "lid %u sm_lid %u lmc %u", attr.lid, attr.sm_lid, attr.lmc);
+	/* 4.096 us * 2^n: rdma_cm adds it to the peer's timeout */
+	T_ASSERT(dev.attr.orig_attr.local_ca_ack_delay >= 10,
+		 "local_ca_ack_delay %u",
+		 dev.attr.orig_attr.local_ca_ack_delay);
 	T_ERR(ibv_query_port(dev.ctx, 0, &attr), EINVAL);
 	T_ERR(ibv_query_port(dev.ctx, 2, &attr), EINVAL);
 }

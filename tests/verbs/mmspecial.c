@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/t_uffd.h"
@@ -415,6 +416,31 @@ static void ksm(void)
 	t_write_file("/sys/kernel/mm/ksm/run", "2");
 }
 
+/* Not even the kernel maps it: the device has no business there */
+static void secret(void)
+{
+	const size_t len = 4 * T_PAGE;
+	char *space = (char *)(16UL << 40);
+	int fd = syscall(SYS_memfd_secret, 0);
+	struct mm_scene s;
+
+	if (fd < 0)
+		t_skip("no memfd_secret: %s", t_errname(errno));
+	T_ASSERT(!ftruncate(fd, len), "ftruncate: %s", t_errname(errno));
+	T_ASSERT(mmap(space, len, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_FIXED, fd, 0) == space,
+		 "mmap: %s", t_errname(errno));
+	memset(space, 5, len - T_PAGE);
+	mm_open_at(&s, space, len, false);
+	t_case("pages that are there");
+	mm_refused(&s, IBV_WR_RDMA_READ, 0, 8);
+	mm_refused(&s, IBV_WR_RDMA_WRITE, T_PAGE - 4, 8);
+	t_case("a page that is not");
+	mm_refused(&s, IBV_WR_RDMA_WRITE, len - T_PAGE, 8);
+	T_ASSERT(t_check_byte(space, len - T_PAGE, 5) < 0, "it was written");
+	t_want_data(s.d.abuf, len, 1);
+}
+
 static const struct t_test tests[] = {
 	{ "swap_small", swap_small, 120 },
 	{ "swap_thp", swap_thp, 120 },
@@ -427,6 +453,7 @@ static const struct t_test tests[] = {
 	{ "uffd_abandoned", uffd_abandoned },
 	{ "hugetlb", hugetlb },
 	{ "ksm", ksm },
+	{ "secret", secret },
 };
 
 int main(int argc, char **argv)

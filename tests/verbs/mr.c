@@ -291,6 +291,82 @@ static void rereg_by_child(void)
 	t_dereg(mr);
 }
 
+#define CHARGED_LEAVES 256
+#define CGROUP "/sys/fs/cgroup"
+
+static size_t kernel_memory(const char *folder)
+{
+	char path[128], line[128];
+	size_t bytes = SIZE_MAX;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/memory.stat", folder);
+	f = fopen(path, "re");
+	T_ASSERT(f, "%s: %s", path, t_errname(errno));
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "kernel %zu", &bytes);
+	fclose(f);
+	if (bytes == SIZE_MAX)
+		t_skip("memory.stat has no 'kernel'");
+	return bytes;
+}
+
+static void enter_cgroup(char *folder, size_t size)
+{
+	char path[128], pid[16];
+
+	snprintf(folder, size, CGROUP "/sodp-mr-%d", getpid());
+	if (t_write_file(CGROUP "/cgroup.subtree_control", "+memory") ||
+	    t_system("mkdir %s", folder))
+		t_skip("no memory cgroup");
+	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	T_ASSERT(!t_write_file(path, pid), "%s", path);
+}
+
+/*
+ * What is kept for a region is charged to whom it belongs: a page for each
+ * 2 MiB in which something is mapped. The CPU's own tables are there before.
+ */
+static void charged(void)
+{
+	/* The rest for what is given back meanwhile */
+	const size_t want = CHARGED_LEAVES * T_PAGE * 3 / 4;
+	char *p = t_map_aligned(CHARGED_LEAVES * T_HUGE, T_HUGE);
+	char folder[64];
+	size_t before, after;
+	struct ibv_mr *mr;
+	struct t_duo d;
+	uint64_t end;
+	unsigned int i;
+
+	enter_cgroup(folder, sizeof(folder));
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	t_need_odp(&d.dev);
+	t_map_pages(p, CHARGED_LEAVES * T_HUGE, T_SMALL);
+	for (i = 0; i < CHARGED_LEAVES; i++)
+		p[i * T_HUGE] = 1;
+	mr = t_reg_kind(&d.dev, T_EXPLICIT, p, CHARGED_LEAVES * T_HUGE,
+			T_ACCESS_ALL);
+	/* The kernel adds up what its CPUs have counted every two seconds */
+	t_sleep_ms(2500);
+	before = kernel_memory(folder);
+	for (i = 0; i < CHARGED_LEAVES; i++) {
+		t_post(&d.a, IBV_WR_RDMA_READ, i, t_duo_sge(&d, 0, 8),
+		       (uintptr_t)p + i * T_HUGE, mr->rkey);
+		t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
+	}
+	end = t_now_ns() + 6 * 1000000000ULL;
+	do {
+		t_sleep_ms(100);
+		after = kernel_memory(folder);
+	} while (after < before + want && t_now_ns() < end);
+	T_ASSERT(after >= before + want,
+		 "%zu KiB before, %zu after, want %zu more", before >> 10,
+		 after >> 10, want >> 10);
+	t_note("%zu KiB more", (after - before) >> 10);
+}
+
 /* 8 TiB of address space, of which a few spots are ever touched. */
 static void sparse(void)
 {
@@ -518,6 +594,7 @@ static const struct t_test tests[] = {
 	{ "rereg_pinned", rereg_pinned },
 	{ "rereg_odp", rereg_odp },
 	{ "rereg_by_child", rereg_by_child },
+	{ "charged", charged },
 	{ "sparse", sparse },
 	{ "big_lengths", big_lengths },
 	{ "implicit", implicit },
