@@ -8,11 +8,11 @@ PAGING = "cold_write_implicit cold_read_into long_swapped late_source"
 PAGING += " late_target_5s slow_file_target"
 # Cases of paths.py that every kernel can do
 PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events"
-PATHS += " near_datagrams ingress bridge conntrack"
+PATHS += " near_datagrams ingress addresses bridge conntrack"
 # Cases of events.py, in the short form
 EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
-CONGEST = "slow level tail"
+CONGEST = "queues slow refused level tail marks"
 # Of spaces.py, likewise
 SPACES = "sockets port_taken"
 
@@ -50,7 +50,7 @@ def here():
     netem = PYTHON + [f"{WIRE}/netem.py"]
     yield test("netem", netem + ["--quick", "sodp-sodp"])
     congest = PYTHON + [f"{WIRE}/congest.py"]
-    yield test("congest", congest + CONGEST.split(), timeout=300)
+    yield test("congest", congest + CONGEST.split(), timeout=500)
     programs = PYTHON + [f"{WIRE}/programs.py"]
     yield test("programs", programs + ["--quick", "sodp-sodp"])
     # Its rxe can be in any namespace; that of 6.12 is in the first one

@@ -65,6 +65,7 @@ bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
 void watch_rd_limit(void);
 void watch_credits(void);
 void watch_acks(void);
+void watch_gap(void);
 void watch_ports(void);
 
 /* hostile_dup.c */

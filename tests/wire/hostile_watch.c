@@ -340,6 +340,42 @@ void watch_acks(void)
 	t_note("%u ACKs for %u WRITEs", acks, writes);
 }
 
+/*
+ * What is behind a gap is told of once, by the PSN that is missing, and not
+ * again before that has come. IBA 9.7.5.1.3
+ */
+void watch_gap(void)
+{
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+	const struct watched *w;
+	unsigned int i, naks = 0;
+	struct roce_pkt pkt;
+	uint32_t missing;
+
+	open_pair(&pair, &opt);
+	missing = scene.at.aims[0].next;
+	for (i = 0; i < 5; i++) {
+		pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+				 ROCE_OPCODE(ROCE_RC, ROCE_WRITE_ONLY));
+		attack_payload(&scene.at, &pkt, SMALL);
+		pkt.psn = roce_psn_add(missing, 1 + i);
+		attack_add(&scene.at, &pkt);
+		attack_flush(&scene.at);
+		t_sleep_ms(5);
+	}
+	watch_await(&scene, NULL, false, ROCE_ACK);
+	t_sleep_ms(T_QUIET_MS);
+	for (w = NULL; (w = watch_find(&scene, w, false, ROCE_ACK)); naks++)
+		T_ASSERT(w->pkt.syndrome == 0x60 && w->pkt.psn == missing,
+			 "syndrome %#x, PSN %#x, want %#x", w->pkt.syndrome,
+			 w->pkt.psn, missing);
+	T_ASSERT(naks == 1, "%u NAKs", naks);
+	t_case("it has come");
+	honest_post(&pair, 2);
+	honest_wait(&pair, 2);
+}
+
 /* One port for all that one QP sends to another, and not that of all QPs */
 void watch_ports(void)
 {

@@ -372,6 +372,44 @@ def want_dropped(both, send, what):
         raise Failure(f"{what}: a QP was given it")
 
 
+@contextlib.contextmanager
+def more_addresses(both):
+    """Another one for either end of the wire."""
+    places = [("a", "wa", "10.75.0.91"), ("b", "wb", "10.75.0.92")]
+    try:
+        for space, netdev, address in places:
+            words = f"-n {space} addr add {address}/24 dev {netdev}"
+            call("ip", *words.split())
+        yield [address for _, _, address in places]
+    finally:
+        for space, netdev, address in places:
+            words = f"-n {space} addr del {address}/24 dev {netdev}"
+            call("ip", *words.split())
+
+
+def addresses(both):
+    """A connected QP has one address, and its peer one."""
+    from direct import Side, gid_of
+
+    with more_addresses(both) as (near, far), contextlib.ExitStack() as stack:
+        devs = both.a["DEV"], both.b["DEV"]
+        to, right, wrong = [
+            stack.enter_context(Side(device, address, "UC"))
+            for device, address in (
+                (devs[1], both.b["ADDR"]),
+                (devs[0], both.a["ADDR"]),
+                (devs[0], near),
+            )
+        ]
+        number = to.qp.qp_num
+        to.connect(right.gid, right.qp.qp_num)
+        to.receive()
+        right.connect(gid_of(far), number)
+        want_dropped(both, lambda: right.send(number, "to"), "UC to another")
+        wrong.connect(to.gid, number)
+        want_dropped(both, lambda: wrong.send(number, "by"), "UC by another")
+
+
 def ingress_ud(both, to, wrong, right):
     number = to.qp.qp_num
     for side in (wrong, right):
@@ -422,9 +460,8 @@ def near_datagrams(both):
                     grh = near_round(both.a, to, origin, on)
                     if seen.setdefault(key, grh) != grh:
                         raise Failure(f"{seen[key].hex()} and {grh.hex()}")
-                    drops = (number, QKEY + 1), (0xFFFFFE, QKEY)
-                    for args in drops + ((number, QKEY),):
-                        near_drop(both.a, origin, *args)
+                    near_refused(both.a, to, origin)
+                    near_drop(both.a, origin, number, QKEY)
 
 
 def near_round(end, to, origin, on):
@@ -440,8 +477,22 @@ def near_round(end, to, origin, on):
     return constant_part(grh)
 
 
+def near_refused(end, to, origin):
+    """There is a receive, and not for who names another key or number."""
+    from direct import QKEY
+
+    number = to.qp.qp_num
+    to.receive()
+    for args in ((number, QKEY + 1), (0xFFFFFE, QKEY)):
+        near_drop(end, origin, *args)
+    origin.send(number, "found")
+    text = to.received()[1]
+    if text != "found":
+        raise Failure(f"got '{text}'")
+
+
 def near_drop(end, origin, number, qkey):
-    """A success for the sender; no receive is posted."""
+    """A success for the sender, and a datagram that is lost."""
     drops = counter(end, "rx_drops")
     origin.send(number, "lost", qkey)
     eventually("drop", lambda: counter(end, "rx_drops") == drops + 1)
@@ -461,6 +512,7 @@ TOGETHER = {
     "port_events": port_events,
     "near_datagrams": near_datagrams,
     "ingress": ingress,
+    "addresses": addresses,
     "bridge": bridge,
 }
 
