@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * torture.h - what a run is made of
+ *
+ * A seed makes a plan: regions, and steps in rounds. In a round each worker
+ * process does its own steps in their order, at the same time as the others
+ * do theirs, and writes down what it did and what came of it. After the round
+ * all is quiet, and the coordinator judges the records and the memory by its
+ * model: it has the bytes that each region may have in memory of its own.
+ */
+#ifndef TORTURE_H
+#define TORTURE_H
+
+#include "common/t_mem.h"
+
+#define WORKERS 3
+#define REGIONS 4
+/* The region of atomics, which nothing else writes to */
+#define COUNTERS 3
+#define MAX_ROUNDS 64
+#define MAX_STEPS 1024
+#define MAX_RECS 2048 /* of a worker in a round */
+#define SMALL_LEN (64 * T_PAGE)
+#define REGION_MAX T_HUGE
+#define MAX_MSG (32 * 1024U)
+#define RECV_LEN 4096U
+#define GRH 40U
+#define ARENA (8UL << 20)
+#define CHAIN 8
+
+enum op {
+	/* verbs, to a region or worker */
+	OP_WRITE,
+	OP_WRITE_IMM,
+	OP_READ,
+	OP_SEND,
+	OP_SEND_IMM,
+	OP_FAA,
+	OP_CAS,
+	OP_UC_WRITE,
+	OP_UC_SEND,
+	OP_UD_SEND,
+	OP_BIND,
+	OP_BAD,
+	OP_WAIT,
+	/* memory, of the worker's own region */
+	OP_STORE,
+	OP_DONTNEED,
+	OP_FREE,
+	OP_PUNCH,
+	OP_TRUNCATE,
+	OP_PAGEOUT,
+	OP_COLLAPSE,
+	OP_SPLIT,
+	OP_MERGE,
+	OP_TRACK,
+	OP_COMPACT,
+	OP_POPULATE,
+	OP_FORK,
+	OP_UFFD,
+	OP_PROTECT,
+	OP_FLICKER,
+	OP_REMAP,
+	OP_REPLACE,
+	OP_HOLE,
+	OP_RESTORE,
+	OP_MOVE,
+	OP_RECLAIM,
+	/* objects and surroundings */
+	OP_REREG,
+	OP_ADVISE,
+	OP_RESIZE,
+	OP_RESET,
+	OP_ERROR,
+	OP_PEER_ERROR,
+	OP_VICTIM,
+	OP_FAILSLAB,
+	OP_LINK,
+	OP_NETEM,
+	NR_OPS,
+};
+
+struct step {
+	uint8_t round;
+	uint8_t worker;
+	uint8_t op;
+	uint8_t peer; /* owner of the region, or receiver */
+	uint8_t region;
+	uint8_t n; /* requests in a chain, or times */
+	uint8_t arg;
+	uint32_t off;
+	uint32_t len;
+	uint64_t tag; /* names the bytes that are written */
+};
+
+enum pages {
+	PAGES_ANON,
+	PAGES_THP,
+	PAGES_SHMEM,
+	PAGES_HUGETLB,
+};
+
+struct region_plan {
+	uint8_t pages; /* enum pages */
+	uint8_t kind; /* enum t_kind */
+	uint32_t len;
+};
+
+struct plan {
+	uint64_t seed;
+	bool wire; /* peers are reached by packets */
+	bool srq[WORKERS]; /* receives of its RC QPs are shared */
+	uint8_t local[WORKERS]; /* enum t_kind of the local buffers */
+	struct region_plan regions[WORKERS][REGIONS];
+	unsigned int rounds;
+	unsigned int nr;
+	struct step steps[MAX_STEPS];
+	bool off[MAX_STEPS]; /* steps left out */
+};
+
+/* plan.c */
+extern const char *const op_names[NR_OPS];
+void plan_make(struct plan *p, uint64_t seed, unsigned int rounds);
+/* Keeps "3,7-9" of the steps; false: cannot be read */
+bool plan_keep(struct plan *p, const char *list);
+unsigned int plan_count(const struct plan *p);
+void plan_list(const struct plan *p, char *buf, size_t size);
+void plan_print(const struct plan *p, const char *prefix);
+void step_text(const struct plan *p, unsigned int i, char *buf, size_t size);
+
+/* --- what workers write down --- */
+
+enum rec_kind {
+	REC_DATA, /* bytes of a tag were written */
+	REC_ZERO, /* bytes became zeros */
+	REC_READ,
+	REC_SEND,
+	REC_RECV,
+	REC_ATOMIC,
+	REC_BIND,
+	REC_PERM, /* pages could not be accessed so, for a time or since */
+	REC_FLUSHED, /* a step took a QP's requests away */
+	REC_LINK, /* no packets, or port, for a time */
+};
+
+/* What may be done to a page: a set of them is what may be true meanwhile */
+enum perm {
+	PERM_RW = 1,
+	PERM_RO = 2,
+	PERM_NONE = 4,
+};
+
+/* Of a request that has no completion status */
+enum {
+	STATUS_PENDING = 1000,
+	STATUS_GONE, /* its queue pair was reset */
+};
+
+enum rec_flag {
+	REC_MAY = 1, /* may have happened or not, in part or all */
+	REC_UNRELIABLE = 2,
+	REC_CAS = 4,
+	REC_HAS_IMM = 8,
+	REC_BROKEN = 16, /* the QP was taken away meanwhile */
+	REC_UD = 32,
+	REC_SIGNALED = 64,
+	REC_WINDOW = 128, /* by the key of a window */
+};
+
+struct rec {
+	uint8_t kind;
+	uint8_t flags;
+	uint8_t worker;
+	uint8_t owner; /* of the region; the peer of a SEND or RECV */
+	uint8_t region;
+	uint8_t perm_during;
+	uint8_t perm_after;
+	uint8_t want; /* status that a bad request must have, or 0 */
+	uint16_t step;
+	uint16_t status;
+	uint32_t off;
+	uint32_t len;
+	uint32_t begin; /* of the worker's own clock */
+	uint32_t end;
+	uint32_t qp; /* which queue, to know what is ordered */
+	uint32_t data; /* where in the arena */
+	uint32_t imm;
+	uint64_t tag; /* or what an atomic adds or swaps in */
+	uint64_t compare;
+	uint64_t old;
+};
+
+struct public_region {
+	uint64_t addr;
+	uint32_t rkey;
+	uint32_t window; /* its key, or 0 */
+};
+
+enum { Q_RC, Q_UC, NR_Q };
+
+/* Shared by the processes of a run */
+struct side {
+	struct public_region region[REGIONS];
+	struct t_addr req[WORKERS][NR_Q]; /* ends that send to a worker */
+	struct t_addr resp[WORKERS][NR_Q]; /* ends that it sends to */
+	struct t_addr ud;
+	bool bad[WORKERS][NR_Q][2]; /* to be made anew; [1]: responders */
+	uint32_t sent[WORKERS][NR_Q]; /* SENDs that succeeded, per peer */
+	uint32_t nr_recs;
+	uint32_t arena_used;
+	struct rec recs[MAX_RECS];
+	unsigned char *arena;
+	/* What the process sees of its regions */
+	unsigned char *view[REGIONS];
+	/* What another process read of the same by its device */
+	unsigned char *device;
+	uint8_t device_owner;
+	uint8_t device_region;
+	bool device_read;
+};
+
+struct board {
+	struct side side[WORKERS];
+	uint16_t round;
+	int sabotage;
+};
+
+enum sabotage {
+	SABOTAGE_NONE,
+	SABOTAGE_BYTE,
+	SABOTAGE_COMPLETION,
+};
+
+enum command {
+	CMD_SETUP,
+	CMD_CONNECT,
+	CMD_ROUND,
+	CMD_CALM,
+	CMD_QUIET,
+	CMD_READ,
+	CMD_CLOSE,
+	CMD_OPEN,
+	CMD_END,
+};
+
+/* run.c: one run of the plan in this process; ends it when something is wrong */
+void run_plan(const struct plan *p, enum sabotage sabotage);
+
+/* surround.c: what a run needs around it, and what it may have left */
+void surround_begin(const struct plan *p);
+void surround_end(const struct plan *p);
+/* After the last run */
+void surround_leave(void);
+void surround_reclaim(unsigned int how);
+void surround_netem(unsigned int which);
+void surround_link(const char *netdev, unsigned int ms);
+
+/* model.c */
+struct model;
+struct model *model_new(const struct plan *p, const struct board *b);
+void model_round(struct model *m);
+/* May a device read all of a region now? */
+bool model_readable(const struct model *m, unsigned int w,
+		    unsigned int region);
+
+/* shrink.c */
+struct options {
+	unsigned int rounds;
+	unsigned int shrink_seconds;
+	unsigned int attempts; /* a race shows in some runs only */
+	enum sabotage sabotage;
+};
+
+struct outcome {
+	bool failed;
+	bool skipped;
+	char text[512];
+};
+
+/* A run in processes of its own */
+void run_apart(const struct plan *p, const struct options *o,
+	       struct outcome *out);
+/* Leaves out steps while the plan still fails; the number of runs */
+unsigned int shrink(struct plan *p, const struct options *o,
+		    struct outcome *out);
+
+#endif /* TORTURE_H */

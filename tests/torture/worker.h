@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* worker.h - the state of one worker process */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <pthread.h>
+
+#include "common/t_netdev.h"
+#include "common/t_uffd.h"
+#include "torture.h"
+
+#define SLOTS 16
+/* Room for four pieces with gaps between them, and guards around */
+#define SLOT_LEN (MAX_MSG + 8192)
+#define GUARD 256
+#define QUEUE_DEPTH 64
+#define RECVS 24
+#define SRQ_RECVS 128
+#define UD_RECVS 32
+#define RECV_SLOT (RECV_LEN + GRH + 88)
+#define NR_RECV_SLOTS (SRQ_RECVS + WORKERS * NR_Q * RECVS + UD_RECVS)
+#define NR_QUEUES (2 * WORKERS * NR_Q + 1)
+#define UD_QUEUE (NR_QUEUES - 1)
+#define UD_QKEY 0x1234
+
+/* The page is not mapped; in enum perm's terms it is PERM_NONE */
+#define STATE_HOLE 8
+#define ANY_STATE (PERM_RW | PERM_RO | PERM_NONE)
+#define PAGE_OF(off) ((off) / T_PAGE)
+
+struct region {
+	struct region_plan plan;
+	char *addr;
+	int fd; /* of the file below, or -1 */
+	struct ibv_mr *mr;
+	struct ibv_mw *mw;
+	uint8_t state[REGION_MAX / T_PAGE];
+	bool lazy[REGION_MAX / T_PAGE]; /* MADV_FREE, not touched since */
+	bool late; /* a thread gives its pages by userfaultfd */
+	bool late_stop;
+	unsigned int late_ms;
+	int uffd;
+	pthread_t late_thread;
+};
+
+/* A QP and the requests on it that have not completed */
+struct queue {
+	struct ibv_qp *qp;
+	uint8_t type; /* Q_RC, Q_UC; UD_QUEUE has none */
+	uint8_t peer;
+	bool responder;
+	bool gone; /* reset: nothing goes by it until it is made anew */
+	bool failed;
+	uint32_t number; /* of this incarnation */
+	uint16_t fifo[QUEUE_DEPTH];
+	unsigned int head;
+	unsigned int tail;
+	uint32_t received; /* well, in this round */
+};
+
+struct worker {
+	const struct plan *p;
+	struct board *b;
+	struct side *self;
+	unsigned int id;
+	int view_fd[REGIONS];
+	uint16_t step;
+	uint32_t clock;
+	uint32_t queues_made;
+	struct t_dev dev;
+	struct ibv_cq *scq;
+	struct ibv_cq *rcq;
+	struct ibv_srq *srq;
+	struct region regions[REGIONS];
+	struct queue queues[NR_QUEUES];
+	struct ibv_ah *ah[WORKERS];
+	char *local;
+	struct ibv_mr *local_mr;
+	uint32_t free_slots; /* a bit for each */
+	uint8_t slot_of[MAX_RECS];
+	char *inbox;
+	struct ibv_mr *inbox_mr;
+	struct ibv_mr *device_mr;
+	uint64_t seen[WORKERS][3]; /* counters, as atomics found them */
+	uint32_t imm;
+};
+
+static inline struct queue *queue_of(struct worker *w, unsigned int peer,
+				     unsigned int type, bool responder)
+{
+	return &w->queues[(peer * NR_Q + type) * 2 + responder];
+}
+
+/* worker.c */
+void worker_main(struct worker *w, int fd);
+struct rec *rec_new(struct worker *w, enum rec_kind kind);
+uint32_t arena_take(struct worker *w, const void *data, uint32_t len);
+
+/* wqueue.c */
+void queues_make(struct worker *w);
+void queues_connect(struct worker *w);
+void queues_close_bad(struct worker *w);
+void queues_open_bad(struct worker *w);
+void queues_note_state(struct worker *w);
+int queue_state(struct queue *q, enum ibv_qp_state state);
+void recv_post(struct worker *w, unsigned int slot);
+
+/* wverbs.c */
+void verbs_step(struct worker *w, const struct step *s);
+unsigned int pieces_of(const struct rec *rec, uint32_t lens[4]);
+
+static inline uint32_t gap_of(const struct rec *rec)
+{
+	return 64 + rec->tag % 61;
+}
+
+static inline char *slot_at(struct worker *w, unsigned int slot)
+{
+	return w->local + slot * SLOT_LEN + GUARD;
+}
+
+/* wpoll.c */
+void verbs_poll(struct worker *w);
+void verbs_drain(struct worker *w);
+void verbs_gone(struct worker *w, struct queue *q);
+void verbs_read_back(struct worker *w);
+
+/* wrecv.c */
+void recv_drain(struct worker *w);
+
+/* wregion.c */
+extern const int prot_of[];
+void regions_make(struct worker *w);
+void region_register(struct worker *w, unsigned int i);
+void region_map(struct region *r, uint32_t off, uint32_t len);
+/* The next part of a step's pages that is in one of these states */
+bool region_run(struct region *r, const struct step *s, uint8_t states,
+		uint32_t *off, uint32_t *len);
+void region_touch_lazy(struct region *r);
+void region_late(struct region *r, char *addr, size_t len, unsigned int ms);
+void regions_quiet(struct worker *w);
+void regions_view(struct worker *w);
+
+#define FOR_RUNS(r, s, states, off, len)                                  \
+	for (off = 0, len = 0; region_run(r, s, states, &off, &len);)
+
+/* wmem.c */
+void memory_step(struct worker *w, const struct step *s);
+void rec_perm(struct worker *w, const struct step *s, uint32_t begin,
+	      uint32_t off, uint32_t len, uint8_t during, uint8_t after);
+
+/* wfault.c */
+void other_step(struct worker *w, const struct step *s);
+
+#endif /* WORKER_H */

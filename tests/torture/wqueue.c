@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Queue pairs of a worker: made, connected, and made anew after an error */
+
+#include "worker.h"
+
+static const enum ibv_qp_type qp_types[] = {
+	[Q_RC] = IBV_QPT_RC,
+	[Q_UC] = IBV_QPT_UC,
+};
+
+static struct ibv_qp *make_qp(struct worker *w, enum ibv_qp_type type,
+			      bool responder)
+{
+	struct ibv_qp_init_attr init = {
+		.qp_type = type,
+		.send_cq = w->scq,
+		.recv_cq = w->rcq,
+		.cap = { .max_send_wr = QUEUE_DEPTH,
+			 .max_recv_wr = UD_RECVS,
+			 .max_send_sge = 4,
+			 .max_recv_sge = 1,
+			 .max_inline_data = 256 },
+	};
+	struct ibv_qp *qp;
+
+	if (responder && w->srq) {
+		init.srq = w->srq;
+		init.cap.max_recv_wr = 0;
+		init.cap.max_recv_sge = 0;
+	}
+	qp = ibv_create_qp(w->dev.pd, &init);
+	T_ASSERT(qp, "ibv_create_qp: %s", t_errname(errno));
+	return qp;
+}
+
+int queue_state(struct queue *q, enum ibv_qp_state state)
+{
+	struct ibv_qp_attr attr = { .qp_state = state };
+
+	return ibv_modify_qp(q->qp, &attr, IBV_QP_STATE);
+}
+
+static void to_init(struct worker *w, struct ibv_qp *qp)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT,
+		.port_num = T_PORT,
+		.qp_access_flags = T_ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE,
+		.qkey = UD_QKEY,
+	};
+	int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT;
+
+	if (qp->qp_type == IBV_QPT_UC)
+		attr.qp_access_flags = IBV_ACCESS_REMOTE_WRITE;
+	mask |= qp->qp_type == IBV_QPT_UD ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS;
+	T_OK(ibv_modify_qp(qp, &attr, mask));
+}
+
+static void ud_to_rts(struct ibv_qp *qp)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RTR };
+
+	T_OK(ibv_modify_qp(qp, &attr, IBV_QP_STATE));
+	attr.qp_state = IBV_QPS_RTS;
+	T_OK(ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN));
+}
+
+static uint32_t psn_of(uint32_t qpn)
+{
+	return (qpn * 2654435761U) & 0xffffff;
+}
+
+static void to_rts(struct worker *w, struct queue *q,
+		   const struct t_addr *peer)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = w->dev.port.active_mtu,
+		.dest_qp_num = peer->qpn,
+		.rq_psn = peer->psn,
+		.max_dest_rd_atomic = 4,
+		.min_rnr_timer = 1,
+		.ah_attr = { .is_global = 1,
+			     .port_num = T_PORT,
+			     .grh = { .dgid = peer->gid,
+				      .sgid_index = w->dev.gid_index,
+				      .hop_limit = 64 } },
+	};
+	int mask = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
+		   IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
+
+	if (q->type == Q_RC)
+		mask |= IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
+	T_OK(ibv_modify_qp(q->qp, &attr, mask));
+	attr.qp_state = IBV_QPS_RTS;
+	attr.sq_psn = psn_of(q->qp->qp_num);
+	attr.timeout = 14;
+	attr.retry_cnt = 7;
+	attr.rnr_retry = 7;
+	attr.max_rd_atomic = 4;
+	mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
+	if (q->type == Q_RC)
+		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			IBV_QP_MAX_QP_RD_ATOMIC;
+	T_OK(ibv_modify_qp(q->qp, &attr, mask));
+}
+
+static unsigned int first_slot(const struct queue *q, unsigned int index)
+{
+	(void)q;
+	return SRQ_RECVS + index * RECVS;
+}
+
+static void post_recvs(struct worker *w, struct queue *q)
+{
+	unsigned int index = (q->peer * NR_Q + q->type);
+	unsigned int i;
+
+	for (i = 0; i < RECVS; i++)
+		recv_post(w, first_slot(q, index) + i);
+}
+
+static void queue_make(struct worker *w, struct queue *q)
+{
+	struct t_addr addr;
+
+	q->qp = make_qp(w, qp_types[q->type], q->responder);
+	q->number = ++w->queues_made;
+	q->head = 0;
+	q->tail = 0;
+	q->gone = false;
+	q->failed = false;
+	to_init(w, q->qp);
+	if (q->responder && !w->srq)
+		post_recvs(w, q);
+	addr.qpn = q->qp->qp_num;
+	addr.psn = psn_of(addr.qpn);
+	addr.gid = w->dev.gid;
+	if (q->responder)
+		w->self->resp[q->peer][q->type] = addr;
+	else
+		w->self->req[q->peer][q->type] = addr;
+}
+
+static void queue_connect(struct worker *w, struct queue *q)
+{
+	struct side *peer = &w->b->side[q->peer];
+
+	to_rts(w, q, q->responder ? &peer->req[w->id][q->type] :
+				    &peer->resp[w->id][q->type]);
+}
+
+void recv_post(struct worker *w, unsigned int slot)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)w->inbox + slot * RECV_SLOT,
+		.length = RECV_LEN,
+		.lkey = w->inbox_mr->lkey,
+	};
+	struct ibv_recv_wr wr = {
+		.wr_id = slot,
+		.sg_list = &sge,
+		.num_sge = 1,
+	};
+	unsigned int index = (slot - SRQ_RECVS) / RECVS;
+	struct ibv_recv_wr *bad;
+	struct ibv_qp *qp;
+
+	if (slot < SRQ_RECVS) {
+		T_OK(ibv_post_srq_recv(w->srq, &wr, &bad));
+		return;
+	}
+	if (index >= WORKERS * NR_Q) {
+		qp = w->queues[UD_QUEUE].qp;
+		sge.length += GRH;
+	} else {
+		qp = w->queues[2 * index + 1].qp;
+	}
+	T_OK(ibv_post_recv(qp, &wr, &bad));
+}
+
+static void make_ud(struct worker *w)
+{
+	struct queue *q = &w->queues[UD_QUEUE];
+	unsigned int i;
+
+	q->qp = make_qp(w, IBV_QPT_UD, false);
+	q->type = NR_Q;
+	q->number = ++w->queues_made;
+	to_init(w, q->qp);
+	for (i = 0; i < UD_RECVS; i++)
+		recv_post(w, NR_RECV_SLOTS - UD_RECVS + i);
+	ud_to_rts(q->qp);
+	w->self->ud.qpn = q->qp->qp_num;
+	w->self->ud.gid = w->dev.gid;
+}
+
+void queues_make(struct worker *w)
+{
+	struct ibv_srq_init_attr init = {
+		.attr = { .max_wr = SRQ_RECVS, .max_sge = 1 },
+	};
+	struct queue *q;
+	unsigned int i;
+
+	w->scq = ibv_create_cq(w->dev.ctx, NR_QUEUES * QUEUE_DEPTH, NULL,
+			       NULL, 0);
+	w->rcq = ibv_create_cq(w->dev.ctx, 2 * NR_RECV_SLOTS, NULL, NULL, 0);
+	T_ASSERT(w->scq && w->rcq, "ibv_create_cq: %s", t_errname(errno));
+	if (w->p->srq[w->id]) {
+		w->srq = ibv_create_srq(w->dev.pd, &init);
+		T_ASSERT(w->srq, "ibv_create_srq: %s", t_errname(errno));
+		for (i = 0; i < SRQ_RECVS; i++)
+			recv_post(w, i);
+	}
+	for (i = 0; i < UD_QUEUE; i++) {
+		q = &w->queues[i];
+		q->responder = i & 1;
+		q->type = i / 2 % NR_Q;
+		q->peer = i / 2 / NR_Q;
+		queue_make(w, q);
+	}
+	make_ud(w);
+}
+
+void queues_connect(struct worker *w)
+{
+	struct ibv_ah_attr attr = {
+		.is_global = 1,
+		.port_num = T_PORT,
+		.grh = { .sgid_index = w->dev.gid_index, .hop_limit = 64 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < UD_QUEUE; i++)
+		queue_connect(w, &w->queues[i]);
+	for (i = 0; i < WORKERS; i++) {
+		attr.grh.dgid = w->b->side[i].ud.gid;
+		w->ah[i] = ibv_create_ah(w->dev.pd, &attr);
+		T_ASSERT(w->ah[i], "ibv_create_ah: %s", t_errname(errno));
+	}
+}
+
+/* Both ends are made anew when either has seen something */
+static bool is_bad(struct worker *w, const struct queue *q)
+{
+	struct side *peer = &w->b->side[q->peer];
+
+	return w->self->bad[q->peer][q->type][q->responder] ||
+	       peer->bad[w->id][q->type][!q->responder];
+}
+
+void queues_note_state(struct worker *w)
+{
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	struct queue *q;
+	unsigned int i;
+
+	for (i = 0; i < UD_QUEUE; i++) {
+		q = &w->queues[i];
+		T_OK(ibv_query_qp(q->qp, &attr, IBV_QP_STATE, &init));
+		if (attr.qp_state != IBV_QPS_RTS)
+			w->self->bad[q->peer][q->type][q->responder] = true;
+	}
+	T_OK(ibv_query_qp(w->queues[UD_QUEUE].qp, &attr, IBV_QP_STATE, &init));
+	T_ASSERT(attr.qp_state == IBV_QPS_RTS, "the UD QP is in state %d",
+		 attr.qp_state);
+}
+
+void queues_close_bad(struct worker *w)
+{
+	struct queue *q;
+	unsigned int i;
+
+	for (i = 0; i < UD_QUEUE; i++) {
+		q = &w->queues[i];
+		if (!is_bad(w, q))
+			continue;
+		T_OK(ibv_destroy_qp(q->qp));
+		queue_make(w, q);
+	}
+}
+
+void queues_open_bad(struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < UD_QUEUE; i++)
+		if (is_bad(w, &w->queues[i]))
+			queue_connect(w, &w->queues[i]);
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Steps that post requests, and what their completions must look like */
+
+#include <sched.h>
+
+#include "worker.h"
+
+#define SIGNAL_LAST 64
+#define CHAINED 32
+#define SAME_PLACE 16
+#define INLINE_MAX 256
+#define BY_WINDOW 4
+
+struct request {
+	struct ibv_send_wr wr;
+	struct ibv_sge sge[4];
+	struct rec *rec;
+	unsigned int slot;
+};
+
+static unsigned int queue_room(const struct queue *q)
+{
+	return QUEUE_DEPTH - (q->tail - q->head);
+}
+
+static unsigned int take_slot(struct worker *w)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	unsigned int slot;
+
+	while (!w->free_slots) {
+		verbs_poll(w);
+		sched_yield();
+		T_ASSERT(t_now_ns() < end,
+			 "step %u: no completion frees a buffer", w->step + 1);
+	}
+	slot = __builtin_ctz(w->free_slots);
+	w->free_slots &= ~(1U << slot);
+	return slot;
+}
+
+/* Pieces of a message, with gaps between them */
+unsigned int pieces_of(const struct rec *rec, uint32_t lens[4])
+{
+	unsigned int nr = 1 + (rec->begin + rec->tag) % 4;
+	unsigned int i;
+
+	if (rec->kind == REC_ATOMIC || rec->len < 4 * nr)
+		nr = 1;
+	for (i = 0; i < nr; i++)
+		lens[i] = rec->len / nr;
+	lens[nr - 1] += rec->len % nr;
+	return nr;
+}
+
+static void fill_pieces(struct worker *w, struct request *req, bool data)
+{
+	char *at = slot_at(w, req->slot);
+	struct rec *rec = req->rec;
+	uint32_t lens[4];
+	uint32_t pos = 0;
+	unsigned int nr = pieces_of(rec, lens);
+	unsigned int i;
+
+	memset(at - GUARD, 0x55, SLOT_LEN);
+	for (i = 0; i < nr; i++) {
+		req->sge[i].addr = (uintptr_t)at;
+		req->sge[i].length = lens[i];
+		req->sge[i].lkey = w->local_mr->lkey;
+		if (data)
+			t_fill_data(at, lens[i], rec->tag, pos);
+		pos += lens[i];
+		at += lens[i] + gap_of(rec);
+	}
+	req->wr.sg_list = req->sge;
+	req->wr.num_sge = nr;
+}
+
+/* Where the k-th request of a chain goes */
+static uint32_t place(const struct step *s, unsigned int k, uint32_t room)
+{
+	uint64_t off = s->off + (uint64_t)k * s->len;
+
+	if (s->op == OP_FAA || s->op == OP_CAS || (s->arg & SAME_PLACE) ||
+	    off + s->len > room)
+		return s->off;
+	return off;
+}
+
+static void fill_bad(struct worker *w, const struct step *s,
+		     struct request *req)
+{
+	struct public_region *r = &w->b->side[s->peer].region[s->region];
+	struct ibv_send_wr *wr = &req->wr;
+	struct rec *rec = req->rec;
+
+	rec->kind = REC_SEND;
+	rec->flags |= REC_MAY;
+	wr->opcode = IBV_WR_RDMA_WRITE;
+	wr->wr.rdma.remote_addr = r->addr + rec->off;
+	wr->wr.rdma.rkey = r->rkey;
+	rec->want = IBV_WC_REM_ACCESS_ERR;
+	switch (s->arg % 4) {
+	case 0: /* a key that there is not */
+		wr->wr.rdma.rkey ^= 0x5a5a5a00;
+		break;
+	case 1: /* more than the region has */
+		wr->opcode = IBV_WR_RDMA_READ;
+		wr->wr.rdma.remote_addr =
+			r->addr + w->p->regions[s->peer][s->region].len - 1;
+		rec->len = 16;
+		break;
+	case 2:
+		rec->want = IBV_WC_LOC_PROT_ERR;
+		break;
+	default:
+		rec->want = IBV_WC_REM_INV_REQ_ERR;
+		rec->len = RECV_LEN + GRH + 1;
+		wr->opcode = IBV_WR_SEND;
+	}
+	fill_pieces(w, req, wr->opcode != IBV_WR_RDMA_READ);
+	if (rec->want == IBV_WC_LOC_PROT_ERR)
+		req->sge[0].lkey ^= 0x5a5a5a00;
+}
+
+static void fill_atomic(struct worker *w, const struct step *s,
+			struct request *req)
+{
+	struct public_region *r = &w->b->side[s->peer].region[s->region];
+	struct ibv_send_wr *wr = &req->wr;
+	struct rec *rec = req->rec;
+
+	wr->wr.atomic.remote_addr = r->addr + rec->off;
+	wr->wr.atomic.rkey = r->rkey;
+	/* Sums of such numbers tell which were added */
+	rec->tag = rec->tag * 0x9e3779b97f4a7c15ULL | 1;
+	wr->opcode = IBV_WR_ATOMIC_FETCH_AND_ADD;
+	wr->wr.atomic.compare_add = rec->tag;
+	if (s->op == OP_CAS) {
+		rec->flags |= REC_CAS;
+		rec->compare = w->seen[s->peer][rec->off / 2048];
+		wr->opcode = IBV_WR_ATOMIC_CMP_AND_SWP;
+		wr->wr.atomic.compare_add = rec->compare;
+		wr->wr.atomic.swap = rec->tag;
+	}
+	fill_pieces(w, req, false);
+}
+
+static void fill_send(struct worker *w, const struct step *s,
+		      struct request *req)
+{
+	struct ibv_send_wr *wr = &req->wr;
+	struct rec *rec = req->rec;
+
+	rec->kind = REC_SEND;
+	rec->owner = s->peer;
+	wr->opcode = IBV_WR_SEND;
+	if (s->op != OP_SEND) {
+		rec->flags |= REC_HAS_IMM;
+		wr->opcode = IBV_WR_SEND_WITH_IMM;
+	}
+	if (s->op == OP_UD_SEND) {
+		rec->flags |= REC_UD;
+		wr->wr.ud.ah = w->ah[s->peer];
+		wr->wr.ud.remote_qpn = w->b->side[s->peer].ud.qpn;
+		wr->wr.ud.remote_qkey = UD_QKEY;
+	}
+	fill_pieces(w, req, true);
+}
+
+static void fill_rdma(struct worker *w, const struct step *s,
+		      struct request *req)
+{
+	struct public_region *r = &w->b->side[s->peer].region[s->region];
+	struct ibv_send_wr *wr = &req->wr;
+	struct rec *rec = req->rec;
+
+	wr->wr.rdma.remote_addr = r->addr + rec->off;
+	wr->wr.rdma.rkey = r->rkey;
+	if ((s->arg & BY_WINDOW) && r->window) {
+		wr->wr.rdma.rkey = r->window;
+		rec->flags |= REC_WINDOW;
+	}
+	wr->opcode = IBV_WR_RDMA_WRITE;
+	if (s->op == OP_READ) {
+		rec->kind = REC_READ;
+		wr->opcode = IBV_WR_RDMA_READ;
+	}
+	if (s->op == OP_WRITE_IMM) {
+		rec->flags |= REC_HAS_IMM;
+		wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+	}
+	fill_pieces(w, req, s->op != OP_READ);
+}
+
+static void fill(struct worker *w, const struct step *s, unsigned int k,
+		 struct queue *q, struct request *req)
+{
+	uint32_t room = w->p->regions[s->peer][s->region].len;
+	struct rec *rec = req->rec;
+
+	rec->owner = s->peer;
+	rec->region = s->region;
+	rec->tag = s->tag + k;
+	rec->len = s->len;
+	rec->off = place(s, k, room);
+	rec->imm = (w->id << 28) | (++w->imm & 0xfffffff);
+	if (q->type != Q_RC)
+		rec->flags |= REC_UNRELIABLE | REC_MAY;
+	req->wr.imm_data = rec->imm;
+	if (s->op == OP_BAD)
+		fill_bad(w, s, req);
+	else if (s->op == OP_FAA || s->op == OP_CAS)
+		fill_atomic(w, s, req);
+	else if (s->op == OP_SEND || s->op == OP_SEND_IMM ||
+		 s->op == OP_UC_SEND || s->op == OP_UD_SEND)
+		fill_send(w, s, req);
+	else
+		fill_rdma(w, s, req);
+	if ((s->arg & 128) && rec->len <= INLINE_MAX &&
+	    (s->op == OP_WRITE || s->op == OP_SEND))
+		req->wr.send_flags |= IBV_SEND_INLINE;
+}
+
+static enum rec_kind first_kind(uint8_t op)
+{
+	return op == OP_FAA || op == OP_CAS ? REC_ATOMIC : REC_DATA;
+}
+
+/* Makes place for a request that is about to be posted */
+static void enqueue(struct worker *w, struct queue *q, struct request *req,
+		    enum rec_kind kind)
+{
+	req->slot = take_slot(w);
+	req->rec = rec_new(w, kind);
+	req->rec->status = STATUS_PENDING;
+	req->rec->qp = q->number;
+	req->wr.wr_id = ((uint64_t)(q - w->queues) << 32) |
+			(req->rec - w->self->recs);
+	if (q->failed)
+		req->rec->flags |= REC_BROKEN;
+	w->slot_of[req->rec - w->self->recs] = req->slot;
+	q->fifo[q->tail++ % QUEUE_DEPTH] = req->rec - w->self->recs;
+}
+
+static void post(struct worker *w, const struct step *s, struct queue *q)
+{
+	static struct request reqs[CHAIN];
+	struct ibv_send_wr *bad;
+	unsigned int k;
+	bool last;
+
+	memset(reqs, 0, sizeof(reqs));
+	for (k = 0; k < s->n; k++) {
+		enqueue(w, q, &reqs[k], first_kind(s->op));
+		fill(w, s, k, q, &reqs[k]);
+		last = k + 1 == s->n;
+		if (last || !(s->arg & SIGNAL_LAST)) {
+			reqs[k].wr.send_flags |= IBV_SEND_SIGNALED;
+			reqs[k].rec->flags |= REC_SIGNALED;
+		}
+		if (!last && (s->arg & CHAINED)) {
+			reqs[k].wr.next = &reqs[k + 1].wr;
+			continue;
+		}
+		T_OK(ibv_post_send(q->qp, &reqs[s->arg & CHAINED ? 0 : k].wr,
+				   &bad));
+	}
+}
+
+static struct queue *queue_for(struct worker *w, const struct step *s)
+{
+	switch (s->op) {
+	case OP_UC_WRITE:
+	case OP_UC_SEND:
+		return queue_of(w, s->peer, Q_UC, false);
+	case OP_UD_SEND:
+		return &w->queues[UD_QUEUE];
+	case OP_BIND:
+		return queue_of(w, w->id, Q_RC, false);
+	default:
+		return queue_of(w, s->peer, Q_RC, false);
+	}
+}
+
+/* A window of type 1 on the whole region, or none any more */
+static void bind_window(struct worker *w, const struct step *s, struct queue *q)
+{
+	struct region *r = &w->regions[s->region];
+	struct request req = { 0 };
+	struct ibv_mw_bind mw_bind = {
+		.send_flags = IBV_SEND_SIGNALED,
+		.bind_info = { .mr = r->mr },
+	};
+
+	if (!r->mw) {
+		r->mw = ibv_alloc_mw(w->dev.pd, IBV_MW_TYPE_1);
+		T_ASSERT(r->mw, "ibv_alloc_mw: %s", t_errname(errno));
+	}
+	enqueue(w, q, &req, REC_BIND);
+	req.rec->region = s->region;
+	req.rec->flags |= REC_SIGNALED;
+	mw_bind.wr_id = req.wr.wr_id;
+	if (s->arg & 3) {
+		mw_bind.bind_info.addr = (uintptr_t)r->addr;
+		mw_bind.bind_info.length = r->plan.len;
+		mw_bind.bind_info.mw_access_flags = IBV_ACCESS_REMOTE_WRITE |
+						    IBV_ACCESS_REMOTE_READ;
+	}
+	T_OK(ibv_bind_mw(q->qp, r->mw, &mw_bind));
+	w->self->region[s->region].window =
+		mw_bind.bind_info.length ? r->mw->rkey : 0;
+}
+
+void verbs_step(struct worker *w, const struct step *s)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	struct queue *q = queue_for(w, s);
+
+	if (s->op == OP_WAIT) {
+		verbs_drain(w);
+		return;
+	}
+	if (q->gone)
+		return;
+	while (queue_room(q) < s->n) {
+		verbs_poll(w);
+		T_ASSERT(t_now_ns() < end, "step %u: no room in a queue",
+			 w->step + 1);
+	}
+	if (s->op == OP_BIND)
+		bind_window(w, s, q);
+	else
+		post(w, s, q);
+}
