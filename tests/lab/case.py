@@ -24,6 +24,8 @@ class Test:
         self.kernels = options.pop("kernels", (MAIN,))
         # The only one that it is meant for
         self.suite = options.pop("suite", None)
+        # It has an option --seconds: how long it runs unless told
+        self.seconds = options.pop("seconds", None)
         self.only_all = options.pop("only_all", False)
         self.on_host = options.pop("on_host", False)
         self.cwd = options.pop("cwd", "/src")
@@ -34,10 +36,18 @@ class Test:
         if options:
             raise LabError(f"test {name}: unknown option {sorted(options)}")
 
+    def run_for(self, seconds):
+        """What --seconds of the command line asks for."""
+        self.timeout += seconds - self.seconds
+        self.seconds = seconds
+
     @property
     def commands(self):
         """One for each machine."""
-        return [self.cmd] + ([self.peer["cmd"]] if self.peer else [])
+        cmd = self.cmd
+        if self.seconds:
+            cmd = cmd + ["--seconds", str(self.seconds)]
+        return [cmd] + ([self.peer["cmd"]] if self.peer else [])
 
 
 class Planned:

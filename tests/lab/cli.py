@@ -85,6 +85,12 @@ def _parser():
     add("demo", "everything from a fresh clone, then a guided tour")
     test = add("test", "run the tests")
     test.add_argument("--all", action="store_true", help="long ones too")
+    test.add_argument(
+        "--seconds",
+        type=_positive,
+        metavar="N",
+        help="of torture-long: how long",
+    )
     test.add_argument("--list", action="store_true", help="show the names")
     test.add_argument("names", nargs="*", metavar="NAME")
     bench = add("bench", "run the benchmarks")

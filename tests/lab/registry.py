@@ -243,6 +243,20 @@ def _roce():
     )
 
 
+def _torture():
+    """Everything at once: the same seeds each time, or others."""
+    cmd = ["/build/user/tests/torture/torture"]
+    yield Test("torture", cmd, kernels=SMALL, timeout=400)
+    yield Test(
+        "torture-long",
+        cmd,
+        kernels=SMALL,
+        seconds=600,
+        timeout=900,
+        only_all=True,
+    )
+
+
 def all_tests():
     built = "/build/user/tests"
     verbs = host.REPO / "tests/verbs"
@@ -250,6 +264,7 @@ def all_tests():
     tests += _smoke()
     tests += _selftests()
     tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
+    tests += _torture()
     tests += _python_tests()
     tests += _compare()
     tests += _perftest()
@@ -289,7 +304,10 @@ def _exact(test, names):
 def plan(args):
     """The tests of a command line with their machines, in order."""
     planned = []
-    for test in select(args.names):
+    tests = select(args.names)
+    if args.seconds:
+        _set_seconds(tests, args.seconds)
+    for test in tests:
         if test.only_all and not (args.all or _exact(test, args.names)):
             continue
         if test.on_host:
@@ -299,6 +317,13 @@ def plan(args):
             configs = _configs(test, suite, kernel, args)
             planned.append(Planned(test, *configs))
     return planned
+
+
+def _set_seconds(tests, seconds):
+    for test in tests:
+        if test.seconds is None:
+            raise LabError(f"--seconds means nothing to {test.name}")
+        test.run_for(seconds)
 
 
 def _places(test, args):

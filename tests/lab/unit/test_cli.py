@@ -32,6 +32,10 @@ class BadInput(unittest.TestCase):
     def test_test_name(self):
         self.check(["test", "nonsense"], "unknown test nonsense")
 
+    def test_seconds(self):
+        self.check(["test", "--seconds", "9", "smoke"], "--seconds", "smoke")
+        self.check(["test", "--seconds", "x", "torture-long"], "--seconds")
+
     def test_bench_name(self):
         self.check(["bench", "nonsense"], "unknown figure nonsense")
 

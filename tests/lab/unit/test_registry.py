@@ -19,7 +19,7 @@ def listed(text):
 
 
 def options(**given):
-    keys = "names all suite kernel icount smp mem rxe no_sodp".split()
+    keys = "names all suite kernel icount smp mem rxe no_sodp seconds".split()
     layer = {"groups": [], "packages": []}
     return types.SimpleNamespace(**{**dict.fromkeys(keys), **layer, **given})
 
@@ -64,6 +64,17 @@ class Choice(unittest.TestCase):
         self.assertEqual(places(suite="forky"), [("forky", "7.2")])
         self.assertEqual(places(kernel="6.12"), [])
         self.assertEqual(places(suite="trixie", kernel="7.2"), [])
+
+    def test_seconds(self):
+        given = options(names=["torture-long"], seconds=7)
+        (*_, last) = registry.plan(given)
+        self.assertEqual(last.test.commands[0][-2:], ["--seconds", "7"])
+        self.assertEqual(last.test.timeout, 307)
+        (*_, last) = registry.plan(options(names=["torture-long"]))
+        self.assertEqual(last.test.commands[0][-2:], ["--seconds", "600"])
+        given = options(names=["torture"], seconds=7)
+        with self.assertRaisesRegex(LabError, "--seconds.* torture"):
+            registry.plan(given)
 
     def test_debug_only_with_all(self):
         def kernels(**given):
