@@ -304,7 +304,7 @@ static void run(const struct event *event, bool implicit)
 	c.fd = -1;
 	c.rand.state = 42;
 	if (event->swap)
-		t_swap_on();
+		t_swap_on(T_SWAP_SIZE);
 	mm_open(&c.s, LEN, event->pages, implicit);
 	if (event->fire == fire_punch || event->fire == fire_truncate)
 		file_below(&c);

@@ -23,7 +23,7 @@ static void swap_pages(enum t_pages pages)
 	struct mm_scene s;
 	unsigned int i;
 
-	t_swap_on();
+	t_swap_on(T_SWAP_SIZE);
 	mm_open(&s, LEN, pages, false);
 	for (i = 0; i < 4; i++) {
 		t_case("round %u", i);
@@ -65,7 +65,7 @@ static void lazy_free_written(void)
 	struct mm_scene s;
 	unsigned int i;
 
-	t_swap_on();
+	t_swap_on(T_SWAP_SIZE);
 	mm_open(&s, LEN, T_SMALL, false);
 	for (i = 0; i < 4; i++) {
 		t_case("round %u", i);
@@ -86,7 +86,7 @@ static void shmem_dirty(void)
 	volatile char sum = 0;
 	size_t i;
 
-	t_swap_on();
+	t_swap_on(T_SWAP_SIZE);
 	mm_open(&s, LEN, T_SHMEM, false);
 	t_fill(s.d.bbuf, LEN, 1);
 	t_page_out(s.d.bbuf, LEN);

@@ -114,7 +114,7 @@ void end_do(struct w_end *end, const struct w_req *req, struct w_rep *rep)
 		break;
 	case W_SWAP:
 		if (req->value)
-			t_swap_on();
+			t_swap_on(T_SWAP_SIZE);
 		else
 			t_swap_off();
 		break;

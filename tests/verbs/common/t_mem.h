@@ -45,8 +45,9 @@ struct ibv_mr *t_reg_kind(struct t_dev *dev, enum t_kind kind, void *addr,
 bool t_can_kind(const struct t_dev *dev, enum t_kind kind);
 
 /* t_swap.c */
+#define T_SWAP_SIZE (256UL << 20) /* for all but long tests */
 /* zram as swap; skips when it cannot be had */
-void t_swap_on(void);
+void t_swap_on(size_t size);
 void t_swap_off(void);
 /* madvise(MADV_PAGEOUT) until most of it is out; skips when it stays */
 void t_page_out(void *addr, size_t len);

@@ -13,14 +13,16 @@
 
 #define SWAP_DEV "/dev/zram0"
 
-void t_swap_on(void)
+void t_swap_on(size_t size)
 {
 	char line[64];
+	char text[32];
 
 	if (t_system("modprobe zram num_devices=2 2>/dev/null"))
 		t_skip("no zram module for a swap device");
 	t_swap_off();
-	if (t_write_file("/sys/block/zram0/disksize", "268435456"))
+	snprintf(text, sizeof(text), "%zu", size);
+	if (t_write_file("/sys/block/zram0/disksize", text))
 		t_skip("zram0 cannot be set up");
 	if (t_system("mkswap " SWAP_DEV " >/dev/null 2>&1 && swapon " SWAP_DEV))
 		t_skip("swapon fails");
