@@ -209,6 +209,12 @@ def _consumers():
     yield Test("ulp.nvme-wire", WIRE_ONLY + nvme, timeout=300)
 
 
+def _fuzz():
+    """System calls that nobody makes, from four threads."""
+    fuzz = ["/build/user/tests/fuzz/fuzz", "-c", "50000"]
+    yield Test("fuzz", fuzz, timeout=300)
+
+
 def _roce():
     """What packets look like, and packets that nobody should send."""
     script = ["python3", "-B"]
@@ -272,6 +278,7 @@ def all_tests():
     tests += wiretests.there()
     tests += _consumers()
     tests += _roce()
+    tests += _fuzz()
     tests += apptests.declared()
     return tests
 
