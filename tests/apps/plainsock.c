@@ -12,7 +12,7 @@
 
 int socket(int domain, int type, int protocol)
 {
-	int (*real)(int, int, int) = dlsym(RTLD_NEXT, "socket");
+	int (*real)(int d, int t, int p) = dlsym(RTLD_NEXT, "socket");
 	int fd = real(domain, type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK),
 		      protocol);
 
