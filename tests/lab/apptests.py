@@ -43,6 +43,7 @@ def declared():
     options = {"groups": APPS + ("migration",)}
     yield long("migration", "migration", "local", **options)
     options = {"pmem": True, "groups": ("dax",)}
+    options["keeps"] = "RDS loses its PD with its on-demand regions"
     yield long("rds-dax", "rds", "local", **options)
     yield long("sockets-all", "sockets", "local")
     yield long("sockets-two", "sockets", "sodp-sodp")

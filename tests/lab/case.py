@@ -32,6 +32,8 @@ class Test:
         # What the second of two joined machines is like and does: a dict
         # of machine options and "cmd".  None: there is one machine only.
         self.peer = options.pop("peer", None)
+        # May the modules be unloaded after it?  Why not, if not.
+        self.keeps = options.pop("keeps", None)
         self.machine = {k: options.pop(k) for k in MACHINE if k in options}
         if options:
             raise LabError(f"test {name}: unknown option {sorted(options)}")
