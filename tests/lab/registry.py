@@ -252,7 +252,7 @@ def _roce():
 def _torture():
     """Everything at once: the same seeds each time, or others."""
     cmd = ["/build/user/tests/torture/torture"]
-    yield Test("torture", cmd, kernels=SMALL, timeout=400)
+    yield Test("torture", cmd, timeout=400)
     yield Test(
         "torture-long",
         cmd,
