@@ -165,10 +165,10 @@ static void sig_all(void)
 	}
 }
 
-/* What a fenced SEND carries is what the READ before it brought. */
-static void fence(void)
+/* A READ of the begin of b's buffer, a fenced SEND into what receive 3 has */
+static void fenced(struct t_duo *d, struct ibv_sge read_sge,
+		   struct ibv_sge send_sge)
 {
-	struct ibv_sge read_sge, send_sge;
 	struct ibv_send_wr send = {
 		.wr_id = 2,
 		.opcode = IBV_WR_SEND,
@@ -184,6 +184,18 @@ static void fence(void)
 		.sg_list = &read_sge,
 		.num_sge = 1,
 	};
+
+	read.wr.rdma.rkey = d->bmr->rkey;
+	read.wr.rdma.remote_addr = t_remote(d, 0);
+	T_OK(t_try_post(&d->a, &read));
+	t_want_wc(d->a.scq, 1, IBV_WC_SUCCESS);
+	t_want_wc(d->a.scq, 2, IBV_WC_SUCCESS);
+	t_want_wc(d->b.rcq, 3, IBV_WC_SUCCESS);
+}
+
+/* What a fenced SEND carries is what the READ before it brought. */
+static void fence(void)
+{
 	enum t_kind kind;
 	struct t_duo d;
 	unsigned int i;
@@ -194,10 +206,6 @@ static void fence(void)
 		if (!t_can_kind(&d.dev, kind))
 			continue;
 		t_duo_make(&d, LEN, kind, T_ACCESS_ALL, T_ACCESS_ALL, NULL);
-		read_sge = t_duo_sge(&d, 0, LEN / 4);
-		send_sge = read_sge;
-		read.wr.rdma.rkey = d.bmr->rkey;
-		read.wr.rdma.remote_addr = t_remote(&d, 0);
 		for (i = 0; i < 50; i++) {
 			t_case("%s, round %u", t_kind_names[kind], i);
 			t_fill(d.bbuf, LEN / 4, i);
@@ -205,10 +213,8 @@ static void fence(void)
 				madvise(d.abuf, LEN, MADV_DONTNEED);
 			t_post_recv(&d.b, 3, t_sge(d.bmr, d.bbuf + LEN / 2,
 						   LEN / 4));
-			T_OK(t_try_post(&d.a, &read));
-			t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
-			t_want_wc(d.a.scq, 2, IBV_WC_SUCCESS);
-			t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
+			fenced(&d, t_duo_sge(&d, 0, LEN / 4),
+			       t_duo_sge(&d, 0, LEN / 4));
 			t_want_data(d.bbuf + LEN / 2, LEN / 4, i);
 		}
 	}
@@ -221,22 +227,6 @@ static void fence(void)
 static void fence_long(void)
 {
 	const size_t len = 1 << 20;
-	struct ibv_sge read_sge, send_sge;
-	struct ibv_send_wr send = {
-		.wr_id = 2,
-		.opcode = IBV_WR_SEND,
-		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
-		.sg_list = &send_sge,
-		.num_sge = 1,
-	};
-	struct ibv_send_wr read = {
-		.wr_id = 1,
-		.next = &send,
-		.opcode = IBV_WR_RDMA_READ,
-		.send_flags = IBV_SEND_SIGNALED,
-		.sg_list = &read_sge,
-		.num_sge = 1,
-	};
 	char *to = t_map(T_PAGE);
 	struct ibv_mr *mr;
 	struct t_duo d;
@@ -244,18 +234,12 @@ static void fence_long(void)
 
 	t_duo_open(&d, len, T_PINNED, NULL);
 	mr = t_reg(d.dev.pd, to, T_PAGE, T_ACCESS_ALL);
-	read_sge = t_duo_sge(&d, 0, len);
-	send_sge = t_duo_sge(&d, len - T_PAGE, T_PAGE);
-	read.wr.rdma.rkey = d.bmr->rkey;
-	read.wr.rdma.remote_addr = t_remote(&d, 0);
 	for (i = 0; i < 10; i++) {
 		t_case("round %u", i);
 		t_fill(d.bbuf + len - T_PAGE, T_PAGE, i);
 		t_post_recv(&d.b, 3, t_sge(mr, to, T_PAGE));
-		T_OK(t_try_post(&d.a, &read));
-		t_want_wc(d.a.scq, 1, IBV_WC_SUCCESS);
-		t_want_wc(d.a.scq, 2, IBV_WC_SUCCESS);
-		t_want_wc(d.b.rcq, 3, IBV_WC_SUCCESS);
+		fenced(&d, t_duo_sge(&d, 0, len),
+		       t_duo_sge(&d, len - T_PAGE, T_PAGE));
 		t_want_data(to, T_PAGE, i);
 	}
 }
