@@ -326,7 +326,7 @@ static struct refused refused_now(const struct scene *s)
 	unsigned int i;
 
 	for (i = 0; i < T_ARRAY_SIZE(refusals); i++)
-		r.counted &= watch_counter(&s->a, refusals[i].name,
+		r.counted &= t_read_counter(&s->a, refusals[i].name,
 					   &r.value[i]);
 	return r;
 }

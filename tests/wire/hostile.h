@@ -61,7 +61,6 @@ const struct watched *watch_find(struct scene *s, const struct watched *last,
 const struct watched *watch_await(struct scene *s, const struct watched *last,
 				  bool to_victim, uint8_t kind);
 /* A port counter; false: the device has none of this name */
-bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value);
 void watch_rd_limit(void);
 void watch_credits(void);
 void watch_acks(void);

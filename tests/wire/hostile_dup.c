@@ -43,7 +43,7 @@ static uint64_t duplicates(void)
 {
 	uint64_t value = 0;
 
-	watch_counter(pair.a.dev, "rx_duplicates", &value);
+	t_read_counter(pair.a.dev, "rx_duplicates", &value);
 	return value;
 }
 
@@ -370,13 +370,13 @@ void partial_icrc(void)
 	pkt.ack_req = true;
 	t_fill_background(pair.a.buf, MTU);
 	len = roce_build(frame, &pkt);
-	watch_counter(pair.a.dev, "rx_icrc_errors", &before);
+	t_read_counter(pair.a.dev, "rx_icrc_errors", &before);
 	frame[len - 100] ^= 1;
 	attack_partial(&scene.at, frame, len);
 	t_sleep_ms(T_QUIET_MS);
 	T_ASSERT(t_check_background(pair.a.buf, MTU) < 0,
 		 "data of a damaged packet");
-	if (watch_counter(pair.a.dev, "rx_icrc_errors", &after))
+	if (t_read_counter(pair.a.dev, "rx_icrc_errors", &after))
 		T_ASSERT(after == before + 1, "%llu ICRC errors",
 			 (unsigned long long)(after - before));
 	frame[len - 100] ^= 1;

@@ -77,19 +77,6 @@ const struct watched *watch_await(struct scene *s, const struct watched *last,
 	return w;
 }
 
-bool watch_counter(const struct t_dev *dev, const char *name, uint64_t *value)
-{
-	char path[256], text[64];
-
-	snprintf(path, sizeof(path),
-		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
-		 name);
-	if (!t_read_file(path, text, sizeof(text)))
-		return false;
-	*value = strtoull(text, NULL, 0);
-	return true;
-}
-
 /* PSNs of requests of the victim that begin a message; each counts once */
 static unsigned int nr_asked(uint8_t kind, uint8_t or_kind)
 {
@@ -294,7 +281,7 @@ void watch_credits(void)
 	post_chain(&pair, false, 1);
 	t_want_wc(pair.a.scq, 0, IBV_WC_SUCCESS);
 	t_want_wc(pair.b.rcq, 0, IBV_WC_SUCCESS);
-	watch_counter(pair.b.dev, "rnr_naks", &before);
+	t_read_counter(pair.b.dev, "rnr_naks", &before);
 	watch_begin(&scene);
 	post_chain(&pair, false, 8);
 	await_rnr();
@@ -305,7 +292,7 @@ void watch_credits(void)
 		t_want_wc(pair.a.scq, i, IBV_WC_SUCCESS);
 	for (i = 1; i < 9; i++)
 		t_want_wc(pair.b.rcq, i, IBV_WC_SUCCESS);
-	if (!watch_counter(pair.b.dev, "rnr_naks", &naks))
+	if (!t_read_counter(pair.b.dev, "rnr_naks", &naks))
 		return;
 	naks -= before;
 	/* One for each time that it came back to see */

@@ -134,8 +134,8 @@ bool t_cq_event(struct ibv_comp_channel *channel, unsigned int ms)
 	return true;
 }
 
-static bool read_counter(const struct t_dev *dev, const char *name,
-			 uint64_t *value)
+bool t_read_counter(const struct t_dev *dev, const char *name,
+		    uint64_t *value)
 {
 	char path[128], text[32];
 
@@ -152,7 +152,7 @@ uint64_t t_counter(const struct t_dev *dev, const char *name)
 {
 	uint64_t value = 0;
 
-	read_counter(dev, name, &value);
+	t_read_counter(dev, name, &value);
 	return value;
 }
 
@@ -160,7 +160,7 @@ void (t_want_counter)(const struct t_dev *dev, const char *name, uint64_t want)
 {
 	uint64_t value;
 
-	if (read_counter(dev, name, &value))
+	if (t_read_counter(dev, name, &value))
 		T_ASSERT(value == want, "%s is %llu, want %llu", name,
 			 (unsigned long long)value, (unsigned long long)want);
 }

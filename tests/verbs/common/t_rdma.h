@@ -143,7 +143,10 @@ struct ibv_async_event t_want_event(struct t_dev *dev,
 /* true: a completion event of this channel came, acknowledged */
 bool t_cq_event(struct ibv_comp_channel *channel, unsigned int ms);
 
-/* A hw_counter of the port; 0 where the device has none of that name */
+/* A hw_counter of the port; false: the device has none of that name */
+bool t_read_counter(const struct t_dev *dev, const char *name,
+		    uint64_t *value);
+/* Likewise; 0 where the device has none of that name */
 uint64_t t_counter(const struct t_dev *dev, const char *name);
 void t_want_counter(const struct t_dev *dev, const char *name, uint64_t want);
 
