@@ -4,7 +4,7 @@
 from .host import LabError
 
 MAIN = "6.12"
-SMALL = ("6.12", "6.1", "7.2", "backports", "debug")
+SMALL = ("6.12", "6.1", "7.2", "backports", "debug", "kcsan")
 
 WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"

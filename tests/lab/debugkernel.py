@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The debug kernel: Debian's linux-source with every checker switched on.
+"""Kernels that check themselves, made of Debian's linux-source.
+
+"debug" has every checker that can be had together and code coverage of
+our modules.  "kcsan" looks for data races in our modules, and in them
+alone: what the kernel's own code does is others' business, and costs as
+much to watch.
 
 Built on demand inside the root folder and cached.  The result keeps what
 a module build needs and loses the objects and the C files: some 300 MB.
@@ -13,8 +18,7 @@ from . import build, host
 from .host import LabError
 
 VERSION = "6.12"
-LOCAL = "-sodp-debug"
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 ENABLE = """
     MODULES MODULE_UNLOAD KALLSYMS DEBUG_FS DEBUG_KERNEL MAGIC_SYSRQ
@@ -28,6 +32,11 @@ ENABLE = """
     CONFIGFS_FS BLK_DEV XFRM_USER DYNAMIC_DEBUG
     FTRACE FTRACE_SYSCALLS UPROBE_EVENTS
     EXPERT RUNTIME_TESTING_MENU
+    MEMORY_FAILURE DETECT_HUNG_TASK SOFTLOCKUP_DETECTOR WQ_WATCHDOG
+    DEBUG_INFO_NONE
+""".split()
+
+CHECKERS = """
     KASAN KASAN_GENERIC KASAN_INLINE KASAN_VMALLOC
     PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_LIST DEBUG_PLIST DEBUG_SG
     DEBUG_OBJECTS DEBUG_OBJECTS_FREE DEBUG_OBJECTS_TIMERS
@@ -35,8 +44,16 @@ ENABLE = """
     DEBUG_OBJECTS_PERCPU_COUNTER DEBUG_KMEMLEAK DEBUG_VM
     UBSAN UBSAN_BOUNDS UBSAN_SHIFT HARDENED_USERCOPY
     FAULT_INJECTION FAILSLAB FAIL_PAGE_ALLOC FAULT_INJECTION_DEBUG_FS
-    MEMORY_FAILURE DETECT_HUNG_TASK SOFTLOCKUP_DETECTOR WQ_WATCHDOG
-    DEBUG_INFO_NONE
+    FAULT_INJECTION_STACKTRACE_FILTER KCOV
+""".split()
+
+# A plain write is taken for one that can tear, and each race is shown
+# again after a second.  The watch points are more than by default.
+RACES = """
+    -e KCSAN -d KCSAN_STRICT -d KCSAN_SELFTEST
+    -d KCSAN_ASSUME_PLAIN_WRITES_ATOMIC
+    --set-val KCSAN_REPORT_ONCE_IN_MS 1000
+    --set-val KCSAN_SKIP_WATCH 300
 """.split()
 
 MODULES = """
@@ -57,7 +74,19 @@ DISABLE = """
     DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT DEBUG_INFO_BTF MODULE_SIG
     EFI IOMMU_SUPPORT HID INPUT_MOUSE INPUT_JOYSTICK WATCHDOG
     RANDOMIZE_BASE MODULE_COMPRESS QUOTA ISO9660_FS VFAT_FS WERROR
+    KCOV_INSTRUMENT_ALL
 """.split()
+
+
+def _flags(flag, names):
+    return [word for name in names for word in (flag, name)]
+
+
+# Options of scripts/config, and words for make
+FLAVOURS = {
+    "debug": (_flags("-e", CHECKERS), ""),
+    "kcsan": (RACES, "KCSAN_SANITIZE=n"),
+}
 
 SCRIPT = """
 set -e
@@ -75,10 +104,10 @@ mv linux-source-{version} src
 mkdir out
 make -s -C src O=/lab/out x86_64_defconfig
 src/scripts/config --file out/.config {options} \\
-    --set-str LOCALVERSION "{local}" -d LOCALVERSION_AUTO \\
+    --set-str LOCALVERSION "-sodp-{flavour}" -d LOCALVERSION_AUTO \\
     --set-val FRAME_WARN 0
 make -s -C src O=/lab/out olddefconfig
-make -s -C out -j$JOBS bzImage modules
+make -s -C out -j$JOBS {words} bzImage modules
 make -s -C out INSTALL_MOD_PATH=/lab/inst INSTALL_MOD_STRIP=1 modules_install
 cp out/arch/x86/boot/bzImage bzImage
 cp out/include/config/kernel.release release
@@ -91,8 +120,9 @@ find . -name '*.c' -not -path './scripts/*' -not -path './tools/*' -delete
 """
 
 
-def _recipe():
-    text = repr([RECIPE_VERSION, ENABLE, MODULES, DISABLE, SCRIPT])
+def _recipe(flavour):
+    parts = [RECIPE_VERSION, ENABLE, MODULES, DISABLE, SCRIPT]
+    text = repr(parts + [FLAVOURS[flavour]])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -116,41 +146,42 @@ class DebugKernel:
         )
 
 
-def ensure(root, verbose=False):
-    name = f"debug-{_recipe()}"
-    path = host.cache_dir() / name
+def ensure(root, flavour, verbose=False):
+    path = host.cache_dir() / f"{flavour}-{_recipe(flavour)}"
     if not path.is_dir():
-        with host.lock("make-debug"):
+        with host.lock(f"make-{flavour}"):
             if not path.is_dir():
-                _make(root, path, verbose)
-                _drop_stale(path)
+                _make(root, path, flavour, verbose)
+                _drop_stale(path, flavour)
     return DebugKernel(path)
 
 
-def _options():
-    for flag, names in (("-e", ENABLE), ("-m", MODULES), ("-d", DISABLE)):
-        for name in names:
-            yield f"{flag} {name}"
+def _options(flavour):
+    words = _flags("-e", ENABLE) + _flags("-m", MODULES)
+    return words + _flags("-d", DISABLE) + FLAVOURS[flavour][0]
 
 
-def _make(root, path, verbose):
-    host.need_disk(8, "the debug kernel")
-    host.say("building the debug kernel (10 to 20 minutes)")
+def _make(root, path, flavour, verbose):
+    host.need_disk(8, f"the {flavour} kernel")
+    host.say(f"building the {flavour} kernel (10 to 20 minutes)")
     script = SCRIPT.format(
-        version=VERSION, local=LOCAL, options=" ".join(_options())
+        version=VERSION,
+        flavour=flavour,
+        options=" ".join(_options(flavour)),
+        words=FLAVOURS[flavour][1],
     )
-    log = host.cache_dir() / "make-debug.log"
+    log = host.cache_dir() / f"make-{flavour}.log"
     log.unlink(missing_ok=True)
-    with host.temp_dir("debug") as temp:
+    with host.temp_dir(flavour) as temp:
         work = temp / "work"
         work.mkdir()
         status = build.in_root(root, temp, script, log, verbose, mounted=work)
         if status:
-            raise LabError(f"cannot build the debug kernel (log: {log})")
+            raise LabError(f"cannot build the {flavour} kernel (log: {log})")
         os.rename(work, path)
 
 
-def _drop_stale(keep):
-    for path in host.cache_dir().glob("debug-*"):
+def _drop_stale(keep, flavour):
+    for path in host.cache_dir().glob(f"{flavour}-*"):
         if path != keep and path.is_dir():
             host.remove_tree(path)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The kernels a machine can boot: Debian's own and the debug kernel."""
+"""The kernels a machine can boot: Debian's own and those that we build."""
+
+from . import suites
 
 
 class Stock:
@@ -18,8 +20,8 @@ class Stock:
 
 
 def find(root, kernel, verbose=False):
-    if kernel == "debug":
+    if kernel in suites.CHECKING:
         from . import debugkernel
 
-        return debugkernel.ensure(root, verbose)
+        return debugkernel.ensure(root, kernel, verbose)
     return Stock(root, kernel)

@@ -347,8 +347,9 @@ def _places(test, args):
         if place is None:
             raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
         return [place]
-    # The debug kernel takes long: only where there is no other to run on
-    kernels = [k for k in test.kernels if k != "debug" or args.all]
+    # These take long: only where there is no other to run on
+    checking = suites.CHECKING
+    kernels = [k for k in test.kernels if k not in checking or args.all]
     kernels = kernels or test.kernels
     return [suites.pick(None, kernel) for kernel in kernels]
 

@@ -97,7 +97,8 @@ class Machine:
                 sodp=config.sodp,
                 rxe=config.rxe,
                 net=config.net,
-                kmemleak=config.kernel == "debug",
+                slowness=config.slowness,
+                kmemleak=config.kmemleak,
                 steps=[dict(s.spec, n=n) for n, s in enumerate(steps)],
             )
             where = (self.root, self.kernel)
@@ -147,8 +148,8 @@ class Runner:
             self._died(run)
 
     def _slowness(self):
-        slow = 4 if self.machine.config.kernel == "debug" else 1
-        return slow * (3 if self.machine.config.icount else 1)
+        config = self.machine.config
+        return config.slowness * (3 if config.icount else 1)
 
     def _in_time(self, run):
         """False when the machine has to be given up."""

@@ -42,7 +42,7 @@ SUITES = {
         "lines": ["7.2"],
         "security": True,
         "rdma_core_from": "trixie",
-        "kernels": ["6.12", "7.2", BACKPORTS, "debug"],
+        "kernels": ["6.12", "7.2", BACKPORTS, "debug", "kcsan"],
     },
     "bookworm": {
         "packages": COMMON,
@@ -66,7 +66,11 @@ SUITES = {
 MAY_BE_STALE = {"forky"}
 
 DEFAULT_SUITE = "trixie"
-KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug"]
+KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug", "kcsan"]
+
+# Kernels of our own that check themselves, and how many times as slow as
+# Debian's they are (debugkernel.py)
+CHECKING = {"debug": 4, "kcsan": 3}
 
 # Lines that a suite may leave behind: its newest kernel is then taken.
 MOVING = ("7.2",)
@@ -85,9 +89,9 @@ def sources(suite):
 
 
 def recipe_hash(suite):
-    text = json.dumps(
-        [RECIPE_VERSION, SUITES[suite], sources(suite)], sort_keys=True
-    )
+    # A kernel that we build is none of the root folder's
+    made = {k: v for k, v in SUITES[suite].items() if k != "kernels"}
+    text = json.dumps([RECIPE_VERSION, made, sources(suite)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

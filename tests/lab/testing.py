@@ -160,7 +160,7 @@ class Batch:
     def _steps(self, planned, index):
         """What machine number `index` is to do."""
         config = self.configs[index]
-        slow = 4 if config.kernel == "debug" else 1
+        slow = config.slowness
         steps = []
         for number, item in enumerate(planned):
             seconds = self.args.timeout or item.test.timeout * slow
@@ -171,7 +171,7 @@ class Batch:
                 seconds + (BOOT_APART if index else 0),
                 output=f"/lab/{number}.out",
                 cwd=item.test.cwd,
-                kmemleak=config.kernel == "debug",
+                kmemleak=config.kmemleak,
             )
             step.planned = item
             item.ended = []
@@ -185,7 +185,7 @@ class Batch:
                 None,
                 120 * slow,
                 builtin="tear_down",
-                kmemleak=config.kernel == "debug",
+                kmemleak=config.kmemleak,
                 settle=LEAK_AGE,
             )
         )

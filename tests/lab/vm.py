@@ -12,7 +12,7 @@ import selectors
 import socket
 import subprocess
 
-from . import host, initramfs, tsc
+from . import host, initramfs, suites, tsc
 from .host import LabError
 from .layers import NOTHING
 
@@ -49,12 +49,22 @@ class VmConfig:
         self.kernel = kernel
         self.icount = icount
         self.smp = 1 if icount else smp or 2
-        self.mem = mem or ("4G" if kernel == "debug" else "3G")
+        self.mem = mem or ("4G" if kernel in suites.CHECKING else "3G")
         self.rxe = rxe
         self.sodp = sodp
         self.net = net
         self.contents = contents
         self.pmem = pmem
+
+    @property
+    def slowness(self):
+        """How many times as long as on a stock kernel things may take."""
+        return suites.CHECKING.get(self.kernel, 1)
+
+    @property
+    def kmemleak(self):
+        """Whether the kernel can be asked what has been leaked."""
+        return self.kernel == "debug"
 
     def key(self):
         return (

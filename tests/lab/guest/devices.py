@@ -42,7 +42,7 @@ def set_up(spec):
     env = {"SODP_BUILD": "/build/user", "SODP_KERNEL": spec["kernel"]}
     env["SODP_SUITE"] = spec["suite"]
     # How much longer than on a stock kernel a test may wait.
-    env["SODP_SLOW"] = "4" if spec["kernel"] == "debug" else "1"
+    env["SODP_SLOW"] = str(spec["slowness"])
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     number = spec.get("net")
     if number:

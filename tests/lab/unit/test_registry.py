@@ -83,7 +83,8 @@ class Choice(unittest.TestCase):
 
         self.assertEqual(kernels(), ["6.12", "6.1", "7.2", "backports"])
         self.assertEqual(
-            kernels(all=True), ["6.12", "6.1", "7.2", "backports", "debug"]
+            kernels(all=True),
+            ["6.12", "6.1", "7.2", "backports", "debug", "kcsan"],
         )
         self.assertEqual(kernels(kernel="6.1"), ["6.1"])
 
