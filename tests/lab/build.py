@@ -61,11 +61,18 @@ def overlay_options(lower, upper=None, work=None):
 
 
 def in_root(
-    root, build, script, log, verbose=False, mounted=None, overlay=None
+    root,
+    build,
+    script,
+    log,
+    verbose=False,
+    mounted=None,
+    overlay=None,
+    source=host.REPO,
 ):
     """Run a shell script in a root folder; returns its exit status.
 
-    The checkout is at /src (read-only), `build` at /build and the folder
+    `source` is at /src (read-only), `build` at /build and the folder
     `mounted`, when there is one, at /lab.  Everything else is read-only
     too, unless `overlay`, options of overlayfs, puts something writable
     there.  The mounts live in a namespace of their own: they go when the
@@ -77,7 +84,7 @@ def in_root(
         args += host.userns()[1:]
     jobs = str(os.cpu_count() or 1)
     args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
-    args += [str(host.REPO), str(build), jobs, script]
+    args += [str(source), str(build), jobs, script]
     args += [str(mounted or ""), overlay or root.overlay]
     args.append("writable" if overlay else "")
     return host.run_logged(args, log, verbose)
@@ -86,11 +93,13 @@ def in_root(
 class Build:
     """The build of one checkout for one suite and kernel."""
 
-    def __init__(self, root, name, kernel):
+    def __init__(self, root, name, kernel, source=host.REPO):
         """name: 6.12 and the like; kernel: see kernels.py."""
         self.root = root
         self.kernel = kernel
-        checkout = hashlib.sha256(str(host.REPO).encode()).hexdigest()[:8]
+        self.source = source
+        self.say = host.say
+        checkout = hashlib.sha256(str(source).encode()).hexdigest()[:8]
         self.name = f"build-{root.name}-{name}-{checkout}"
         self.path = host.cache_dir() / self.name
 
@@ -103,11 +112,11 @@ class Build:
         if not self.path.is_dir():
             self._drop_orphans()
             self.path.mkdir()
-            (self.path / "checkout").write_text(str(host.REPO))
+            (self.path / "checkout").write_text(str(self.source))
 
     def _make(self, parts, verbose):
         self._make_folder()
-        if "kernel" in parts and (host.REPO / "kernel/Makefile").exists():
+        if "kernel" in parts and (self.source / "kernel/Makefile").exists():
             self._make_kernel(verbose)
         if "user" in parts:
             self._make_user(verbose)
@@ -120,7 +129,7 @@ class Build:
                 host.remove_unused(note.parent, note.parent.name)
 
     def _make_kernel(self, verbose):
-        host.say(f"building the modules for {self.kernel.release}")
+        self.say(f"building the modules for {self.kernel.release}")
         self._sync()
         script = (
             f"make -C /build/tree/kernel KDIR={self.kernel.headers} "
@@ -142,9 +151,9 @@ class Build:
             before = {}
         now = {}
         for top in KERNEL_TREES:
-            for path in sorted((host.REPO / top).rglob("*")):
+            for path in sorted((self.source / top).rglob("*")):
                 if path.is_file() and not _is_product(path):
-                    name = str(path.relative_to(host.REPO))
+                    name = str(path.relative_to(self.source))
                     now[name] = _stamp(path)
         for name in before.keys() - now.keys():
             (tree / name).unlink(missing_ok=True)
@@ -153,11 +162,11 @@ class Build:
             if before.get(name) != stamp or not target.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    shutil.copy(host.REPO / name, target)
+                    shutil.copy(self.source / name, target)
         listing.write_text(json.dumps(now))
 
     def _make_user(self, verbose):
-        host.say(f"building user space for {self.root.suite}")
+        self.say(f"building user space for {self.root.suite}")
         source = self.root.rdma_core_src
         script = (
             "set -e; mkdir -p /build/user; cd /build/user; "
@@ -177,20 +186,35 @@ class Build:
             log,
             verbose,
             self.kernel.mounted,
+            source=self.source,
         )
         if not status:
             return
         if not verbose:
             for line in _complaints(log):
-                host.say(line)
+                self.say(line)
         raise TestsFailed(f"the {part} build failed (log: {log})")
+
+    def _modules(self):
+        return (self.path / "tree").rglob("*.ko")
+
+    def products(self, parts):
+        """What stage() copies: (path below its target, file)."""
+        if "kernel" in parts:
+            for path in self._modules():
+                yield f"kernel/{path.name}", path
+        if "user" in parts:
+            for path in (self.path / "user").rglob("*"):
+                skip = USER_SKIP & set(path.parts)
+                if path.is_file() and not path.is_symlink() and not skip:
+                    yield str(path.relative_to(self.path)), path
 
     def stage(self, target):
         """Copy what the guest needs to `target`: {kernel,user}/…"""
         with host.lock(self.name):
             modules = target / "kernel"
             modules.mkdir(parents=True)
-            for path in (self.path / "tree").rglob("*.ko"):
+            for path in self._modules():
                 shutil.copy2(path, modules)
             user = self.path / "user"
             if user.is_dir():

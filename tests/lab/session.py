@@ -62,15 +62,19 @@ class Step:
 class Machine:
     """Everything ready to boot one configuration."""
 
-    def __init__(self, config, parts=("kernel", "user"), verbose=False):
+    def __init__(
+        self, config, parts=("kernel", "user"), verbose=False, made=None
+    ):
+        """made: what stands for a build of the checkout's."""
         host.need_tools("qemu-system-x86_64", "unshare", "mount")
         self.config = config
         root = self.root = rootfs.ensure(config.suite, verbose)
         if config.contents:
             self.root = layers.ensure(root, config.contents, verbose)
         self.kernel = kernels.find(root, config.kernel, verbose)
-        self.build = build.Build(root, config.kernel, self.kernel)
-        self.build.make(parts, verbose)
+        self.build = made or build.Build(root, config.kernel, self.kernel)
+        if not made:
+            self.build.make(parts, verbose)
         self.apps = None
         if config.contents:
             self.apps = build.AppsBuild(self.root, self.kernel)
@@ -89,6 +93,7 @@ class Machine:
             if self.apps:
                 self.apps.stage(folders["build"])
             self.kernel.add_modules(folders["build"])
+            folders["src"] = self.build.source
             if out:
                 folders["out"] = Path(out).resolve()
             spec.update(

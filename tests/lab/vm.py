@@ -163,7 +163,7 @@ class Vm:
     def __init__(
         self, config, boot, spec, folders, use_kvm, shell=False, cable=None
     ):
-        """boot: (root, kernel); folders: build, lab, out.
+        """boot: (root, kernel); folders: src, build, lab, out.
 
         cable: the socket that leads to the other machine, if there is one.
         """
@@ -191,7 +191,7 @@ class Vm:
         args += _share("root", root.path, True)
         if root.layer:
             args += _share("layer", root.layer, True)
-        args += _share("src", host.REPO, True)
+        args += _share("src", folders["src"], True)
         args += _share("build", folders["build"], True)
         args += _share("lab", folders["lab"], False)
         args += _share("out", folders["out"], False)
