@@ -105,6 +105,7 @@ class Machine:
                 slowness=config.slowness,
                 kmemleak=config.kmemleak,
                 steps=[dict(s.spec, n=n) for n, s in enumerate(steps)],
+                loads=any(s.spec.get("builtin") == "load" for s in steps),
             )
             where = (self.root, self.kernel)
             use_kvm = kvm.works(self.root) and not config.icount
@@ -124,7 +125,10 @@ class Runner:
         self.current = None
         self.deadline = None
         self.killed = False
+        self.interrupted = False
         self.on_end = lambda step: None
+        # Does what a step has printed so far settle it?
+        self.settled = lambda step, text: False
         # Of two joined machines: the other one's steps that have ended, by
         # number, and whether it is over for both.
         self.partner_ended = set()
@@ -160,6 +164,7 @@ class Runner:
         """False when the machine has to be given up."""
         now = time.monotonic()
         self._follow_partner(now)
+        self._follow_output(run, now)
         if self.deadline is None or now < self.deadline:
             return True
         if self.current is None or self.killed:
@@ -180,6 +185,16 @@ class Runner:
             self.deadline = min(self.deadline or limit, limit)
             self.current.timeout_why = "no end though the other side ended"
 
+    def _follow_output(self, run, now):
+        step = self.current
+        output = step and step.spec.get("output")
+        if not output or self.killed or self.interrupted:
+            return
+        if self.settled(step, _read(run.folders["lab"] / Path(output).name)):
+            self.interrupted = True
+            self.deadline = now + KILL_SECONDS * self._slowness()
+            run.send({"interrupt": self.steps.index(step)})
+
     def _handle(self, run, event):
         """Returns True when the last step has ended."""
         kind = event["ev"]
@@ -195,7 +210,7 @@ class Runner:
             self.deadline = time.monotonic() + BOOT_SECONDS
         elif kind == "begin":
             self.current = self.steps[event["n"]]
-            self.killed = False
+            self.killed = self.interrupted = False
             if self.current.timeout:
                 limit = self.current.timeout
                 self.deadline = time.monotonic() + limit

@@ -24,9 +24,10 @@ LEAK_AGE = 6
 class Report:
     """Collects cases and shows them as they come."""
 
-    def __init__(self, logs):
+    def __init__(self, logs, out=None):
         self.cases = []
         self.logs = logs
+        self.out = out
         self.allowed = results.AllowedSkips(registry.ALLOWED_SKIPS)
 
     def judge_skips(self, planned, cases):
@@ -46,22 +47,23 @@ class Report:
         counts = f"{passed} passed"
         counts += f", {failed} failed" if failed else ""
         counts += f", {skipped} skipped" if skipped else ""
-        print(f"{word:4}  {name}: {counts} ({seconds:.1f} s)")
+        self._say(f"{word:4}  {name}: {counts} ({seconds:.1f} s)")
         for case in cases:
             if case.result == FAIL:
-                print(f"      not ok: {case.name}: {case.why}")
+                self._say(f"      not ok: {case.name}: {case.why}")
         if failed:
             self._quote(output.splitlines()[-QUOTED_LINES:], "|")
         self._quote(splat, "kernel|")
-        sys.stdout.flush()
         if self.logs:
             stem = re.sub(r"[^\w.-]+", "_", name)
             (self.logs / f"{stem}.out").write_text(output)
 
-    @staticmethod
-    def _quote(lines, mark):
+    def _say(self, text):
+        print(text, file=self.out or sys.stdout, flush=True)
+
+    def _quote(self, lines, mark):
         for line in lines:
-            print(f"      {mark} {line}")
+            self._say(f"      {mark} {line}")
 
     def close(self):
         """Reasons of the skips, the failures again, the closing line."""
@@ -131,10 +133,7 @@ class Batch:
         host.say(f"{self._name()}: {len(self.planned)} tests")
         try:
             for config in self.configs:
-                parts = ("kernel", "user") if config.sodp else ("user",)
-                self.machines.append(
-                    session.Machine(config, parts, self.args.verbose)
-                )
+                self.machines.append(self._machine(config))
         except (TestsFailed, LabError, OSError) as err:
             # What the very first batch lacks the user has to mend
             if isinstance(err, LabError) and self.first:
@@ -150,6 +149,10 @@ class Batch:
                 self._give_up(left, why)
                 return
 
+    def _machine(self, config):
+        parts = ("kernel", "user") if config.sodp else ("user",)
+        return session.Machine(config, parts, self.args.verbose)
+
     def _name(self):
         return " + ".join(str(c) for c in self.configs)
 
@@ -159,37 +162,44 @@ class Batch:
 
     def _steps(self, planned, index):
         """What machine number `index` is to do."""
-        config = self.configs[index]
-        slow = config.slowness
-        steps = []
-        for number, item in enumerate(planned):
-            seconds = self.args.timeout or item.test.timeout * slow
-            step = session.Step(
-                item.test.name,
-                item.test.commands[index],
-                # The second machine's time is up with the first one's.
-                seconds + (BOOT_APART if index else 0),
-                output=f"/lab/{number}.out",
-                cwd=item.test.cwd,
-                kmemleak=config.kmemleak,
-            )
-            step.planned = item
-            item.ended = []
-            steps.append(step)
+        steps = [
+            self._test_step(item, index, number)
+            for number, item in enumerate(planned)
+        ]
         # Something of the kernel's would complain, not of ours
-        if any(item.test.keeps for item in planned):
-            return steps
-        steps.append(
-            session.Step(
-                "unload",
-                None,
-                120 * slow,
-                builtin="tear_down",
-                kmemleak=config.kmemleak,
-                settle=LEAK_AGE,
-            )
-        )
+        if not any(item.test.keeps for item in planned):
+            steps.append(self._devices_step("unload", "tear_down", index))
         return steps
+
+    def _test_step(self, item, index, number):
+        config = self.configs[index]
+        step = session.Step(
+            item.test.name,
+            item.test.commands[index],
+            # The second machine's time is up with the first one's.
+            self._seconds(item, config) + (BOOT_APART if index else 0),
+            output=f"/lab/{number}.out",
+            cwd=item.test.cwd,
+            kmemleak=config.kmemleak,
+        )
+        step.planned = item
+        item.ended = []
+        return step
+
+    def _seconds(self, item, config):
+        return self.args.timeout or item.test.timeout * config.slowness
+
+    def _devices_step(self, name, builtin, index, **extra):
+        config = self.configs[index]
+        return session.Step(
+            name,
+            None,
+            120 * config.slowness,
+            builtin=builtin,
+            kmemleak=config.kmemleak,
+            settle=LEAK_AGE,
+            **extra,
+        )
 
     def _boot(self, planned):
         """Boot once; returns the tests that were not got to."""
@@ -210,16 +220,24 @@ class Batch:
         errors = [s.error for s in self.sides if s.error]
         for error in errors:
             if getattr(error, "ours", True):
-                case = Case("boot", FAIL, str(error))
-                splat = getattr(error, "splat", ())
-                self.report.add(self._name(), [case], 0, splat=splat)
+                self._boot_failed(error)
+        left = self._left(planned)
+        return left, str(errors[0]) if errors else "not reached"
+
+    def _boot_failed(self, error):
+        case = Case("boot", FAIL, str(error))
+        splat = getattr(error, "splat", ())
+        self.report.add(self._name(), [case], 0, splat=splat)
+
+    def _left(self, planned):
+        """What was not got to; what one machine has not ended is over."""
         left = []
         for item in planned:
             if not item.ended:
                 left.append(item)
             elif len(item.ended) < len(self.sides):
                 self._conclude(item)
-        return left, str(errors[0]) if errors else "not reached"
+        return left
 
     def _run_sides(self):
         threads = [
@@ -264,17 +282,21 @@ class Batch:
                     side.runner.partner_ended.add(number)
             item = getattr(step, "planned", None)
             if item is None:
-                self._unloaded(self.configs[index], step)
+                self._devices_ended(self.configs[index], step)
                 return
             item.ended.append((index, step))
             if len(item.ended) == len(self.sides):
                 self._conclude(item)
 
-    def _unloaded(self, config, step):
+    def _devices_cases(self, step):
         good = step.status == 0
         log = step.log.splitlines()[-3:]
         cases = [Case("", PASS if good else FAIL, " ".join(log))]
         self._troubles(step, cases, "")
+        return cases
+
+    def _devices_ended(self, config, step):
+        cases = self._devices_cases(step)
         name = f"{config.suite}/{config.kernel} unload"
         if config.net:
             name += f" of machine {config.net}"
@@ -300,6 +322,9 @@ class Batch:
             splat += step.splat or step.tail
         if len(item.ended) < len(self.sides):
             cases.append(Case("", FAIL, "the other machine went away"))
+        self._judged(item, cases, seconds, text, splat)
+
+    def _judged(self, item, cases, seconds, text, splat):
         self.report.judge_skips(item, cases)
         self.report.add(item.name, cases, seconds, text, splat)
 

@@ -26,6 +26,7 @@ import devices  # noqa: E402
 from kmsg import KernelLog  # noqa: E402
 
 DRAIN_SECONDS = 2
+EXIT_SKIP = 4
 
 
 def open_port(name, flags):
@@ -43,6 +44,7 @@ class Agent:
         self.out = open_port("out", os.O_WRONLY)
         self.err = open_port("err", os.O_WRONLY)
         self.log = KernelLog()
+        self.env = dict(os.environ)
         self.current = None
         self.killed = None
         self.guard = threading.Lock()
@@ -54,7 +56,7 @@ class Agent:
             data = data[os.write(self.ctl, data) :]
 
     def _listen(self):
-        """Host's orders: {"kill": n} ends step n."""
+        """Host's orders: {"kill": n} ends step n, {"interrupt": n} asks."""
         pending = b""
         while True:
             data = os.read(self.ctl, 4096)
@@ -66,14 +68,19 @@ class Agent:
                 self._order(json.loads(line))
 
     def _order(self, order):
+        (word, number), *_ = order.items()
         with self.guard:
-            if self.current and self.current[0] == order.get("kill"):
-                self.killed = order["kill"]
+            if not self.current or self.current[0] != number:
+                return
+            sent = signal.SIGINT
+            if word == "kill":
+                sent = signal.SIGKILL
+                self.killed = self.current[0]
                 self._show_tasks()
-                try:
-                    os.killpg(self.current[1].pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            try:
+                os.killpg(self.current[1].pid, sent)
+            except ProcessLookupError:
+                pass
 
     @staticmethod
     def _show_tasks():
@@ -82,11 +89,10 @@ class Agent:
             handle.write("w")
 
     def set_up(self):
-        """Devices; returns the environment of the steps or None."""
-        env = dict(os.environ)
+        """Devices and the environment of the steps; False without."""
         self.log.mark("agent begins")
         try:
-            env.update(devices.set_up(self.spec))
+            self.env.update(devices.set_up(self.spec))
             error = None
         except Exception as err:
             error = str(err)
@@ -96,18 +102,22 @@ class Agent:
         if self.spec.get("kmemleak"):
             self.log.clear_leaks()
         self.tell(ev="ready", error=error)
-        return None if error else env
+        return not error
 
     def run(self):
-        env = self.set_up()
-        if env is None:
+        if not self.set_up():
             return
+        failed = set()
         for step in self.spec["steps"]:
+            if step.get("unless") in failed:
+                continue
             number = step["n"]
             self.log.mark(f"begin {step['name']}")
             self.tell(ev="begin", n=number)
             began = time.monotonic()
-            status = self._step(step, dict(env, **step.get("env", {})))
+            status = self._step(step, dict(self.env, **step.get("env", {})))
+            if status not in (0, EXIT_SKIP) and "unless" in step:
+                failed.add(step["unless"])
             seconds = time.monotonic() - began
             devices.reset()
             if step.get("kmemleak"):
@@ -121,13 +131,23 @@ class Agent:
 
     def _step(self, step, env):
         if step.get("builtin"):
-            return devices.BUILTINS[step["builtin"]](self.spec)
+            return self._builtin(step)
         if step.get("tty"):
             return self._shell(step, env)
         if step.get("output"):
             with open(step["output"], "wb") as sink:
                 return self._program(step, env, sink.fileno(), sink.fileno())
         return self._streamed(step, env)
+
+    def _builtin(self, step):
+        """Devices made or taken away, and what later steps know of them."""
+        try:
+            env = devices.BUILTINS[step["builtin"]](self.spec, step)
+        except devices.SetupError as err:
+            self.log.mark(f"{step['name']} failed: {err}", "<3>")
+            return 1
+        self.env.update(env or {})
+        return 0
 
     def _program(self, step, env, out, err):
         """Start a program and wait for it."""

@@ -18,6 +18,9 @@ WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
 PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
 DRIVER_FOLDER = "/etc/libibverbs.d"
 
+# Files of /build that others lie over
+_bound = []
+
 
 class SetupError(Exception):
     """The guest cannot be made ready; the text says why."""
@@ -51,10 +54,8 @@ def set_up(spec):
         # First: it insists on the UDP port of a namespace, sodp does not.
         call("modprobe", "rdma_rxe")
         env.update(_make_link("RXE", *RXE, number))
-    if spec["sodp"]:
-        load_modules()
-        install_provider()
-        env.update(_make_link("SODP", *SODP, number))
+    if spec["sodp"] and not spec["loads"]:
+        env.update(_load_sodp(spec))
     if spec["rxe"] and not spec["sodp"]:
         # Try what is written for sodp on rxe.
         for key in [k for k in env if k.startswith("RXE_")]:
@@ -85,6 +86,12 @@ def load(name, *options):
 def load_modules():
     for name in ("rdma_odp", "sodp"):
         load(name)
+
+
+def _load_sodp(spec):
+    load_modules()
+    install_provider()
+    return _make_link("SODP", *SODP, spec.get("net"))
 
 
 def install_provider():
@@ -177,21 +184,40 @@ def gid_index(device, address):
     raise SetupError(f"{device} got no RoCEv2 GID for {address}")
 
 
-def tear_down(spec):
+def _unload_sodp(spec):
+    call("rdma", "link", "delete", SODP[0])
+    call("rmmod", "sodp")
+    call("rmmod", "rdma_odp")
+    if not spec.get("net"):
+        call("ip", "link", "delete", SODP[1])
+
+
+def tear_down(spec, _step):
     """Links gone, modules out: what a clean unload needs."""
-    try:
-        if spec["rxe"]:
-            call("rdma", "link", "delete", RXE[0])
-            call("rmmod", "rdma_rxe")
-        if spec["sodp"]:
-            call("rdma", "link", "delete", SODP[0])
-            call("rmmod", "sodp")
-            call("rmmod", "rdma_odp")
-    except SetupError as err:
-        with open("/dev/kmsg", "w") as log:
-            log.write(f"<3>sodp-lab: unload failed: {err}\n")
-        return 1
-    return 0
+    if spec["rxe"]:
+        call("rdma", "link", "delete", RXE[0])
+        call("rmmod", "rdma_rxe")
+    if spec["sodp"]:
+        _unload_sodp(spec)
+
+
+def load_trial(spec, step):
+    """What was built otherwise, in the place of what it stands for."""
+    folder = step["folder"]
+    for top, _, names in os.walk(folder) if folder else ():
+        for name in names:
+            path = os.path.join(top, name)
+            target = "/build" + path[len(folder) :]
+            call("mount", "--bind", path, target)
+            _bound.append(target)
+    return _load_sodp(spec) if step["modules"] else {}
+
+
+def unload_trial(spec, step):
+    if step["modules"]:
+        _unload_sodp(spec)
+    while _bound:
+        call("umount", _bound.pop())
 
 
 def reset():
@@ -201,4 +227,8 @@ def reset():
             switch.write("0")
 
 
-BUILTINS = {"tear_down": tear_down}
+BUILTINS = {
+    "tear_down": tear_down,
+    "load": load_trial,
+    "unload": unload_trial,
+}

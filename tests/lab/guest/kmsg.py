@@ -13,9 +13,9 @@ class KernelLog:
         self.fd = os.open("/dev/kmsg", os.O_RDWR | os.O_NONBLOCK)
         self.extra = []
 
-    def mark(self, text):
+    def mark(self, text, level="<4>"):
         # Without the newline the record waits for the next one.
-        os.write(self.fd, f"<4>sodp-lab: {text}\n".encode())
+        os.write(self.fd, f"{level}sodp-lab: {text}\n".encode())
 
     def take(self):
         """Lines since the last call."""
