@@ -99,6 +99,10 @@ class Build:
         self.kernel = kernel
         self.source = source
         self.say = host.say
+        # A warning is an error
+        self.strict = True
+        # Of user space, when it was made before: what has changed
+        self.user_folder = None
         checkout = hashlib.sha256(str(source).encode()).hexdigest()[:8]
         self.name = f"build-{root.name}-{name}-{checkout}"
         self.path = host.cache_dir() / self.name
@@ -133,7 +137,7 @@ class Build:
         self._sync()
         script = (
             f"make -C /build/tree/kernel KDIR={self.kernel.headers} "
-            f"-j$JOBS modules"
+            f"STRICT={'y' if self.strict else 'n'} -j$JOBS modules"
         )
         self._run(script, "kernel", verbose)
 
@@ -174,6 +178,8 @@ class Build:
             f"-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDMA_CORE_SRC={source}; "
             "make -k -j$JOBS"
         )
+        if self.user_folder:
+            script = f"make -C /build/user/{self.user_folder} -k -j$JOBS"
         self._run(script, "user", verbose)
 
     def _run(self, script, part, verbose):

@@ -28,6 +28,8 @@ class Test:
         self.seconds = options.pop("seconds", None)
         self.only_all = options.pop("only_all", False)
         self.on_host = options.pop("on_host", False)
+        # It needs no device
+        self.bare = options.pop("bare", False)
         self.cwd = options.pop("cwd", "/src")
         # What the second of two joined machines is like and does: a dict
         # of machine options and "cmd".  None: there is one machine only.

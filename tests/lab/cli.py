@@ -70,7 +70,7 @@ def _layer_options(parser):
     )
 
 
-def _parser():
+def make_parser():
     top = Parser(prog="lab", description="Run sodp on stock kernels.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -98,6 +98,11 @@ def _parser():
     bench.add_argument("--list", action="store_true", help="show the names")
     bench.add_argument("names", nargs="*", metavar="NAME")
     mutate = add("mutate", "do the tests see small faults?", vm=False)
+    mutate.description = (
+        "Builds each mutant of tests/mutants in a copy of the checkout, "
+        "then loads, tests and unloads them one by one in a guest that a "
+        "batch shares: do the tests see small faults?"
+    )
     mutate.add_argument("--kernel", choices=suites.KERNELS)
     mutate.add_argument("--list", action="store_true", help="show them")
     mutate.add_argument(
@@ -248,7 +253,7 @@ def main(argv):
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _terminate)
     try:
-        parser = _parser()
+        parser = make_parser()
         args = parser.parse_args(argv)
         if args.command is None:
             parser.print_help()

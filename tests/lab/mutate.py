@@ -1,122 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """./lab mutate: do the tests see small faults?
 
-Each mutant is put into a copy of the checkout, which keeps its builds, so
-that only what it changes is compiled.  It is killed by the first of its
-tests that fails, by a splat, or by a guest that hangs.  The tests have to
-pass without it first.
+Mutants are built in a copy of the checkout (workshop.py), a batch at a time
+while the one before is in a guest, which loads, tests and unloads them one
+by one (trials.py).  A mutant is killed by the first of its tests that fails,
+by a splat, by a guest that dies or hangs, or by modules that cannot be
+unloaded.  The tests have to pass without it first.
 """
 
-import contextlib
-import hashlib
-import re
+import concurrent.futures
+import json
 import subprocess
 import sys
 import time
 
-from . import host, mutants, suites
-from .host import LabError
+from . import cli, host, mutants, registry, suites, testing, trials, workshop
+from .host import TestsFailed
 
 RESULT = mutants.FOLDER / "RESULT"
 KILLED, SURVIVED, EQUIVALENT = "killed", "survived", "equivalent"
 ERROR = "error"
-STOP_SECONDS = 20
-
-
-class Tree:
-    """A copy of the checkout in the cache, for one mutant at a time."""
-
-    def __init__(self):
-        name = hashlib.sha256(str(host.REPO).encode()).hexdigest()[:8]
-        self.name = f"mutate-{name}"
-        self.path = host.cache_dir() / self.name
-
-    def sync(self):
-        """What git knows or would add; only what differs is written."""
-        command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-        done = subprocess.run(command, cwd=host.REPO, capture_output=True)
-        if done.returncode:
-            raise LabError("mutate needs git, and a checkout of it")
-        names = {
-            name
-            for name in done.stdout.decode().split("\0")
-            if name and (host.REPO / name).is_file()
-        }
-        for path in self.path.rglob("*"):
-            name = str(path.relative_to(self.path))
-            if not path.is_dir() and name not in names:
-                path.unlink()
-        for name in names:
-            self._copy(name)
-
-    def _copy(self, name):
-        source, target = host.REPO / name, self.path / name
-        data = source.read_bytes()
-        if not target.is_file() or target.read_bytes() != data:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        target.chmod(source.stat().st_mode)
-
-    @contextlib.contextmanager
-    def mutated(self, mutant):
-        path = self.path / mutant.path
-        before = path.read_bytes()
-        path.write_text(mutant.mutated(self.path))
-        try:
-            yield
-        finally:
-            path.write_bytes(before)
-
-
-class Lab:
-    """./lab of the copy, for one kernel."""
-
-    def __init__(self, tree, kernel, logs, verbose):
-        self.tree = tree
-        self.kernel = kernel
-        self.logs = logs
-        self.verbose = verbose
-
-    def _spawn(self, log, command, *words):
-        args = [sys.executable, self.tree.path / "lab", command]
-        args += ["--kernel", self.kernel, *words]
-        return host.spawn(
-            args,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if self.verbose else log,
-            text=True,
-            errors="replace",
-        )
-
-    def build(self, name):
-        """Return whether it compiles."""
-        with open(self.logs / f"{name}.log", "a") as log:
-            process = self._spawn(log, "build")
-            try:
-                log.write(process.communicate()[0])
-            finally:
-                host.reap(process)
-        return process.returncode == 0
-
-    def test(self, name, tests):
-        """Run tests until one fails: (status, what failed and why)."""
-        seen = ""
-        with open(self.logs / f"{name}.log", "a") as log:
-            process = self._spawn(log, "test", *tests)
-            try:
-                for line in process.stdout:
-                    log.write(line)
-                    log.flush()
-                    failed = re.match(r"FAIL  (?:\S+/\S+ )?(.+?): \d", line)
-                    seen = failed.group(1) if failed else seen
-                    reason = re.match(r" +not ok: (.*)", line)
-                    if seen and reason:
-                        # The name of a case begins with that of its test
-                        return 1, reason.group(1).split(" ", 1)[-1].strip()
-                return process.wait(), seen
-            finally:
-                host.reap(process, STOP_SECONDS)
+BATCH = 12
 
 
 class Record:
@@ -148,38 +52,185 @@ def _commit():
     return done.stdout.strip() or "unknown"
 
 
-def _run(mutant, tree, lab):
-    """Return (outcome, what saw it or why not)."""
-    if mutant.equivalent:
-        return EQUIVALENT, mutant.equivalent
-    with tree.mutated(mutant):
-        if not lab.build(mutant.name):
-            return ERROR, "does not compile"
-        status, seen = lab.test(mutant.name, mutant.tests)
-    if status not in (0, 1):
-        return ERROR, f"./lab test ended with status {status}"
-    return (KILLED, seen) if status else (SURVIVED, "")
+class Times:
+    """How long each test takes without a mutant, from run to run."""
+
+    def __init__(self, tree, kernel):
+        self.path = host.cache_dir() / f"{tree.name}.{kernel}.json"
+        try:
+            self.seconds = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            self.seconds = {}
+
+    def save(self):
+        self.path.write_text(json.dumps(self.seconds, indent=1))
 
 
-def _baseline(chosen, lab):
-    """What fails without a mutant says nothing of one."""
-    tests = sorted({test for mutant in chosen for test in mutant.tests})
-    if not tests:
-        return
-    host.say(f"without a mutant: {len(tests)} tests")
-    if not lab.build("baseline"):
-        raise LabError(f"the copy does not compile, see {lab.logs}")
-    status, seen = lab.test("baseline", tests)
-    if status:
-        raise LabError(f"fails without a mutant: {seen} (see {lab.logs})")
+class Plan:
+    """The tests that ./lab test would run on a kernel."""
+
+    def __init__(self, kernel):
+        words = ["test", "--kernel", kernel]
+        self.args = cli.make_parser().parse_args(words)
+
+    def items(self, names):
+        self.args.names = list(names)
+        return [
+            item
+            for item in registry.plan(self.args)
+            if item.config and item.test.name in names
+        ]
+
+    def trial(self, mutant):
+        items = self.items(mutant.tests)
+        if {item.test.name for item in items} != set(mutant.tests):
+            mutant.fail("has a test that runs in no guest of that kernel")
+        trial = trials.Trial(mutant.name, items)
+        trial.mutant = mutant
+        return trial
 
 
-def _closing(outcomes):
-    words = [
-        f"{outcomes.count(word)} {word}"
-        for word in (KILLED, SURVIVED, EQUIVALENT)
-    ]
-    return ", ".join(words)
+def _key(item):
+    return tuple(config.key() for config in item.configs)
+
+
+def _batches(found):
+    """Those with the same machines together, else as they were."""
+    places = {}
+    for trial in found:
+        place = tuple(sorted({_key(item) for item in trial.items}))
+        places.setdefault(place, []).append(trial)
+    for several in places.values():
+        for first in range(0, len(several), BATCH):
+            yield several[first : first + BATCH]
+
+
+class Run:
+    """Builds and guests of one ./lab mutate."""
+
+    def __init__(self, shop, plan, times, logs, on_end):
+        self.shop = shop
+        self.plan = plan
+        self.times = times
+        self.logs = logs
+        self.on_end = on_end
+        self.stopped = False
+        # test -> what is wrong with it without a mutant
+        self.broken = {}
+
+    def baseline(self, names):
+        """What fails without a mutant says nothing of one."""
+        host.say(f"without a mutant: {len(names)} tests")
+        trial = trials.Trial("baseline", self.plan.items(names), None, True)
+        self._guests([trial])
+        self.times.save()
+        for test, what in trial.failures:
+            self.broken.setdefault(test, what)
+        for test, what in self.broken.items():
+            host.say(f"fails without a mutant: {what}")
+            if test not in names:
+                raise TestsFailed("the devices do without a mutant")
+        if trial.error:
+            raise TestsFailed(trial.error)
+
+    def _guests(self, batch):
+        places = {}
+        for trial in batch:
+            for item in trial.items:
+                places.setdefault(_key(item), []).append(item)
+        stock = self.shop.stock([t.folder for t in batch if t.folder])
+        logs = self.logs / batch[0].name
+        logs.mkdir()
+        for items in places.values():
+            items = [i for i in items if i.trial.going]
+            if not items:
+                continue
+            with open(logs / "log", "a") as out:
+                report = testing.Report(logs, out)
+                guest = trials.Guest(
+                    items[0].configs,
+                    items,
+                    self.plan.args,
+                    report,
+                    stock,
+                    self.times.seconds,
+                )
+                guest.on_over = self.on_end
+                guest.run()
+
+    def _build(self, batch):
+        for trial in batch:
+            if self.stopped:
+                return
+            began = time.monotonic()
+            log = self.logs / f"{trial.name}.build"
+            trial.folder, trial.error = self.shop.make(trial.mutant, log)
+            trial.seconds += time.monotonic() - began
+
+    def _one_batch(self, batch):
+        for trial in batch:
+            bad = [self.broken.get(test) for test in trial.mutant.tests]
+            if any(bad):
+                bad = next(filter(None, bad))
+                trial.error = f"fails without a mutant: {bad}"
+            if trial.error:
+                self.on_end(trial)
+        ready = [trial for trial in batch if trial.going]
+        if ready:
+            self._guests(ready)
+        for trial in batch:
+            if trial.folder:
+                host.remove_tree(trial.folder)
+
+    def all(self, found, trust):
+        """found: a trial for each mutant."""
+        self.shop.make_base()
+        batches = list(_batches(found))
+        with concurrent.futures.ThreadPoolExecutor(1) as builder:
+            try:
+                built = [builder.submit(self._build, x) for x in batches[:1]]
+                if not trust:
+                    names = {n for t in found for n in t.mutant.tests}
+                    self.baseline(sorted(names))
+                for number, batch in enumerate(batches):
+                    built[number].result()
+                    for later in batches[number + 1 : number + 2]:
+                        built.append(builder.submit(self._build, later))
+                    self._one_batch(batch)
+            finally:
+                self.stopped = True
+
+
+class Outcomes:
+    """Shows and notes what becomes of the mutants."""
+
+    def __init__(self, record):
+        self.record = record
+        self.all = []
+
+    def add(self, mutant, outcome, seconds, seen):
+        self.all.append(outcome)
+        print(f"{outcome:10}  {mutant.name} ({seconds:.0f} s)  {seen}")
+        sys.stdout.flush()
+        if self.record and outcome != ERROR:
+            self.record.add(mutant, outcome, seen)
+
+    def of_trial(self, trial):
+        if trial.thorough:
+            return
+        outcome, seen = SURVIVED, ""
+        if trial.error:
+            outcome, seen = ERROR, trial.error
+        elif trial.failures:
+            outcome, seen = KILLED, trial.failures[0][1]
+        self.add(trial.mutant, outcome, trial.seconds, seen)
+
+    def closing(self):
+        words = [
+            f"{self.all.count(word)} {word}"
+            for word in (KILLED, SURVIVED, EQUIVALENT)
+        ]
+        return ", ".join(words)
 
 
 def _list(chosen):
@@ -198,24 +249,22 @@ def main(args):
     mutants.check_tests(chosen)
     for mutant in chosen:
         mutant.mutated()
-    tree = Tree()
-    record = Record(known, kernel) if args.record else None
-    outcomes = []
-    with host.lock(tree.name):
+    plan = Plan(kernel)
+    found = [plan.trial(m) for m in chosen if not m.equivalent]
+    outcomes = Outcomes(Record(known, kernel) if args.record else None)
+    for mutant in chosen:
+        if mutant.equivalent:
+            outcomes.add(mutant, EQUIVALENT, 0, mutant.equivalent)
+    tree = workshop.Tree()
+    with host.lock(tree.name), host.temp_dir("mutate") as folder:
         tree.sync()
         logs = host.log_folder("mutate")
-        lab = Lab(tree, kernel, logs, args.verbose)
-        if not args.trust:
-            _baseline(chosen, lab)
-        for mutant in chosen:
-            began = time.monotonic()
-            outcome, seen = _run(mutant, tree, lab)
-            outcomes.append(outcome)
-            seconds = time.monotonic() - began
-            print(f"{outcome:10}  {mutant.name} ({seconds:.0f} s)  {seen}")
-            sys.stdout.flush()
-            if record and outcome != ERROR:
-                record.add(mutant, outcome, seen)
+        times = Times(tree, kernel)
+        if found:
+            shop = workshop.Workshop(tree, kernel, folder, args.verbose)
+            run = Run(shop, plan, times, logs, outcomes.of_trial)
+            run.all(found, args.trust)
     host.say(f"logs: {logs}")
-    print(_closing(outcomes))
-    return 1 if SURVIVED in outcomes or ERROR in outcomes else 0
+    print(outcomes.closing())
+    bad = {SURVIVED, ERROR} & set(outcomes.all)
+    return 1 if bad else 0

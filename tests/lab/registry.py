@@ -134,7 +134,8 @@ def _selftests():
     packets = cmd + ["sodp_wire_test"]
     yield Test("packets", packets, kernels=SMALL, timeout=60)
     rings = ["/build/user/providers/sodp/sodp-ring-test"]
-    yield Test("provider.rings", rings, kernels=SMALL, timeout=60)
+    options = {"bare": True, "timeout": 60}
+    yield Test("provider.rings", rings, kernels=SMALL, **options)
 
 
 def _python_tests():
