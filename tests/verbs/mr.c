@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/t_duo.h"
+#include "common/t_fence.h"
 
 #define LEN (4 * T_PAGE)
 #define TIB (1UL << 40)
@@ -289,6 +290,31 @@ static void rereg_by_child(void)
 	child_reregs(mr, T_ACCESS_ALL);
 	want_write(&d, mr, d.bbuf, IBV_WC_SUCCESS);
 	t_dereg(mr);
+}
+
+/* Once the region is elsewhere, what it was over is written no more. */
+static void rereg_fence(void)
+{
+	unsigned int round, cut = 0;
+	struct t_fence f;
+	struct ibv_mr *mr;
+	struct t_duo d;
+	char *other;
+
+	t_duo_open(&d, T_FENCE_LEN, T_PINNED, NULL);
+	other = t_map_lonely(T_FENCE_LEN);
+	t_fill_data(d.abuf, T_FENCE_LEN, 1, 0);
+	for (round = 0; round < (t_quick ? 3 : 8); round++) {
+		mr = t_reg(d.dev.pd, d.bbuf, T_FENCE_LEN, T_ACCESS_ALL);
+		t_fence_begin(&f, &d, mr->rkey);
+		T_OK(ibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
+				  other, T_FENCE_LEN, 0));
+		cut += t_fence_quiet(&f, round);
+		t_fence_end(&f);
+		t_dereg(mr);
+		t_duo_renew(&d);
+	}
+	t_note("%u of %u cut short", cut, round);
 }
 
 #define CHARGED_LEAVES 256
@@ -594,6 +620,7 @@ static const struct t_test tests[] = {
 	{ "rereg_pinned", rereg_pinned },
 	{ "rereg_odp", rereg_odp },
 	{ "rereg_by_child", rereg_by_child },
+	{ "rereg_fence", rereg_fence },
 	{ "charged", charged },
 	{ "sparse", sparse },
 	{ "big_lengths", big_lengths },

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "common/t_duo.h"
+#include "common/t_fence.h"
 
 #define LEN (4 * T_PAGE)
 #define WIN_OFF 1000
@@ -535,29 +536,6 @@ static void dealloc_while_bound(void)
 	t_note("%u of %u in the middle of it", cut, round);
 }
 
-/* One slice of a doorbell and one of a worker, together */
-#define FENCE_LEN (16UL << 20)
-#define FENCE_FROM (4UL << 20)
-
-static void *post_long_write(void *arg)
-{
-	struct mw_duo *m = arg;
-
-	t_post(&m->d.a, IBV_WR_RDMA_WRITE, 60, t_duo_sge(&m->d, 0, FENCE_LEN),
-	       t_remote(&m->d, 0), m->mw->rkey);
-	return NULL;
-}
-
-/* Data has the top bit set, background has not */
-static size_t fence_written(const struct mw_duo *m)
-{
-	size_t off = 0;
-
-	while (off < FENCE_LEN && (m->d.bbuf[off] & 0x80))
-		off += T_PAGE;
-	return off;
-}
-
 /*
  * Takes the window away by rebinding, invalidating or freeing it. False: that
  * had no success, for the WRITE was refused meanwhile, which ends b too.
@@ -591,38 +569,25 @@ static bool fence_revoke(struct mw_duo *m, bool dealloc)
 static void fence(enum ibv_mw_type type, bool dealloc)
 {
 	unsigned int round, cut = 0;
-	pthread_t thread;
+	struct t_fence f;
 	struct mw_duo m;
-	size_t off;
 
-	open_mw_len(&m, type, T_PINNED, FENCE_LEN);
-	t_fill_data(m.d.abuf, FENCE_LEN, 1, 0);
+	open_mw_len(&m, type, T_PINNED, T_FENCE_LEN);
+	t_fill_data(m.d.abuf, T_FENCE_LEN, 1, 0);
 	for (round = 0; round < (t_quick ? 3 : 8); round++) {
-		volatile char *begun = m.d.bbuf + FENCE_FROM;
-
-		t_fill_background(m.d.bbuf, FENCE_LEN);
-		bind(&m, 0, FENCE_LEN, MW_RIGHTS);
-		T_ASSERT(!pthread_create(&thread, NULL, post_long_write, &m),
-			 "thread");
-		while (!(*begun & 0x80))
-			;
-		if (fence_revoke(&m, dealloc)) {
-			off = fence_written(&m);
-			t_sleep_ms(20);
-			t_case("round %u, %zu bytes written", round, off);
-			T_ASSERT(t_check_background(m.d.bbuf + off,
-						    FENCE_LEN - off) < 0,
-				 "more was written later");
-			cut += off < FENCE_LEN;
-		}
-		T_ASSERT(!pthread_join(thread, NULL), "join");
-		t_poll(m.d.a.scq);
+		bind(&m, 0, T_FENCE_LEN, MW_RIGHTS);
+		t_fence_begin(&f, &m.d, m.mw->rkey);
+		if (fence_revoke(&m, dealloc))
+			cut += t_fence_quiet(&f, round);
+		t_fence_end(&f);
 		if (!dealloc)
 			T_OK(ibv_dealloc_mw(m.mw));
 		t_duo_renew(&m.d);
 		m.mw = ibv_alloc_mw(m.d.dev.pd, type);
 		T_ASSERT(m.mw, "ibv_alloc_mw: %s", t_errname(errno));
 	}
+	t_case("the region");
+	T_OK(ibv_dereg_mr(m.mr));
 	t_note("%u of %u cut short", cut, round);
 }
 
