@@ -81,6 +81,7 @@ struct holder {
 	unsigned long va;
 	struct completion held;
 	bool end;
+	bool refused;
 	bool ended;
 };
 
@@ -97,6 +98,35 @@ static int holder_thread(void *data)
 	until = jiffies + HZ / 5;
 	while (!ret && time_before(jiffies, until) &&
 	       !READ_ONCE(holder->end))
+		cond_resched();
+	WRITE_ONCE(holder->ended, true);
+	sodp_access_end(&access);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/*
+ * Holds one while an invalidation waits for it: another is refused then, even
+ * though the page is there.
+ */
+static int guard_thread(void *data)
+{
+	struct holder *holder = data;
+	struct sodp_access access, other;
+	unsigned long until = jiffies + 10 * HZ;
+	int ret;
+
+	ret = sodp_access_begin(holder->region, holder->va, 8, true, &access);
+	complete(&holder->held);
+	while (!ret && !holder->refused && time_before(jiffies, until)) {
+		holder->refused = sodp_access_begin(holder->region, holder->va,
+						    8, true, &other);
+		sodp_access_end(&other);
+		cond_resched();
+	}
+	until = jiffies + HZ / 20;
+	while (time_before(jiffies, until))
 		cond_resched();
 	WRITE_ONCE(holder->ended, true);
 	sodp_access_end(&access);
@@ -170,7 +200,7 @@ static int test_fence(void)
 	holder.region = event_region(&holder.va, SZ_64K);
 	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
 	init_completion(&holder.held);
-	task = kthread_run(holder_thread, &holder, "sodp_holder");
+	task = kthread_run(guard_thread, &holder, "sodp_guard");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	wait_for_completion(&holder.held);
@@ -179,6 +209,7 @@ static int test_fence(void)
 	ret = kthread_stop(task);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(ended, out);
+	ST_CHECK_GOTO(holder.refused, out);
 out:
 	sodp_region_destroy(holder.region);
 	return ret;

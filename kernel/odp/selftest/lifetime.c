@@ -87,8 +87,36 @@ out:
 	return ret;
 }
 
+/* What leads to a leaf goes with it: the memory is another's soon */
+static int test_hint(void)
+{
+	unsigned long len = STREAM_PAGES * PAGE_SIZE;
+	unsigned long va = st_map_aligned(len, SODP_LEAF_SIZE);
+	struct sodp_region *region;
+	struct sodp_leaf **hint;
+	unsigned int tries = 50;
+	u64 word = 7;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, len);
+	hint = sodp_region_hint(region, va >> SODP_LEAF_SHIFT);
+	ret = st_copy_in(region, va, &word, sizeof(word));
+	ST_CHECK_GOTO(!ret, out);
+	ST_CHECK_GOTO(READ_ONCE(*hint), out);
+	ST_CHECK_GOTO(st_map_at(va, len, RW, ANON | MAP_FIXED) == va, out);
+	while (READ_ONCE(*hint) && --tries)
+		msleep(100);
+	ST_CHECK_GOTO(!READ_ONCE(*hint), out);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, len);
+	return ret;
+}
+
 const struct st_case st_lifetime_cases[] = {
 	{ "lifetime: emptied leaves are forgotten", test_collected },
+	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
 	{ }
 };
