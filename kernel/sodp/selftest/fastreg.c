@@ -2,6 +2,7 @@
 /*
  * fastreg.c - fast registration: REG_MR, LOCAL_INV, SEND_WITH_INV
  */
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -175,6 +176,27 @@ static int fastreg_basic(struct ib_device *dev)
 	return fr_with(dev, basic_run);
 }
 
+/* The consumer says how long it is: up to the last page's end */
+static int length_run(struct fr *fr)
+{
+	const u64 most = FR_PAGES * PAGE_SIZE - FR_FIRST;
+	struct ib_mr *mr = fr->mr;
+
+	KT_EXPECT(ib_map_mr_sg(mr, fr->sg, FR_PAGES, NULL, PAGE_SIZE) ==
+		  FR_PAGES);
+	mr->length = most;
+	KT_EXPECT(!fr_register(fr));
+	KT_EXPECT(!fr_invalidate(fr, &fr->p.b, mr->rkey));
+	mr->length = most + 1;
+	KT_EXPECT(fr_register(fr) == IB_WC_LOC_QP_OP_ERR);
+	return 0;
+}
+
+static int fastreg_length(struct ib_device *dev)
+{
+	return fr_with(dev, length_run);
+}
+
 /* The consumer names the first byte as it likes; atomics; local use */
 static int iova_run(struct fr *fr)
 {
@@ -335,56 +357,133 @@ static int fastreg_chain(struct ib_device *dev)
 	return fr_with(dev, chain_run);
 }
 
+#define FENCE_SGES	4
+#define FENCE_LEN	(FENCE_SGES * KT_BUF_SIZE)
+#define FENCE_PAGES	(FENCE_LEN / PAGE_SIZE)
+#define FENCE_WRITES	4
+#define FENCE_MARK	0x5a
+
+/* WRITEs of all of the MR, which has each page several times */
+struct fence {
+	struct fr *fr;
+	struct scatterlist sg[FENCE_PAGES];
+	struct kt_wr writes[FENCE_WRITES];
+	unsigned int posted;
+};
+
+static int fence_thread(void *data)
+{
+	struct fence *f = data;
+	struct ib_sge sge[FENCE_SGES];
+	struct fr *fr = f->fr;
+	struct ib_rdma_wr write = {
+		.wr = { .opcode = IB_WR_RDMA_WRITE, .sg_list = sge,
+			.num_sge = FENCE_SGES },
+		.remote_addr = fr->mr->iova,
+		.rkey = fr->mr->rkey,
+	};
+	int i;
+
+	for (i = 0; i < FENCE_SGES; i++)
+		sge[i] = kt_sge(&fr->p, fr->p.a.buf, KT_BUF_SIZE);
+	while (f->posted < FENCE_WRITES &&
+	       !kt_post(&fr->p.a, &f->writes[f->posted], &write.wr))
+		f->posted++;
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+static void fence_mark(struct fr *fr)
+{
+	int i;
+
+	for (i = 0; i < FR_PAGES; i++)
+		memset(fr->pages[i], FENCE_MARK, PAGE_SIZE);
+}
+
+static bool fence_marked(struct fr *fr)
+{
+	int i;
+
+	for (i = 0; i < FR_PAGES; i++)
+		if (memchr_inv(fr->pages[i], FENCE_MARK, PAGE_SIZE))
+			return false;
+	return true;
+}
+
 /*
  * When LOCAL_INV has completed, nothing touches the pages any more, whatever
  * other QPs of the PD were in the middle of. It is posted to a QP that their
  * errors do not break.
  */
-static int fence_round(struct fr *fr, u32 seed)
+static int fence_round(struct fence *f)
 {
-	struct ib_sge sge[8];
-	struct ib_rdma_wr write = {
-		.wr = { .opcode = IB_WR_RDMA_WRITE, .sg_list = sge,
-			.num_sge = 1 },
-		.remote_addr = fr->mr->iova,
-		.rkey = fr->mr->rkey,
-	};
-	struct kt_wr writes[8];
-	int status;
-	u32 i;
+	unsigned long until = jiffies + 10 * HZ;
+	struct task_struct *task;
+	struct fr *fr = f->fr;
+	int status, inv;
+	unsigned int i;
 
-	kt_fill(fr->p.a.buf, FR_LEN, seed);
-	for (i = 0; i < 8; i++) {
-		sge[0] = kt_sge(&fr->p, fr->p.a.buf + i, FR_LEN - i);
-		KT_EXPECT(!kt_post(&fr->p.a, &writes[i], &write.wr));
-	}
-	KT_EXPECT(!fr_invalidate(fr, &fr->c, fr->mr->rkey));
-	for (i = 0; i < FR_PAGES; i++)
-		memset(sg_virt(&fr->sg[i]), 0x5a, fr->sg[i].length);
-	for (i = 0; i < 8; i++) {
-		status = kt_wait(&writes[i]);
+	fence_mark(fr);
+	f->posted = 0;
+	task = kthread_run(fence_thread, f, "sodp_fence");
+	KT_EXPECT(!IS_ERR(task));
+	while (!memchr_inv(fr->pages[0], FENCE_MARK, PAGE_SIZE) &&
+	       time_before(jiffies, until))
+		cond_resched();
+	inv = fr_invalidate(fr, &fr->c, fr->mr->rkey);
+	fence_mark(fr);
+	kthread_stop(task);
+	KT_EXPECT(!inv && f->posted == FENCE_WRITES);
+	for (i = 0; i < FENCE_WRITES; i++) {
+		status = kt_wait(&f->writes[i]);
 		KT_EXPECT(!status || status == IB_WC_REM_ACCESS_ERR ||
 			  status == IB_WC_WR_FLUSH_ERR);
 	}
-	for (i = 0; i < FR_PAGES; i++)
-		KT_EXPECT(!memchr_inv(sg_virt(&fr->sg[i]), 0x5a,
-				      fr->sg[i].length));
+	KT_EXPECT(fence_marked(fr));
 	return 0;
+}
+
+static int fence_use(struct fence *f)
+{
+	struct fr *fr = f->fr;
+	int ret = 0;
+	u32 i;
+
+	sg_init_table(f->sg, FENCE_PAGES);
+	for (i = 0; i < FENCE_PAGES; i++)
+		sg_set_buf(&f->sg[i], fr->pages[i % FR_PAGES], PAGE_SIZE);
+	KT_EXPECT(ib_dma_map_sg(fr->mr->device, f->sg, FENCE_PAGES,
+				DMA_BIDIRECTIONAL) == FENCE_PAGES);
+	kt_fill(fr->p.a.buf, KT_BUF_SIZE, 1);
+	for (i = 0; i < 50 && !ret; i++) {
+		KT_EXPECT(ib_map_mr_sg(fr->mr, f->sg, FENCE_PAGES, NULL,
+				       PAGE_SIZE) == FENCE_PAGES);
+		KT_EXPECT(!fr_register(fr));
+		ret = fence_round(f);
+		if (!ret)
+			ret = kt_pair_reconnect(&fr->p);
+	}
+	return ret;
 }
 
 static int fence_run(struct fr *fr)
 {
-	int ret = 0;
-	u32 i;
+	struct fence *f = kvzalloc(sizeof(*f), GFP_KERNEL);
+	struct ib_mr *mr;
+	int ret = -ENOMEM;
 
-	for (i = 0; i < 100 && !ret; i++) {
-		KT_EXPECT(ib_map_mr_sg(fr->mr, fr->sg, FR_PAGES, NULL,
-				       PAGE_SIZE) == FR_PAGES);
-		KT_EXPECT(!fr_register(fr));
-		ret = fence_round(fr, i);
-		if (!ret)
-			ret = kt_pair_reconnect(&fr->p);
+	if (!f)
+		return ret;
+	f->fr = fr;
+	mr = ib_alloc_mr(fr->p.pd, IB_MR_TYPE_MEM_REG, FENCE_PAGES);
+	if (!IS_ERR(mr)) {
+		ib_dereg_mr(fr->mr);
+		fr->mr = mr;
+		ret = fence_use(f);
 	}
+	kvfree(f);
 	return ret;
 }
 
@@ -444,6 +543,7 @@ static int fastreg_longest(struct ib_device *dev)
 
 const struct kt_case kt_fastreg_cases[] = {
 	{ "REG_MR and LOCAL_INV", fastreg_basic },
+	{ "REG_MR of more than there is", fastreg_length },
 	{ "fast-reg: iova chosen, zero based, local use", fastreg_iova },
 	{ "atomics", fastreg_atomic },
 	{ "the longest list", fastreg_longest },
