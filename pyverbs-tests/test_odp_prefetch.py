@@ -259,6 +259,12 @@ class PrefetchErrnoTest(PrefetchCase):
             )
             self.pd.advise_mr(READ, flags, [sge])
             self.pd.advise_mr(NO_FAULT, flags, [sge])
+        # All are checked before any is fetched
+        memory = self.memory(LEN, thp=False)
+        good = self.reg(memory)
+        both = [SGE(memory.addr, LEN, good.lkey), sge]
+        self.assertErrno(errno.EPERM, self.pd.advise_mr, WRITE, FLUSH, both)
+        self.assertEqual(memory.resident(), 0)
 
     def test_out_of_range(self):
         mr = self.reg(self.mem)
