@@ -10,7 +10,7 @@ PAGING += " late_target_5s slow_file_target"
 PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events"
 PATHS += " near_datagrams ingress addresses bridge conntrack"
 # Cases of events.py, in the short form
-EVENTS = "down_up mtu netdev_deleted link_deleted vlan unload"
+EVENTS = "down_up rerouted mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
 CONGEST = "queues slow refused level tail marks"
 # Of spaces.py, likewise

@@ -155,6 +155,41 @@ def carrier():
         return interrupt(both, "b", "wb")
 
 
+def route(verb, both):
+    """At a, b's addresses by a gateway that does not exist."""
+    for address in both.addresses(1):
+        family, length = ("-6", 128) if ":" in address else ("-4", 32)
+        gateway = "fd75::99" if ":" in address else "10.75.0.99"
+        args = ["route", verb, f"{address}/{length}", "via", gateway]
+        call("ip", "-n", "a", family, *args, "dev", "wa")
+
+
+def want_silence(both):
+    """What is on its way arrives, and then nothing does."""
+    old = []
+
+    def quiet():
+        before, old[:] = list(old), received(both)
+        return old == before
+
+    eventually("silence", quiet, 2)
+    time.sleep(PAUSE_MS / 1000)
+    if received(both) != old:
+        raise Failure(f"traffic by the old route: {old}")
+    return old
+
+
+def rerouted():
+    """A route that is replaced under load is used no more."""
+    with pair() as both:
+        with Load(both, WIRE_TIMEOUT="18") as load:
+            route("add", both)
+            old = want_silence(both)
+            route("del", both)
+            want_traffic(both, old)
+        return load.note
+
+
 def active_mtu(end):
     text = end.run(["ibv_devinfo", "-d", end["DEV"]])
     line = [x for x in text.splitlines() if "active_mtu" in x][0]
@@ -436,6 +471,7 @@ def _refcnt():
 CASES = {
     "down_up": down_up,
     "carrier": carrier,
+    "rerouted": rerouted,
     "mtu": mtu,
     "address": address,
     "netdev_deleted": netdev_deleted,
