@@ -87,6 +87,7 @@ class Guest(testing.Batch):
             step = self._test_step(item, index, len(steps))
             if not trial.thorough:
                 step.spec["unless"] = trial.name
+                step.spec["env"] = {"SODP_STOP": "1"}
             steps.append(step)
         steps.append(self._exchange("unload", trial, index))
         return steps

@@ -13,6 +13,9 @@
 static char *only = "";
 module_param(only, charp, 0444);
 MODULE_PARM_DESC(only, "run only cases whose name contains this");
+static bool stop;
+module_param(stop, bool, 0444);
+MODULE_PARM_DESC(stop, "end at the first case that fails");
 
 struct sodp_domain *st_domain;
 
@@ -70,10 +73,14 @@ static int __init selftest_init(void)
 		for (c = groups[i]; c->name; c++) {
 			if (!strstr(c->name, only))
 				continue;
-			if (!run_case(++number, c))
-				failed++;
+			if (run_case(++number, c))
+				continue;
+			failed++;
+			if (stop)
+				goto out;
 		}
 	}
+out:
 	pr_info("# %u of %u failed\n", failed, number);
 	sodp_domain_destroy(st_domain);
 	return failed ? -EBADMSG : 0;

@@ -2,6 +2,8 @@
 """Load the in-kernel self-test and pass its KTAP lines on.
 
 selftest.py [MODULE [OPTION=VALUE…]]
+
+SODP_STOP=1: one failure is enough, for the module that can end there.
 """
 
 import os
@@ -18,11 +20,14 @@ KTAP = re.compile(
 
 def main(argv):
     name = argv[1] if len(argv) > 1 else "odp_selftest"
+    options = argv[2:]
+    if os.environ.get("SODP_STOP") and name == "odp_selftest":
+        options.append("stop=1")
     fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     os.lseek(fd, 0, os.SEEK_END)
     error = None
     try:
-        devices.load(name, *argv[2:])
+        devices.load(name, *options)
         subprocess.run(["rmmod", name], check=False)
     except devices.SetupError as err:
         error = str(err)
