@@ -430,6 +430,7 @@ static const struct t_test tests[] = {
 	{ "rings_only", rings_only },
 	{ "old_command", old_command },
 	{ "opcodes", hostile_opcodes },
+	{ "repeated", hostile_repeated },
 	{ "reserved", hostile_reserved },
 	{ "reserved_recv", hostile_reserved_recv },
 	{ "binds", hostile_binds },

@@ -20,6 +20,7 @@ unsigned int hostile_rings(struct ring *rings, unsigned int max);
 int hostile_bell(const struct ibv_qp *qp);
 
 void hostile_opcodes(void);
+void hostile_repeated(void);
 void hostile_reserved(void);
 void hostile_reserved_recv(void);
 void hostile_binds(void);

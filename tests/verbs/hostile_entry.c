@@ -11,6 +11,7 @@
 
 #define LEN T_PAGE
 #define MAX_RINGS 64
+#define WIRE_ONLY "/sys/module/sodp/parameters/wire_only"
 #define MAGIC 0x7e57000000000000ULL
 
 /* A queue of a QP, as it lies in memory */
@@ -166,6 +167,49 @@ void hostile_reserved(void)
 			T_ASSERT(!bad || wc.vendor_err == SODP_ERR_RESERVED,
 				 "vendor_err %#x", wc.vendor_err);
 		}
+}
+
+/*
+ * Entries of which one was refused, for want of a receive, and is another by
+ * the time that it is repeated. Those behind it have been looked at since.
+ */
+void hostile_repeated(void)
+{
+	uint64_t naks, end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	struct t_qp_opt opt = T_QP_OPT;
+	struct sodp_sqe *sqe;
+	struct sodp_sge *sge;
+	char wire_only[8];
+	struct queue q;
+	struct t_duo d;
+
+	if (!t_read_file(WIRE_ONLY, wire_only, sizeof(wire_only)) ||
+	    wire_only[0] != 'Y') {
+		t_note("nothing is sent to a QP of the same host");
+		return;
+	}
+	opt.min_rnr = 26; /* 82 ms */
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	rc_renew(&d, &q);
+	naks = t_counter(&d.dev, "rnr_naks");
+	sqe = next_sqe(&q, SODP_WR_SEND);
+	sqe->flags = SODP_SEND_SIGNALED;
+	sqe->num_sge = 1;
+	sge = (struct sodp_sge *)(sqe + 1);
+	*sge = (struct sodp_sge){
+		.addr = (uintptr_t)d.abuf, .length = 8, .lkey = d.amr->lkey
+	};
+	q.posted++;
+	sqe = next_sqe(&q, SODP_WR_RDMA_WRITE);
+	fill(&d, sqe);
+	ring(&q);
+	while (t_counter(&d.dev, "rnr_naks") == naks) {
+		T_ASSERT(t_now_ns() < end, "no RNR NAK");
+		t_sleep_ms(1);
+	}
+	sge->length = 16;
+	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
+	t_want_wc(d.a.scq, 2, IBV_WC_LOC_QP_OP_ERR);
 }
 
 /* The receiver's fault: it is told, and so is the sender */
