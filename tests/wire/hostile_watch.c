@@ -6,7 +6,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include "common/t_uffd.h"
 #include "hostile.h"
 
 #define SILENT_TIMEOUT 20 /* 4.3 s: nothing is repeated meanwhile */
@@ -302,6 +304,70 @@ void watch_credits(void)
 	t_note("%" PRIu64 " RNR NAKs", naks);
 }
 
+/* A responder that waits for a page, and what its peer sends next */
+struct held {
+	struct pair pair;
+	int fd;
+	uint32_t next;
+};
+
+static void forge_write_at(struct pair *p, uint32_t psn, uint64_t va)
+{
+	struct roce_pkt pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+					 ROCE_OPCODE(ROCE_RC, ROCE_WRITE_ONLY));
+
+	attack_payload(&scene.at, &pkt, SMALL);
+	pkt.psn = psn;
+	pkt.va = va;
+	pkt.rkey = p->a.mr->rkey;
+	pkt.dma_len = SMALL;
+	pkt.ack_req = true;
+	attack_add(&scene.at, &pkt);
+	attack_flush(&scene.at);
+}
+
+static void forge_write(struct pair *p, uint32_t psn)
+{
+	forge_write_at(p, psn, leg_addr(&p->a, HOST_HALF));
+}
+
+static void await_counter(struct held *h, const char *name, uint64_t want)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL, is;
+
+	while ((is = t_counter(h->pair.a.dev, name)) < want) {
+		T_ASSERT(t_now_ns() < end,
+			 "%s %" PRIu64 ", want %" PRIu64, name, is, want);
+		t_sleep_ms(1);
+	}
+}
+
+static void hold_begin(struct held *h)
+{
+	struct leg_opt opt = LEG_OPT;
+	uint64_t packets;
+
+	opt.odp = true;
+	/* No RNR NAK is sent to such a peer */
+	opt.rnr_retry = 0;
+	open_pair(&h->pair, &opt);
+	T_OK(madvise(h->pair.a.buf, T_PAGE, MADV_DONTNEED));
+	h->fd = t_uffd(h->pair.a.buf, T_PAGE);
+	h->next = scene.at.aims[0].next;
+	packets = t_counter(h->pair.a.dev, "rx_packets");
+	forge_write_at(&h->pair, h->next, leg_addr(&h->pair.a, 0));
+	h->next = roce_psn_add(h->next, 1);
+	await_counter(h, "rx_packets", packets + 1);
+	t_sleep_ms(T_QUIET_MS);
+}
+
+static void hold_end(struct held *h)
+{
+	leg_close(&h->pair.a);
+	leg_close(&h->pair.b);
+	attack_close(&scene.at);
+}
+
 /* Packets that came together are acknowledged together */
 void watch_acks(void)
 {
@@ -325,6 +391,26 @@ void watch_acks(void)
 		 "%u WRITEs seen, %u ACKs", writes, acks);
 	T_ASSERT(acks <= writes / 2, "%u ACKs for %u WRITEs", acks, writes);
 	t_note("%u ACKs for %u WRITEs", acks, writes);
+}
+
+/*
+ * It takes no room of what can be carried out: it is dropped as it comes, even
+ * while the responder waits for a page.
+ */
+static void gap_held(void)
+{
+	unsigned int i, nr = 20;
+	static struct held held;
+	uint64_t drops;
+
+	t_case("while a page is waited for");
+	hold_begin(&held);
+	drops = t_counter(held.pair.a.dev, "rx_drops");
+	for (i = 0; i < nr; i++)
+		forge_write(&held.pair, roce_psn_add(held.next, 1 + i));
+	await_counter(&held, "rx_drops", drops + nr);
+	t_uffd_serve(held.fd, held.pair.a.buf);
+	hold_end(&held);
 }
 
 /*
@@ -361,6 +447,10 @@ void watch_gap(void)
 	t_case("it has come");
 	honest_post(&pair, 2);
 	honest_wait(&pair, 2);
+	leg_close(&pair.a);
+	leg_close(&pair.b);
+	attack_close(&scene.at);
+	gap_held();
 }
 
 /* One port for all that one QP sends to another, and not that of all QPs */
