@@ -3,7 +3,9 @@
  * lifetime.c - leaves that go, and what is left of them. Looks inside.
  */
 
+#include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/kthread.h>
 
 #include "../core.h"
 #include "selftest.h"
@@ -13,6 +15,9 @@
 #define STREAM_PAGES	64
 /* Fault-around begins with so many: AROUND_MIN_PAGES */
 #define STREAM_FIRST	(SZ_64K >> PAGE_SHIFT)
+
+/* MUTEX_FLAG_WAITERS of kernel/locking */
+#define MUTEX_WAITERS	1
 
 static u64 stream_fault(struct sodp_region *region, unsigned long va,
 			unsigned int page)
@@ -114,7 +119,113 @@ out:
 	return ret;
 }
 
+struct late {
+	struct sodp_region *region;
+	unsigned long va;
+	struct completion go;
+};
+
+static int late_thread(void *data)
+{
+	struct late *late = data;
+	int ret;
+
+	wait_for_completion(&late->go);
+	ret = sodp_region_fault(late->region, late->va, 8, SODP_FAULT_WRITE);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/*
+ * A fault has seen the page and is about to commit. By then it is out of date,
+ * as leaf and child would be after an invalidation that came first.
+ */
+static int late_commit(struct late *late, struct sodp_leaf *leaf)
+{
+	struct mmu_interval_notifier *sub = &leaf->child->interval_sub;
+	u64 collisions = st_stat(late->region, collisions);
+	struct task_struct *task;
+	unsigned int tries = 200;
+	int ret;
+
+	task = kthread_run(late_thread, late, "sodp_late");
+	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
+	mutex_lock(&leaf->leaf_mutex);
+	complete(&late->go);
+	while (!(atomic_long_read(&leaf->leaf_mutex.owner) & MUTEX_WAITERS) &&
+	       --tries)
+		msleep(20);
+	WRITE_ONCE(leaf->inval_count, leaf->inval_count + 1);
+	mmu_interval_set_seq(sub, sub->invalidate_seq - 2);
+	mutex_unlock(&leaf->leaf_mutex);
+	ret = kthread_stop(task);
+	ST_CHECK(!ret && tries, ret ?: -EBADMSG);
+	ST_CHECK(st_stat(late->region, collisions) == collisions + 1,
+		 -EBADMSG);
+	ST_CHECK(st_mapped(late->region, late->va, true), -EBADMSG);
+	return 0;
+}
+
+/* An invalidation counts in a leaf that has nothing mapped as in any other */
+static int late_check(struct late *late, struct sodp_leaf *leaf)
+{
+	unsigned long end = late->va + SODP_LEAF_SIZE, count;
+	int i, ret;
+
+	for (i = 0; i < 2; i++) {
+		count = READ_ONCE(leaf->inval_count);
+		ret = st_event(late->va, end, MMU_NOTIFY_CLEAR, true);
+		ST_CHECK(!ret, ret);
+		ST_CHECK(!READ_ONCE(leaf->present), -EBADMSG);
+		ST_CHECK(READ_ONCE(leaf->inval_count) == count + 1, -EBADMSG);
+	}
+	return late_commit(late, leaf);
+}
+
+static int late_run(int advice)
+{
+	struct late late = { };
+	struct sodp_leaf *leaf;
+	int ret;
+
+	if (!st_has_events())
+		return ST_SKIP;
+	init_completion(&late.go);
+	late.va = st_map_aligned(SODP_LEAF_SIZE, SODP_LEAF_SIZE);
+	ST_CHECK(!IS_ERR_VALUE(late.va), -ENOMEM);
+	st_madvise(late.va, SODP_LEAF_SIZE, advice);
+	late.region = st_region(late.va, SODP_LEAF_SIZE);
+	ret = sodp_region_fault(late.region, late.va, 8, SODP_FAULT_WRITE);
+	ST_CHECK_GOTO(!ret, out);
+	if (advice == MADV_HUGEPAGE && !st_stat(late.region, fault_huge)) {
+		ret = ST_SKIP;
+		goto out;
+	}
+	leaf = xa_load(&late.region->leaves, late.va >> SODP_LEAF_SHIFT);
+	/* The collector leaves it */
+	refcount_inc(&leaf->refs);
+	ret = late_check(&late, leaf);
+	refcount_dec(&leaf->refs);
+out:
+	sodp_region_destroy(late.region);
+	st_unmap(late.va, SODP_LEAF_SIZE);
+	return ret;
+}
+
+static int test_late(void)
+{
+	return late_run(MADV_NOHUGEPAGE);
+}
+
+static int test_late_huge(void)
+{
+	return late_run(MADV_HUGEPAGE);
+}
+
 const struct st_case st_lifetime_cases[] = {
+	{ "lifetime: a page that goes before it is committed", test_late },
+	{ "lifetime: the same, huge", test_late_huge },
 	{ "lifetime: emptied leaves are forgotten", test_collected },
 	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
