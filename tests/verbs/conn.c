@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Peers that are not ready, and peers that are gone: counts and times */
 
+#include <stdlib.h>
+
 #include "common/t_duo.h"
 
 #define LEN T_PAGE
@@ -329,6 +331,50 @@ static void moved_away(void)
 	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "the target changed");
 }
 
+#define IDLE 256
+#define SLAB "/sys/kernel/slab/sodp_qp/objects"
+
+static unsigned long nr_objects(void)
+{
+	char text[64];
+
+	return t_read_file(SLAB, text, sizeof(text)) ? strtoul(text, NULL, 0) :
+						       0;
+}
+
+/*
+ * A requester with nothing to do does not keep the memory of the peer that it
+ * had. Some of it is free in a CPU's hands, and counts.
+ */
+static void gone_forgotten(void)
+{
+	static struct t_ep a[IDLE], b[IDLE];
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+	unsigned long before, now;
+	unsigned int i;
+	struct t_duo d;
+
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	if (!nr_objects()) {
+		t_note("the kernel does not count QPs");
+		return;
+	}
+	for (i = 0; i < IDLE; i++) {
+		t_pair(&d.dev, &a[i], &b[i], NULL);
+		t_post(&a[i], IBV_WR_RDMA_WRITE, i, t_duo_sge(&d, 0, 8),
+		       t_remote(&d, 0), d.bmr->rkey);
+		t_want_wc(a[i].scq, i, IBV_WC_SUCCESS);
+	}
+	before = nr_objects();
+	for (i = 0; i < IDLE; i++)
+		t_ep_close(&b[i]);
+	while ((now = nr_objects()) > before - IDLE / 2) {
+		T_ASSERT(t_now_ns() < end, "%lu QPs, before %lu", now, before);
+		t_sleep_ms(20);
+	}
+	t_note("%lu QPs, before %lu", now, before);
+}
+
 static const struct t_test tests[] = {
 	{ "rnr_zero", rnr_zero },
 	{ "rnr_count", rnr_count },
@@ -340,6 +386,7 @@ static const struct t_test tests[] = {
 	{ "gone_reset", gone_reset },
 	{ "gone_init", gone_init },
 	{ "gone_error", gone_error },
+	{ "gone_forgotten", gone_forgotten },
 	{ "never_there", never_there },
 	{ "comes_back", comes_back },
 	{ "timeout_zero", timeout_zero },
