@@ -160,6 +160,55 @@ static void lifetime(void)
 	t_duo_works(&d);
 }
 
+#define KPF_DIRTY 4 /* <linux/kernel-page-flags.h> */
+
+/* Whether the kernel would lose the page's content if it needed the memory */
+static bool page_dirty(const volatile char *p)
+{
+	int map = open("/proc/self/pagemap", O_RDONLY);
+	int kinds = open("/proc/kpageflags", O_RDONLY);
+	uint64_t entry, flags;
+
+	if (map < 0 || kinds < 0)
+		t_skip("no pagemap");
+	(void)*p;
+	T_ASSERT(pread(map, &entry, 8, (uintptr_t)p / T_PAGE * 8) == 8 &&
+			 entry >> 63,
+		 "pagemap");
+	T_ASSERT(pread(kinds, &flags, 8, (entry & ((1ULL << 55) - 1)) * 8) ==
+			 8,
+		 "kpageflags");
+	close(map);
+	close(kinds);
+	return flags >> KPF_DIRTY & 1;
+}
+
+/* Pages that nobody else wrote to are not thrown away as if they were empty */
+static void dirtied(void)
+{
+	const size_t spots[] = { 0, LEN / 2, LEN - 8 };
+	struct buffer b;
+	struct ibv_mr *mr;
+	struct t_dev dev;
+	struct t_duo d;
+	size_t i;
+
+	t_open(&dev);
+	make_udmabuf(&b);
+	memset(&d, 0, sizeof(d));
+	d.dev = dev;
+	t_duo_make(&d, T_PAGE, T_PINNED, T_ACCESS_ALL, T_ACCESS_ALL, NULL);
+	mr = reg(&dev, &b, 0, LEN, 0);
+	for (i = 0; i < T_ARRAY_SIZE(spots); i++) {
+		t_post(&d.a, IBV_WR_RDMA_WRITE, i, t_duo_sge(&d, 0, 8),
+		       spots[i], mr->rkey);
+		t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
+	}
+	T_OK(ibv_dereg_mr(mr));
+	for (i = 0; i < T_ARRAY_SIZE(spots); i++)
+		T_ASSERT(page_dirty(b.map + spots[i]), "at %#zx", spots[i]);
+}
+
 static void refusals(void)
 {
 	unsigned int bad = T_ACCESS_ALL | IBV_ACCESS_ON_DEMAND;
@@ -194,6 +243,7 @@ static const struct t_test tests[] = {
 	{ "udmabuf_traffic", udmabuf_traffic },
 	{ "heap_traffic", heap_traffic },
 	{ "lifetime", lifetime },
+	{ "dirtied", dirtied },
 	{ "refusals", refusals },
 };
 
