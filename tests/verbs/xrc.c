@@ -317,16 +317,23 @@ static void wrong_srq(void)
 	send_works(&s, 5, 0, 4096);
 }
 
-/* An initiator that waits for a receive learns that the SRQ went away. */
+/*
+ * An initiator that waits for a receive learns that the SRQ went away, and what
+ * the SRQ has received and nobody polled goes with it.
+ */
 static void destroyed_srq(void)
 {
 	struct scene s;
 
 	scene_open(&s, T_PINNED);
+	recv_at(&s, 1, 0, 8);
+	post(&s, IBV_WR_SEND, 1, s.srqn, 0, 8, 0);
+	t_want_wc(s.ini.scq, 1, IBV_WC_SUCCESS);
 	post(&s, IBV_WR_SEND, 1, s.srqn, 0, 8, 0);
 	T_ASSERT(!t_poll_for(s.ini.scq, &(struct ibv_wc){ 0 }, T_QUIET_MS),
 		 "completed without a receive");
 	T_OK(ibv_destroy_srq(s.srq));
+	t_want_none(s.cq);
 	want_refused(&s, 1, IBV_WC_REM_INV_REQ_ERR);
 	T_OK(ibv_destroy_qp(s.tgt.qp));
 	T_OK(ibv_close_xrcd(s.xrcd));
