@@ -51,9 +51,11 @@ static void test_post_write(void)
 	CHECK(!sodp_post_send(rig.qp, &wr, &bad));
 	CHECK(fake.qp_page->sq_pi == FIRST + 2 && fake.sq_bells == 1);
 
-	/* The device is gone */
+	/* The device is gone, or its QPs are already */
 	fake.qp_page->flags = 0;
 	fake.ioctl_errno = EIO;
+	CHECK(sodp_post_send(rig.qp, &wr, &bad) == EIO && bad == &wr);
+	fake.ioctl_errno = EINVAL;
 	CHECK(sodp_post_send(rig.qp, &wr, &bad) == EIO && bad == &wr);
 	rig_close(&rig);
 }
