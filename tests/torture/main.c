@@ -203,9 +203,24 @@ static void sabotage_case(struct options o, enum sabotage sabotage)
 	       good ? "" : "not ", nr_cases, names[sabotage], left, out.text);
 }
 
+/* Over the fixed seeds everything happens that can */
+static void kinds_case(void)
+{
+	static char list[1024];
+	bool good = tally_whole(list, sizeof(list));
+
+	if (nr_skipped)
+		return;
+	nr_cases++;
+	nr_failed += !good;
+	printf("%sok %u - kinds%s%s\n", good ? "" : "not ", nr_cases,
+	       good ? "" : " # never happened: ", list);
+}
+
 static int finish(void)
 {
 	surround_leave();
+	tally_print();
 	printf("1..%u\n# %u passed, %u failed, %u skipped\n", nr_cases,
 	       nr_cases - nr_failed - nr_skipped, nr_failed, nr_skipped);
 	if (nr_failed)
@@ -247,9 +262,11 @@ int main(int argc, char **argv)
 		return T_EXIT_SKIP;
 	}
 	if (a.run) {
+		tally_take();
 		run_plan(&plan, a.o.sabotage);
 		return T_EXIT_PASS;
 	}
+	tally_make();
 	printf("TAP version 13\n");
 	if (a.seconds) {
 		end = t_now_ns() + a.seconds * 1000000000ULL;
@@ -262,6 +279,7 @@ int main(int argc, char **argv)
 	} else {
 		for (seed = 1; seed <= NR_FIXED; seed++)
 			run_seed(&a, seed);
+		kinds_case();
 		sabotage_case(a.o, SABOTAGE_BYTE);
 		sabotage_case(a.o, SABOTAGE_COMPLETION);
 	}

@@ -40,6 +40,7 @@ static void __attribute__((noreturn)) run_again(const struct plan *p,
 	snprintf(sabotage, sizeof(sabotage), "%d", o->sabotage);
 	dup2(fd, 1);
 	dup2(fd, 2);
+	tally_hand_on();
 	execv("/proc/self/exe", argv);
 	_exit(T_EXIT_FAIL);
 }

@@ -80,6 +80,13 @@ enum op {
 	NR_OPS,
 };
 
+/* Other things that must be seen to happen */
+enum seen {
+	SEEN_INLINE = NR_OPS,
+	SEEN_SRQ,
+	NR_SEEN,
+};
+
 struct step {
 	uint8_t round;
 	uint8_t worker;
@@ -127,6 +134,19 @@ unsigned int plan_count(const struct plan *p);
 void plan_list(const struct plan *p, char *buf, size_t size);
 void plan_print(const struct plan *p, const char *prefix);
 void step_text(const struct plan *p, unsigned int i, char *buf, size_t size);
+
+/* tally.c */
+#define TALLY_FD 3
+void tally_make(void);
+/* Before and behind an exec of a run */
+void tally_hand_on(void);
+void tally_take(void);
+/* Of enum op or enum seen */
+void tally_done(unsigned int what);
+void tally_lacks(unsigned int what);
+void tally_print(void);
+/* False: the kinds that never happened, though they can, are in buf */
+bool tally_whole(char *buf, size_t size);
 
 /* --- what workers write down --- */
 

@@ -76,8 +76,10 @@ static void reset(struct worker *w, const struct step *s)
 	struct queue *q = queue_of(w, s->peer, s->arg & 1 ? Q_UC : Q_RC,
 				   false);
 
-	if (q->gone)
+	if (q->gone) {
+		w->idle = true;
 		return;
+	}
 	rec_flushed(w, q, false);
 	T_OK(queue_state(q, IBV_QPS_RESET));
 	verbs_gone(w, q);
@@ -87,8 +89,10 @@ static void error(struct worker *w, const struct step *s)
 {
 	struct queue *q = queue_of(w, s->peer, Q_RC, false);
 
-	if (q->gone)
+	if (q->gone) {
+		w->idle = true;
 		return;
+	}
 	T_OK(queue_state(q, IBV_QPS_ERR));
 	q->failed = true;
 	w->self->bad[q->peer][q->type][0] = true;
@@ -243,8 +247,11 @@ static void failslab(struct worker *w, const struct step *s)
 	int ret;
 
 	for (i = 0; i < 4U * s->n; i++) {
-		if (make_fail("1"))
+		if (make_fail("1")) {
+			tally_lacks(s->op);
+			w->idle = true;
 			return;
+		}
 		errno = 0;
 		mr = ibv_reg_mr(w->dev.pd, buf, 4 * T_PAGE,
 				T_ACCESS_ALL | IBV_ACCESS_ON_DEMAND);

@@ -81,8 +81,11 @@ static void advise(struct region *r, const struct step *s, int advice)
 {
 	uint32_t off, len;
 
+	bool done = false;
+
 	FOR_RUNS(r, s, ANY_STATE, off, len)
-		madvise(r->addr + off, len, advice);
+		done |= !madvise(r->addr + off, len, advice);
+	r->touched = done;
 }
 
 static void dontneed(struct worker *w, struct region *r, const struct step *s)
@@ -245,6 +248,7 @@ static void move(struct worker *w, struct region *r, const struct step *s)
 	T_ASSERT(mremap(away, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
 			r->addr) == r->addr,
 		 "mremap: %s", t_errname(errno));
+	r->touched = true;
 	rec_perm(w, s, begin, 0, len, PERM_NONE, 0);
 }
 
@@ -326,10 +330,9 @@ static void late_pages(struct worker *w, struct region *r,
 	}
 }
 
-void memory_step(struct worker *w, const struct step *s)
+static void memory_event(struct worker *w, struct region *r,
+			 const struct step *s)
 {
-	struct region *r = &w->regions[s->region];
-
 	switch (s->op) {
 	case OP_STORE:
 		return store(w, r, s);
@@ -383,3 +386,23 @@ void memory_step(struct worker *w, const struct step *s)
 	}
 }
 
+/* Those that look for a part in some state may find none */
+void memory_step(struct worker *w, const struct step *s)
+{
+	struct region *r = &w->regions[s->region];
+
+	switch (s->op) {
+	case OP_PUNCH:
+	case OP_TRUNCATE:
+	case OP_TRACK:
+	case OP_COMPACT:
+	case OP_RECLAIM:
+	case OP_FORK:
+		r->touched = true;
+		break;
+	default:
+		r->touched = false;
+	}
+	memory_event(w, r, s);
+	w->idle |= !r->touched;
+}

@@ -60,14 +60,18 @@ static void spoil(struct worker *w, const struct step *s)
 		r->addr[s->off] ^= 0x10;
 }
 
+/* Requests are counted when they complete */
 static void do_step(struct worker *w, const struct step *s)
 {
+	w->idle = false;
 	if (s->op <= OP_WAIT)
 		verbs_step(w, s);
 	else if (s->op <= OP_RECLAIM)
 		memory_step(w, s);
 	else
 		other_step(w, s);
+	if (!w->idle && s->op >= OP_WAIT)
+		tally_done(s->op);
 	spoil(w, s);
 	verbs_poll(w);
 }

@@ -35,6 +35,7 @@ struct region {
 	struct ibv_mr *mr;
 	struct ibv_mw *mw;
 	uint8_t state[REGION_MAX / T_PAGE];
+	bool touched; /* by this step */
 	bool lazy[REGION_MAX / T_PAGE]; /* MADV_FREE, not touched since */
 	bool late; /* a thread gives its pages by userfaultfd */
 	bool late_stop;
@@ -65,6 +66,7 @@ struct worker {
 	unsigned int id;
 	int view_fd[REGIONS];
 	uint16_t step;
+	bool idle; /* the step found nothing that it could do */
 	uint32_t clock;
 	uint32_t queues_made;
 	struct t_dev dev;

@@ -50,6 +50,8 @@ static void ended(struct worker *w, struct queue *q, struct rec *rec,
 
 	rec->status = status;
 	rec->end = ++w->clock;
+	if (status == rec->want)
+		tally_done(w->p->steps[rec->step].op);
 	if (status == IBV_WC_SUCCESS) {
 		if (rec->kind == REC_READ || rec->kind == REC_ATOMIC)
 			gather_pieces(w, rec, slot);

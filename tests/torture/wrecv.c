@@ -34,6 +34,8 @@ static void received(struct worker *w, const struct ibv_wc *wc)
 	if (wc->status != IBV_WC_SUCCESS)
 		return;
 	q->received++;
+	if (wc->wr_id < SRQ_RECVS)
+		tally_done(SEEN_SRQ);
 	if (wc->wc_flags & IBV_WC_WITH_IMM) {
 		rec->flags |= REC_HAS_IMM;
 		rec->imm = wc->imm_data;

@@ -94,6 +94,7 @@ bool region_run(struct region *r, const struct step *s, uint8_t states,
 	while (page < end && (r->state[page] & states))
 		page++;
 	*len = page * T_PAGE - *off;
+	r->touched |= *len != 0;
 	return *len;
 }
 

@@ -220,6 +220,8 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 	if ((s->arg & 128) && rec->len <= INLINE_MAX &&
 	    (s->op == OP_WRITE || s->op == OP_SEND))
 		req->wr.send_flags |= IBV_SEND_INLINE;
+	if (req->wr.send_flags & IBV_SEND_INLINE)
+		tally_done(SEEN_INLINE);
 }
 
 static enum rec_kind first_kind(uint8_t op)
