@@ -120,6 +120,8 @@ static void plan_regions(struct plan *p, struct t_rand *r)
 
 	for (w = 0; w < WORKERS; w++) {
 		p->srq[w] = t_rand_below(r, 2);
+		p->cq[w] = t_rand_below(r, 4);
+		p->ex[w] = t_rand(r);
 		p->local[w] = t_rand_below(r, T_NR_KINDS);
 		for (i = 0; i < REGIONS; i++) {
 			region = &p->regions[w][i];

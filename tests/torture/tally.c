@@ -14,6 +14,11 @@
 
 static const char *const seen_names[NR_SEEN - NR_OPS] = {
 	[SEEN_INLINE - NR_OPS] = "inline",
+	[SEEN_INLINE_EX - NR_OPS] = "ibv_wr_set_inline_data",
+	[SEEN_WR - NR_OPS] = "ibv_wr_complete",
+	[SEEN_ABORT - NR_OPS] = "ibv_wr_abort",
+	[SEEN_CQ_EX - NR_OPS] = "ibv_start_poll",
+	[SEEN_EVENT - NR_OPS] = "completion event",
 	[SEEN_SRQ - NR_OPS] = "by srq",
 };
 

@@ -83,6 +83,11 @@ enum op {
 /* Other things that must be seen to happen */
 enum seen {
 	SEEN_INLINE = NR_OPS,
+	SEEN_INLINE_EX,
+	SEEN_WR,
+	SEEN_ABORT,
+	SEEN_CQ_EX,
+	SEEN_EVENT,
 	SEEN_SRQ,
 	NR_SEEN,
 };
@@ -117,6 +122,8 @@ struct plan {
 	uint64_t seed;
 	bool wire; /* peers are reached by packets */
 	bool srq[WORKERS]; /* receives of its RC QPs are shared */
+	uint8_t cq[WORKERS]; /* of which kind its CQs are */
+	uint16_t ex[WORKERS]; /* a bit for each QP that has ibv_wr_* too */
 	uint8_t local[WORKERS]; /* enum t_kind of the local buffers */
 	struct region_plan regions[WORKERS][REGIONS];
 	unsigned int rounds;

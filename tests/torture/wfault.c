@@ -53,7 +53,7 @@ static void advise(struct worker *w, const struct step *s)
 static void resize(struct worker *w, const struct step *s)
 {
 	unsigned int most = NR_QUEUES * QUEUE_DEPTH;
-	int ret = ibv_resize_cq(w->scq, most + s->arg);
+	int ret = ibv_resize_cq(w->scq.cq, most + s->arg);
 
 	T_ASSERT(!ret, "step %u: ibv_resize_cq: %s", w->step + 1,
 		 t_errname(ret));

@@ -11,21 +11,21 @@
 
 #define SLOTS 16
 /* Room for four pieces with gaps between them, and guards around */
-#define SLOT_LEN (MAX_MSG + 8192)
-#define GUARD 256
-#define QUEUE_DEPTH 64
-#define RECVS 24
-#define SRQ_RECVS 128
-#define UD_RECVS 32
-#define RECV_SLOT (RECV_LEN + GRH + 88)
+#define SLOT_LEN      (MAX_MSG + 8192)
+#define GUARD	      256
+#define QUEUE_DEPTH   64
+#define RECVS	      24
+#define SRQ_RECVS     128
+#define UD_RECVS      32
+#define RECV_SLOT     (RECV_LEN + GRH + 88)
 #define NR_RECV_SLOTS (SRQ_RECVS + WORKERS * NR_Q * RECVS + UD_RECVS)
-#define NR_QUEUES (2 * WORKERS * NR_Q + 1)
-#define UD_QUEUE (NR_QUEUES - 1)
-#define UD_QKEY 0x1234
+#define NR_QUEUES     (2 * WORKERS * NR_Q + 1)
+#define UD_QUEUE      (NR_QUEUES - 1)
+#define UD_QKEY	      0x1234
 
 /* The page is not mapped; in enum perm's terms it is PERM_NONE */
-#define STATE_HOLE 8
-#define ANY_STATE (PERM_RW | PERM_RO | PERM_NONE)
+#define STATE_HOLE   8
+#define ANY_STATE    (PERM_RW | PERM_RO | PERM_NONE)
 #define PAGE_OF(off) ((off) / T_PAGE)
 
 struct region {
@@ -44,9 +44,16 @@ struct region {
 	pthread_t late_thread;
 };
 
+struct queue_of_cqes {
+	struct ibv_cq *cq;
+	struct ibv_cq_ex *ex; /* or NULL, as the channel */
+	struct ibv_comp_channel *channel;
+};
+
 /* A QP and the requests on it that have not completed */
 struct queue {
 	struct ibv_qp *qp;
+	struct ibv_qp_ex *qpx; /* or NULL */
 	uint8_t type; /* Q_RC, Q_UC; UD_QUEUE has none */
 	uint8_t peer;
 	bool responder;
@@ -70,8 +77,8 @@ struct worker {
 	uint32_t clock;
 	uint32_t queues_made;
 	struct t_dev dev;
-	struct ibv_cq *scq;
-	struct ibv_cq *rcq;
+	struct queue_of_cqes scq;
+	struct queue_of_cqes rcq;
 	struct ibv_srq *srq;
 	struct region regions[REGIONS];
 	struct queue queues[NR_QUEUES];
@@ -107,6 +114,21 @@ void queues_note_state(struct worker *w);
 int queue_state(struct queue *q, enum ibv_qp_state state);
 void recv_post(struct worker *w, unsigned int slot);
 
+/* wcq.c */
+void cq_make(struct worker *w, struct queue_of_cqes *c, unsigned int cqe,
+	     unsigned int how);
+int cq_poll(struct queue_of_cqes *c, struct ibv_wc wc[], int nr);
+/* Nothing for a CQ without a channel, which has to be polled */
+void cq_arm(struct queue_of_cqes *c);
+/* Of a CQ that was armed, and had no entry then; false: none came in time */
+bool cq_event(struct queue_of_cqes *c, uint64_t until);
+
+/* wpost.c; bits of a step's arg */
+#define BY_POST_SEND 1 /* even where ibv_wr_* may be used */
+#define ABORT_FIRST  2
+void requests_post(struct queue *q, const struct step *s,
+		   struct ibv_send_wr *wr);
+
 /* wverbs.c */
 void verbs_step(struct worker *w, const struct step *s);
 unsigned int pieces_of(const struct rec *rec, uint32_t lens[4]);
@@ -122,7 +144,7 @@ static inline char *slot_at(struct worker *w, unsigned int slot)
 }
 
 /* wpoll.c */
-void verbs_poll(struct worker *w);
+unsigned int verbs_poll(struct worker *w);
 void verbs_drain(struct worker *w);
 void verbs_gone(struct worker *w, struct queue *q);
 void verbs_read_back(struct worker *w);
@@ -143,7 +165,7 @@ void region_late(struct region *r, char *addr, size_t len, unsigned int ms);
 void regions_quiet(struct worker *w);
 void regions_view(struct worker *w);
 
-#define FOR_RUNS(r, s, states, off, len)                                  \
+#define FOR_RUNS(r, s, states, off, len) \
 	for (off = 0, len = 0; region_run(r, s, states, &off, &len);)
 
 /* wmem.c */

@@ -25,8 +25,7 @@ static void gather_pieces(struct worker *w, struct rec *rec, unsigned int slot)
 	}
 	T_ASSERT(t_check_byte(last, slot_at(w, slot) - GUARD + SLOT_LEN - last,
 			      0x55) < 0,
-		 "step %u: bytes behind the last piece changed",
-		 rec->step + 1);
+		 "step %u: bytes behind the last piece changed", rec->step + 1);
 	rec->data = arena_take(w, buf, rec->len);
 	if (rec->kind == REC_ATOMIC)
 		memcpy(&rec->old, buf, 8);
@@ -97,8 +96,7 @@ static void completion(struct worker *w, const struct ibv_wc *wc)
 	struct rec *rec;
 
 	T_ASSERT(number < NR_QUEUES && index < w->self->nr_recs,
-		 "completion of request %#llx",
-		 (unsigned long long)wc->wr_id);
+		 "completion of request %#llx", (unsigned long long)wc->wr_id);
 	q = &w->queues[number];
 	T_ASSERT(wc->qp_num == q->qp->qp_num, "completion of QP %#x, not %#x",
 		 wc->qp_num, q->qp->qp_num);
@@ -122,18 +120,20 @@ static void completion(struct worker *w, const struct ibv_wc *wc)
 	ended(w, q, rec, wc->status);
 }
 
-void verbs_poll(struct worker *w)
+unsigned int verbs_poll(struct worker *w)
 {
 	struct ibv_wc wc[16];
+	unsigned int all = 0;
 	int n;
 	int i;
 
 	do {
-		n = ibv_poll_cq(w->scq, T_ARRAY_SIZE(wc), wc);
-		T_ASSERT(n >= 0, "ibv_poll_cq: %d", n);
+		n = cq_poll(&w->scq, wc, T_ARRAY_SIZE(wc));
 		for (i = 0; i < n; i++)
 			completion(w, &wc[i]);
+		all += n;
 	} while (n == T_ARRAY_SIZE(wc));
+	return all;
 }
 
 static struct queue *busy_queue(struct worker *w)
@@ -156,12 +156,16 @@ void verbs_drain(struct worker *w)
 	unsigned int tries = 0;
 
 	while ((q = busy_queue(w))) {
-		verbs_poll(w);
-		if (++tries > 100)
+		cq_arm(&w->scq);
+		if (verbs_poll(w))
+			continue;
+		if (w->scq.channel)
+			T_ASSERT(cq_event(&w->scq, end) || !verbs_poll(w),
+				 "a completion, and no event");
+		else if (++tries > 100)
 			t_sleep_ms(1);
 		T_ASSERT(t_now_ns() < end, "step %u: no completion in %u ms",
-			 w->self->recs[q->fifo[q->head % QUEUE_DEPTH]].step +
-				 1,
+			 w->self->recs[q->fifo[q->head % QUEUE_DEPTH]].step + 1,
 			 ms);
 	}
 }
@@ -193,7 +197,8 @@ void verbs_read_back(struct worker *w)
 	struct ibv_sge sge = {
 		.addr = (uintptr_t)w->self->device,
 		.length = w->p->regions[w->self->device_owner]
-				       [w->self->device_region].len,
+				       [w->self->device_region]
+					       .len,
 		.lkey = w->device_mr->lkey,
 	};
 	struct ibv_send_wr wr = {
@@ -205,10 +210,15 @@ void verbs_read_back(struct worker *w)
 		.wr.rdma = { .remote_addr = r->addr, .rkey = r->rkey },
 	};
 	struct ibv_send_wr *bad;
+	unsigned int tries;
 	struct ibv_wc wc;
 
 	T_OK(ibv_post_send(q->qp, &wr, &bad));
-	wc = t_poll(w->scq);
+	for (tries = 0; !cq_poll(&w->scq, &wc, 1); tries++) {
+		T_ASSERT(tries < T_WAIT_MS, "no completion in time, in peace");
+		if (tries > 100)
+			t_sleep_ms(1);
+	}
 	T_ASSERT(wc.wr_id == 12345 && wc.status == IBV_WC_SUCCESS,
 		 "'%s' of a READ of all of region %u of worker %u, in peace",
 		 t_wc_name(wc.status), w->self->device_region,

@@ -8,29 +8,49 @@ static const enum ibv_qp_type qp_types[] = {
 	[Q_UC] = IBV_QPT_UC,
 };
 
-static struct ibv_qp *make_qp(struct worker *w, enum ibv_qp_type type,
-			      bool responder)
+#define OPS_UD (IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM)
+#define OPS_UC                                \
+	(OPS_UD | IBV_QP_EX_WITH_RDMA_WRITE | \
+	 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM)
+#define OPS_RC                               \
+	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ | \
+	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP | \
+	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD)
+
+static const uint64_t ops_of[] = {
+	[IBV_QPT_RC] = OPS_RC,
+	[IBV_QPT_UC] = OPS_UC,
+	[IBV_QPT_UD] = OPS_UD,
+};
+
+static void make_qp(struct worker *w, struct queue *q, enum ibv_qp_type type)
 {
-	struct ibv_qp_init_attr init = {
+	struct ibv_qp_init_attr_ex init = {
 		.qp_type = type,
-		.send_cq = w->scq,
-		.recv_cq = w->rcq,
+		.comp_mask = IBV_QP_INIT_ATTR_PD,
+		.pd = w->dev.pd,
+		.send_cq = w->scq.cq,
+		.recv_cq = w->rcq.cq,
 		.cap = { .max_send_wr = QUEUE_DEPTH,
 			 .max_recv_wr = UD_RECVS,
 			 .max_send_sge = 4,
 			 .max_recv_sge = 1,
 			 .max_inline_data = 256 },
 	};
-	struct ibv_qp *qp;
+	bool ex = w->p->ex[w->id] >> (q->peer * NR_Q + q->type) & 1;
 
-	if (responder && w->srq) {
+	if (q->responder && w->srq) {
 		init.srq = w->srq;
 		init.cap.max_recv_wr = 0;
 		init.cap.max_recv_sge = 0;
 	}
-	qp = ibv_create_qp(w->dev.pd, &init);
-	T_ASSERT(qp, "ibv_create_qp: %s", t_errname(errno));
-	return qp;
+	if (ex) {
+		init.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+		init.send_ops_flags = ops_of[type];
+	}
+	q->qp = ibv_create_qp_ex(w->dev.ctx, &init);
+	T_ASSERT(q->qp, "ibv_create_qp_ex: %s", t_errname(errno));
+	q->qpx = ex ? ibv_qp_to_qp_ex(q->qp) : NULL;
 }
 
 int queue_state(struct queue *q, enum ibv_qp_state state)
@@ -70,8 +90,7 @@ static uint32_t psn_of(uint32_t qpn)
 	return (qpn * 2654435761U) & 0xffffff;
 }
 
-static void to_rts(struct worker *w, struct queue *q,
-		   const struct t_addr *peer)
+static void to_rts(struct worker *w, struct queue *q, const struct t_addr *peer)
 {
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTR,
@@ -124,7 +143,7 @@ static void queue_make(struct worker *w, struct queue *q)
 {
 	struct t_addr addr;
 
-	q->qp = make_qp(w, qp_types[q->type], q->responder);
+	make_qp(w, q, qp_types[q->type]);
 	q->number = ++w->queues_made;
 	q->head = 0;
 	q->tail = 0;
@@ -146,8 +165,9 @@ static void queue_connect(struct worker *w, struct queue *q)
 {
 	struct side *peer = &w->b->side[q->peer];
 
-	to_rts(w, q, q->responder ? &peer->req[w->id][q->type] :
-				    &peer->resp[w->id][q->type]);
+	to_rts(w, q,
+	       q->responder ? &peer->req[w->id][q->type] :
+			      &peer->resp[w->id][q->type]);
 }
 
 void recv_post(struct worker *w, unsigned int slot)
@@ -184,8 +204,8 @@ static void make_ud(struct worker *w)
 	struct queue *q = &w->queues[UD_QUEUE];
 	unsigned int i;
 
-	q->qp = make_qp(w, IBV_QPT_UD, false);
 	q->type = NR_Q;
+	make_qp(w, q, IBV_QPT_UD);
 	q->number = ++w->queues_made;
 	to_init(w, q->qp);
 	for (i = 0; i < UD_RECVS; i++)
@@ -203,10 +223,8 @@ void queues_make(struct worker *w)
 	struct queue *q;
 	unsigned int i;
 
-	w->scq = ibv_create_cq(w->dev.ctx, NR_QUEUES * QUEUE_DEPTH, NULL,
-			       NULL, 0);
-	w->rcq = ibv_create_cq(w->dev.ctx, 2 * NR_RECV_SLOTS, NULL, NULL, 0);
-	T_ASSERT(w->scq && w->rcq, "ibv_create_cq: %s", t_errname(errno));
+	cq_make(w, &w->scq, NR_QUEUES * QUEUE_DEPTH, w->p->cq[w->id]);
+	cq_make(w, &w->rcq, 2 * NR_RECV_SLOTS, w->p->cq[w->id]);
 	if (w->p->srq[w->id]) {
 		w->srq = ibv_create_srq(w->dev.pd, &init);
 		T_ASSERT(w->srq, "ibv_create_srq: %s", t_errname(errno));

@@ -248,7 +248,6 @@ static void enqueue(struct worker *w, struct queue *q, struct request *req,
 static void post(struct worker *w, const struct step *s, struct queue *q)
 {
 	static struct request reqs[CHAIN];
-	struct ibv_send_wr *bad;
 	unsigned int k;
 	bool last;
 
@@ -265,8 +264,7 @@ static void post(struct worker *w, const struct step *s, struct queue *q)
 			reqs[k].wr.next = &reqs[k + 1].wr;
 			continue;
 		}
-		T_OK(ibv_post_send(q->qp, &reqs[s->arg & CHAINED ? 0 : k].wr,
-				   &bad));
+		requests_post(q, s, &reqs[s->arg & CHAINED ? 0 : k].wr);
 	}
 }
 
