@@ -18,16 +18,14 @@ struct model *model_new(const struct plan *p, const struct board *b)
 		for (i = 0; i < REGIONS; i++) {
 			m->shadow[w][i] = calloc(1, p->regions[w][i].len);
 			T_ASSERT(m->shadow[w][i], "no memory");
-			memset(m->perm[w][i], PERM_RW,
-			       sizeof(m->perm[w][i]));
+			memset(m->perm[w][i], PERM_RW, sizeof(m->perm[w][i]));
 		}
 	}
 	return m;
 }
 
 /* What a page may have permitted while a request was under way */
-static uint8_t page_perms(struct model *m, const struct rec *req,
-			  uint32_t page)
+static uint8_t page_perms(struct model *m, const struct rec *req, uint32_t page)
 {
 	const struct side *owner = &m->b->side[req->owner];
 	uint8_t set = m->perm[req->owner][req->region][page];
@@ -49,8 +47,7 @@ static uint8_t page_perms(struct model *m, const struct rec *req,
 }
 
 /* A window that was bound in this round may not have been, or no more */
-static bool was_bound(struct model *m, unsigned int owner,
-		      unsigned int region)
+static bool was_bound(struct model *m, unsigned int owner, unsigned int region)
 {
 	const struct side *side = &m->b->side[owner];
 	unsigned int i;
@@ -63,8 +60,8 @@ static bool was_bound(struct model *m, unsigned int owner,
 }
 
 /* Can all of its memory have been there? Can some have been away? */
-static void access_outcomes(struct model *m, const struct rec *rec,
-			    bool *good, bool *bad)
+static void access_outcomes(struct model *m, const struct rec *rec, bool *good,
+			    bool *bad)
 {
 	uint8_t fine = PERM_RW;
 	uint32_t page;
@@ -107,6 +104,8 @@ static bool no_answer(struct model *m, const struct rec *rec)
 {
 	unsigned int w;
 
+	if (m->b->side[rec->owner].dead)
+		return true;
 	for (w = 0; w < WORKERS; w++)
 		if (had(m, REC_LINK, w, 0, 0))
 			return true;
@@ -126,10 +125,24 @@ static bool own_error(struct model *m, const struct rec *rec)
 	return false;
 }
 
+/* Its memory goes first, then its queue pairs: anything may be, or be gone */
+static bool dead_owner_fits(const struct rec *rec, const struct side *owner)
+{
+	if (rec->status == IBV_WC_SUCCESS && owner->gone_at &&
+	    rec->posted > owner->gone_at)
+		return false;
+	return rec->status == IBV_WC_REM_ACCESS_ERR ||
+	       rec->status == IBV_WC_REM_OP_ERR ||
+	       rec->status == IBV_WC_RETRY_EXC_ERR || rec->status == rec->want;
+}
+
 static bool status_fits(struct model *m, const struct rec *rec)
 {
 	bool good, bad;
 
+	/* Killed before it could see how this ends */
+	if (rec->status == STATUS_PENDING)
+		return m->b->side[rec->worker].dead;
 	if (rec->status == STATUS_GONE)
 		return own_error(m, rec);
 	if (m->failed[rec->worker][rec->qp] || (rec->flags & REC_BROKEN))
@@ -138,6 +151,8 @@ static bool status_fits(struct model *m, const struct rec *rec)
 		return own_error(m, rec);
 	if (rec->flags & REC_UNRELIABLE)
 		return rec->status == IBV_WC_SUCCESS;
+	if (m->b->side[rec->owner].dead)
+		return dead_owner_fits(rec, &m->b->side[rec->owner]);
 	if (rec->status == IBV_WC_RETRY_EXC_ERR)
 		return no_answer(m, rec);
 	if (rec->want)
@@ -176,12 +191,12 @@ static void check_statuses(struct model *m, unsigned int w)
 		m->effect[w][i] = effect_of(m, rec);
 		if (!is_request(rec))
 			continue;
-		name = rec->status == STATUS_GONE ? "none" :
-						    t_wc_name(rec->status);
+		name = rec->status >= STATUS_PENDING ? "none" :
+						       t_wc_name(rec->status);
 		T_ASSERT(status_fits(m, rec), "step %u ended with '%s'%s",
 			 rec->step + 1, name,
 			 m->failed[w][rec->qp] ? " after an error" : "");
-		if (rec->status && rec->status != STATUS_GONE)
+		if (rec->status && rec->status < STATUS_PENDING)
 			m->failed[w][rec->qp] = true;
 	}
 }
@@ -194,7 +209,8 @@ static void check_reads(struct model *m, unsigned int w)
 
 	for (i = 0; i < side->nr_recs; i++) {
 		rec = &side->recs[i];
-		if (rec->kind == REC_READ && rec->status == IBV_WC_SUCCESS)
+		if (rec->kind == REC_READ && rec->status == IBV_WC_SUCCESS &&
+		    !m->b->side[rec->owner].dead)
 			bytes_check(m, side->arena + rec->data, rec->owner,
 				    rec->region, rec->off, rec->len, rec);
 	}
@@ -227,6 +243,17 @@ static void settle_bytes(struct model *m, unsigned int w)
 	}
 }
 
+/* Its successor begins with zeros */
+static void forget(struct model *m, unsigned int w)
+{
+	unsigned int i;
+
+	for (i = 0; i < REGIONS; i++) {
+		memset(m->shadow[w][i], 0, m->p->regions[w][i].len);
+		memset(m->perm[w][i], PERM_RW, sizeof(m->perm[w][i]));
+	}
+}
+
 void model_round(struct model *m)
 {
 	unsigned int w;
@@ -238,6 +265,10 @@ void model_round(struct model *m)
 	for (w = 0; w < WORKERS; w++)
 		check_reads(m, w);
 	for (w = 0; w < WORKERS; w++) {
+		if (m->b->side[w].dead) {
+			forget(m, w);
+			continue;
+		}
 		settle_perms(m, w);
 		settle_bytes(m, w);
 	}

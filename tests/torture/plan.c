@@ -28,6 +28,7 @@ const char *const op_names[NR_OPS] = {
 	[OP_ERROR] = "error",	     [OP_PEER_ERROR] = "peer_error",
 	[OP_VICTIM] = "victim",	     [OP_FAILSLAB] = "failslab",
 	[OP_LINK] = "link",	     [OP_NETEM] = "netem",
+	[OP_KILL] = "kill",	     [OP_EXEC] = "exec",
 };
 
 static const char *const pages_names[] = {
@@ -65,7 +66,7 @@ static const struct choice other_choices[] = {
 	{ OP_REREG, 4 },  { OP_ADVISE, 4 },	{ OP_RESIZE, 3 },
 	{ OP_RESET, 2 },  { OP_ERROR, 2 },	{ OP_PEER_ERROR, 1 },
 	{ OP_VICTIM, 3 }, { OP_FAILSLAB, 2 },	{ OP_LINK, 1 },
-	{ OP_NETEM, 2 },
+	{ OP_NETEM, 2 },  { OP_KILL, 1 },	{ OP_EXEC, 1 },
 };
 
 static uint8_t choose(struct t_rand *r, const struct choice *c, size_t nr)
@@ -272,17 +273,21 @@ static void plan_other(struct plan *p, struct step *s, struct t_rand *r)
 	some_pages(s, region, r);
 }
 
-/* Nobody connects to a device that has no link */
+/* Nobody connects to a device that has no link, or dies while it has none */
 static void plan_links(struct plan *p)
 {
 	bool down[MAX_ROUNDS] = { false };
 	unsigned int i;
+	uint8_t *op;
 
 	for (i = 0; i < p->nr; i++)
 		down[p->steps[i].round] |= p->steps[i].op == OP_LINK;
-	for (i = 0; i < p->nr; i++)
-		if (down[p->steps[i].round] && p->steps[i].op == OP_VICTIM)
-			p->steps[i].op = OP_RESIZE;
+	for (i = 0; i < p->nr; i++) {
+		op = &p->steps[i].op;
+		if (down[p->steps[i].round] &&
+		    (*op == OP_VICTIM || *op == OP_KILL || *op == OP_EXEC))
+			*op = OP_RESIZE;
+	}
 }
 
 void plan_make(struct plan *p, uint64_t seed, unsigned int rounds)

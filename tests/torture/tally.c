@@ -20,6 +20,7 @@ static const char *const seen_names[NR_SEEN - NR_OPS] = {
 	[SEEN_CQ_EX - NR_OPS] = "ibv_start_poll",
 	[SEEN_EVENT - NR_OPS] = "completion event",
 	[SEEN_SRQ - NR_OPS] = "by srq",
+	[SEEN_GONE - NR_OPS] = "objects of a dead worker gone",
 };
 
 struct tally {

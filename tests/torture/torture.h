@@ -77,6 +77,8 @@ enum op {
 	OP_FAILSLAB,
 	OP_LINK,
 	OP_NETEM,
+	OP_KILL,
+	OP_EXEC,
 	NR_OPS,
 };
 
@@ -89,6 +91,7 @@ enum seen {
 	SEEN_CQ_EX,
 	SEEN_EVENT,
 	SEEN_SRQ,
+	SEEN_GONE,
 	NR_SEEN,
 };
 
@@ -215,6 +218,7 @@ struct rec {
 	uint64_t tag; /* or what an atomic adds or swaps in */
 	uint64_t compare;
 	uint64_t old;
+	uint64_t posted; /* before this moment it was not */
 };
 
 struct public_region {
@@ -233,6 +237,11 @@ struct side {
 	struct t_addr ud;
 	bool bad[WORKERS][NR_Q][2]; /* to be made anew; [1]: responders */
 	uint32_t sent[WORKERS][NR_Q]; /* SENDs that succeeded, per peer */
+	uint32_t imm; /* the last that it sent, whichever process it was */
+	uint64_t kill_at; /* when it is to be killed, or 0 */
+	uint64_t gone_at; /* when nothing of it was left, or 0 */
+	bool execs;
+	bool dead; /* in this round */
 	uint32_t nr_recs;
 	uint32_t arena_used;
 	struct rec recs[MAX_RECS];
@@ -261,6 +270,7 @@ enum sabotage {
 enum command {
 	CMD_SETUP,
 	CMD_CONNECT,
+	CMD_ADDRESS,
 	CMD_ROUND,
 	CMD_CALM,
 	CMD_QUIET,
@@ -280,6 +290,8 @@ void surround_end(const struct plan *p);
 void surround_leave(void);
 void surround_reclaim(unsigned int how);
 void surround_netem(unsigned int which);
+/* Nothing is short of memory any more */
+void surround_calm(void);
 void surround_link(const char *netdev, unsigned int ms);
 
 /* model.c */

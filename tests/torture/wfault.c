@@ -288,6 +288,23 @@ static void link_down(struct worker *w, const struct step *s)
 	t_fail("step %u: the port is in state %d", w->step + 1, port.state);
 }
 
+/* The coordinator kills it, whatever it may be doing then */
+static void die(struct worker *w, const struct step *s)
+{
+	if (!w->self->kill_at)
+		w->self->kill_at = t_now_ns() + s->n * s->arg * 20000ULL;
+}
+
+/* Another program, which has nothing of what this one had */
+static void become(struct worker *w)
+{
+	char *const argv[] = { (char *)"sleep", (char *)"1000", NULL };
+
+	w->self->execs = true;
+	execv("/bin/sleep", argv);
+	t_fail("exec: %s", t_errname(errno));
+}
+
 void other_step(struct worker *w, const struct step *s)
 {
 	switch (s->op) {
@@ -312,5 +329,9 @@ void other_step(struct worker *w, const struct step *s)
 	case OP_NETEM:
 		rec_new(w, REC_LINK);
 		return surround_netem(s->arg);
+	case OP_KILL:
+		return die(w, s);
+	case OP_EXEC:
+		return become(w);
 	}
 }

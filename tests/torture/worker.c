@@ -70,7 +70,7 @@ static void do_step(struct worker *w, const struct step *s)
 		memory_step(w, s);
 	else
 		other_step(w, s);
-	if (!w->idle && s->op >= OP_WAIT)
+	if (!w->idle && s->op >= OP_WAIT && s->op != OP_KILL)
 		tally_done(s->op);
 	spoil(w, s);
 	verbs_poll(w);
@@ -92,6 +92,9 @@ static void do_round(struct worker *w)
 	}
 	t_case("round %u", w->b->round);
 	verbs_drain(w);
+	/* The round ends with the worker */
+	while (w->self->kill_at)
+		t_sleep_ms(1000);
 }
 
 static void obey(struct worker *w, enum command command)
@@ -101,6 +104,8 @@ static void obey(struct worker *w, enum command command)
 		return set_up(w);
 	case CMD_CONNECT:
 		return queues_connect(w);
+	case CMD_ADDRESS:
+		return queues_address(w);
 	case CMD_ROUND:
 		return do_round(w);
 	case CMD_CALM:

@@ -91,7 +91,6 @@ struct worker {
 	struct ibv_mr *inbox_mr;
 	struct ibv_mr *device_mr;
 	uint64_t seen[WORKERS][3]; /* counters, as atomics found them */
-	uint32_t imm;
 };
 
 static inline struct queue *queue_of(struct worker *w, unsigned int peer,
@@ -108,6 +107,7 @@ uint32_t arena_take(struct worker *w, const void *data, uint32_t len);
 /* wqueue.c */
 void queues_make(struct worker *w);
 void queues_connect(struct worker *w);
+void queues_address(struct worker *w);
 void queues_close_bad(struct worker *w);
 void queues_open_bad(struct worker *w);
 void queues_note_state(struct worker *w);

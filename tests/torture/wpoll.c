@@ -32,10 +32,10 @@ static void gather_pieces(struct worker *w, struct rec *rec, unsigned int slot)
 }
 
 static void note_failure(struct worker *w, struct queue *q,
-			 const struct rec *rec)
+			 const struct rec *rec, enum ibv_wc_status status)
 {
 	T_ASSERT(q != &w->queues[UD_QUEUE], "step %u: '%s' of a datagram",
-		 rec->step + 1, t_wc_name(rec->status));
+		 rec->step + 1, t_wc_name(status));
 	q->failed = true;
 	w->self->bad[q->peer][q->type][0] = true;
 }
@@ -47,7 +47,6 @@ static void ended(struct worker *w, struct queue *q, struct rec *rec,
 	unsigned int slot = w->slot_of[rec - w->self->recs];
 	bool takes = rec->kind == REC_SEND || (rec->flags & REC_HAS_IMM);
 
-	rec->status = status;
 	rec->end = ++w->clock;
 	if (status == rec->want)
 		tally_done(w->p->steps[rec->step].op);
@@ -61,8 +60,10 @@ static void ended(struct worker *w, struct queue *q, struct rec *rec,
 	} else {
 		if (rec->kind == REC_BIND)
 			w->self->region[rec->region].window = 0;
-		note_failure(w, q, rec);
+		note_failure(w, q, rec, status);
 	}
+	/* The record is whole whenever this process is killed */
+	__atomic_store_n(&rec->status, status, __ATOMIC_RELEASE);
 	w->free_slots |= 1U << slot;
 }
 

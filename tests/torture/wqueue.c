@@ -243,6 +243,15 @@ void queues_make(struct worker *w)
 
 void queues_connect(struct worker *w)
 {
+	unsigned int i;
+
+	for (i = 0; i < UD_QUEUE; i++)
+		queue_connect(w, &w->queues[i]);
+}
+
+/* Where datagrams go to */
+void queues_address(struct worker *w)
+{
 	struct ibv_ah_attr attr = {
 		.is_global = 1,
 		.port_num = T_PORT,
@@ -250,8 +259,6 @@ void queues_connect(struct worker *w)
 	};
 	unsigned int i;
 
-	for (i = 0; i < UD_QUEUE; i++)
-		queue_connect(w, &w->queues[i]);
 	for (i = 0; i < WORKERS; i++) {
 		attr.grh.dgid = w->b->side[i].ud.gid;
 		w->ah[i] = ibv_create_ah(w->dev.pd, &attr);

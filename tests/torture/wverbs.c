@@ -204,7 +204,7 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 	rec->tag = s->tag + k;
 	rec->len = s->len;
 	rec->off = place(s, k, room);
-	rec->imm = (w->id << 28) | (++w->imm & 0xfffffff);
+	rec->imm = (w->id << 28) | (++w->self->imm & 0xfffffff);
 	if (q->type != Q_RC)
 		rec->flags |= REC_UNRELIABLE | REC_MAY;
 	req->wr.imm_data = rec->imm;
@@ -237,6 +237,7 @@ static void enqueue(struct worker *w, struct queue *q, struct request *req,
 	req->rec = rec_new(w, kind);
 	req->rec->status = STATUS_PENDING;
 	req->rec->qp = q->number;
+	req->rec->posted = t_now_ns();
 	req->wr.wr_id = ((uint64_t)(q - w->queues) << 32) |
 			(req->rec - w->self->recs);
 	if (q->failed)
