@@ -3,6 +3,8 @@
 
 #include "model.h"
 
+#define HAS_ANY (REC_HAS_IMM | REC_HAS_INV)
+
 static bool is_message(const struct rec *rec)
 {
 	return is_request(rec) && !rec->want &&
@@ -24,7 +26,7 @@ static void check_data(struct model *m, const struct rec *recv,
 }
 
 /* Anything that may end a connection, seen by either side */
-static bool has_cause(struct model *m, unsigned int from, unsigned int to)
+bool has_cause(struct model *m, unsigned int from, unsigned int to)
 {
 	const struct side *a = &m->b->side[from];
 	const struct side *b = &m->b->side[to];
@@ -35,15 +37,18 @@ static bool has_cause(struct model *m, unsigned int from, unsigned int to)
 	for (i = 0; i < a->nr_recs; i++) {
 		const struct rec *rec = &a->recs[i];
 
-		if (rec->owner == to && !(rec->flags & REC_UNRELIABLE) &&
+		if (rec->owner == to &&
+		    !(rec->flags & (REC_UNRELIABLE | REC_RESPONDER)) &&
 		    ((is_request(rec) && rec->status) ||
 		     (rec->kind == REC_FLUSHED && !(rec->flags & REC_BROKEN))))
 			return true;
 	}
 	for (i = 0; i < b->nr_recs; i++)
-		if (b->recs[i].kind == REC_FLUSHED &&
-		    b->recs[i].owner == from &&
-		    (b->recs[i].flags & REC_BROKEN))
+		if (b->recs[i].owner == from &&
+		    ((b->recs[i].kind == REC_FLUSHED &&
+		      (b->recs[i].flags & REC_BROKEN)) ||
+		     ((b->recs[i].flags & REC_RESPONDER) &&
+		      b->recs[i].status == IBV_WC_LOC_QP_OP_ERR)))
 			return true;
 	return false;
 }
@@ -91,9 +96,8 @@ static void check_pair(struct model *m, unsigned int from, unsigned int to)
 			 to, from);
 		T_ASSERT(m->effect[from][sent - a->recs] != EFFECT_NONE,
 			 "step %u was flushed, and received", sent->step + 1);
-		T_ASSERT((sent->flags & REC_HAS_IMM) ==
-				 (recv->flags & REC_HAS_IMM) &&
-				 (!(sent->flags & REC_HAS_IMM) ||
+		T_ASSERT((sent->flags & HAS_ANY) == (recv->flags & HAS_ANY) &&
+				 (!(sent->flags & HAS_ANY) ||
 				  sent->imm == recv->imm),
 			 "step %u was received with other immediate data",
 			 sent->step + 1);

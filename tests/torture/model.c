@@ -59,6 +59,40 @@ static bool was_bound(struct model *m, unsigned int owner, unsigned int region)
 	return false;
 }
 
+/* What a worker did to its windows for another, on the QP that answers it */
+static bool window2_changed(struct model *m, unsigned int owner,
+			    unsigned int region, unsigned int peer)
+{
+	const struct side *side = &m->b->side[owner];
+	const struct rec *rec;
+	unsigned int i;
+
+	for (i = 0; i < side->nr_recs; i++) {
+		rec = &side->recs[i];
+		if (rec->region == region &&
+		    (((rec->flags & REC_RESPONDER) && rec->owner == peer) ||
+		     (rec->kind == REC_PERM &&
+		      m->p->steps[rec->step].op == OP_REREG)))
+			return true;
+	}
+	return false;
+}
+
+/* Did the peer take a window by a SEND? */
+static bool window2_taken(struct model *m, const struct rec *inv)
+{
+	const struct side *side = &m->b->side[inv->owner];
+	unsigned int i;
+
+	for (i = 0; i < side->nr_recs; i++)
+		if ((side->recs[i].flags & REC_HAS_INV) &&
+		    side->recs[i].kind == REC_SEND &&
+		    side->recs[i].owner == inv->worker &&
+		    side->recs[i].imm == inv->imm)
+			return true;
+	return false;
+}
+
 /* Can all of its memory have been there? Can some have been away? */
 static void access_outcomes(struct model *m, const struct rec *rec, bool *good,
 			    bool *bad)
@@ -71,7 +105,10 @@ static void access_outcomes(struct model *m, const struct rec *rec, bool *good,
 	*bad = false;
 	if (rec->kind == REC_READ)
 		fine |= PERM_RO;
-	if (rec->kind == REC_SEND || rec->kind == REC_BIND)
+	if (rec->flags & (REC_WINDOW2 | REC_HAS_INV))
+		*bad = window2_changed(m, rec->owner, rec->region, rec->worker);
+	if (rec->kind == REC_SEND || rec->kind == REC_BIND ||
+	    rec->kind == REC_INVALIDATE)
 		return;
 	if (rec->flags & REC_WINDOW)
 		*bad = was_bound(m, rec->owner, rec->region);
@@ -87,7 +124,7 @@ static void access_outcomes(struct model *m, const struct rec *rec, bool *good,
 
 /* Something of this kind in the round, by one worker and about another */
 static bool had(struct model *m, enum rec_kind kind, unsigned int by,
-		unsigned int about, uint8_t flags)
+		unsigned int about, uint16_t flags)
 {
 	const struct side *side = &m->b->side[by];
 	unsigned int i;
@@ -96,6 +133,21 @@ static bool had(struct model *m, enum rec_kind kind, unsigned int by,
 		if (side->recs[i].kind == kind &&
 		    (kind == REC_LINK || (side->recs[i].owner == about &&
 					  side->recs[i].flags == flags)))
+			return true;
+	return false;
+}
+
+/* A bind or invalidation that fails ends the QP that answers a peer */
+static bool responder_failed(struct model *m, unsigned int by,
+			     unsigned int peer)
+{
+	const struct side *side = &m->b->side[by];
+	unsigned int i;
+
+	for (i = 0; i < side->nr_recs; i++)
+		if ((side->recs[i].flags & REC_RESPONDER) &&
+		    side->recs[i].owner == peer &&
+		    side->recs[i].status == IBV_WC_LOC_QP_OP_ERR)
 			return true;
 	return false;
 }
@@ -109,7 +161,8 @@ static bool no_answer(struct model *m, const struct rec *rec)
 	for (w = 0; w < WORKERS; w++)
 		if (had(m, REC_LINK, w, 0, 0))
 			return true;
-	return had(m, REC_FLUSHED, rec->owner, rec->worker, REC_BROKEN);
+	return had(m, REC_FLUSHED, rec->owner, rec->worker, REC_BROKEN) ||
+	       responder_failed(m, rec->owner, rec->worker);
 }
 
 static bool own_error(struct model *m, const struct rec *rec)
@@ -123,6 +176,16 @@ static bool own_error(struct model *m, const struct rec *rec)
 		    !(side->recs[i].flags & REC_BROKEN))
 			return true;
 	return false;
+}
+
+/* Of a request on a QP that answers a peer, whose requests may end it */
+static bool responder_fits(struct model *m, const struct rec *rec)
+{
+	if (rec->status == IBV_WC_WR_FLUSH_ERR)
+		return has_cause(m, rec->owner, rec->worker);
+	if (rec->kind == REC_INVALIDATE && rec->status == IBV_WC_LOC_QP_OP_ERR)
+		return window2_taken(m, rec);
+	return rec->status == IBV_WC_SUCCESS;
 }
 
 /* Its memory goes first, then its queue pairs: anything may be, or be gone */
@@ -147,6 +210,8 @@ static bool status_fits(struct model *m, const struct rec *rec)
 		return own_error(m, rec);
 	if (m->failed[rec->worker][rec->qp] || (rec->flags & REC_BROKEN))
 		return rec->status == IBV_WC_WR_FLUSH_ERR;
+	if (rec->flags & REC_RESPONDER)
+		return responder_fits(m, rec);
 	if (rec->status == IBV_WC_WR_FLUSH_ERR)
 		return own_error(m, rec);
 	if (rec->flags & REC_UNRELIABLE)

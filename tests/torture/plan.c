@@ -11,7 +11,9 @@ const char *const op_names[NR_OPS] = {
 	[OP_SEND_IMM] = "send_imm",  [OP_FAA] = "faa",
 	[OP_CAS] = "cas",	     [OP_UC_WRITE] = "uc_write",
 	[OP_UC_SEND] = "uc_send",    [OP_UD_SEND] = "ud_send",
-	[OP_BIND] = "bind",	     [OP_BAD] = "bad",	     [OP_WAIT] = "wait",
+	[OP_BIND] = "bind",	     [OP_BIND2] = "bind2",
+	[OP_INVALIDATE] = "invalidate", [OP_SEND_INV] = "send_inv",
+	[OP_BAD] = "bad",	     [OP_WAIT] = "wait",
 	[OP_STORE] = "store",	     [OP_DONTNEED] = "dontneed",
 	[OP_FREE] = "free",	     [OP_PUNCH] = "punch",
 	[OP_TRUNCATE] = "truncate",  [OP_PAGEOUT] = "pageout",
@@ -48,7 +50,8 @@ static const struct choice verbs_choices[] = {
 	{ OP_SEND, 3 },	     { OP_SEND_IMM, 2 },  { OP_FAA, 3 },
 	{ OP_CAS, 2 },	     { OP_UC_WRITE, 2 },  { OP_UC_SEND, 1 },
 	{ OP_UD_SEND, 2 },   { OP_BIND, 2 },	  { OP_BAD, 1 },
-	{ OP_WAIT, 2 },
+	{ OP_WAIT, 2 },	     { OP_BIND2, 4 },	  { OP_INVALIDATE, 2 },
+	{ OP_SEND_INV, 2 },
 };
 
 static const struct choice memory_choices[] = {
@@ -203,12 +206,21 @@ static void plan_verbs(struct plan *p, struct step *s, const struct focus *f,
 		if (p->regions[s->worker][s->region].kind == T_IMPLICIT)
 			s->op = OP_WAIT;
 		break;
+	case OP_BIND2:
+	case OP_INVALIDATE:
+		s->n = 1;
+		if (p->regions[s->worker][s->region].kind == T_IMPLICIT)
+			s->op = OP_WAIT;
+		break;
 	case OP_FAA:
 	case OP_CAS:
 		s->region = COUNTERS;
 		s->off = t_rand_below(r, 3) * 2048;
 		s->len = 8;
 		break;
+	case OP_SEND_INV:
+		s->n = 1;
+		/* fall through */
 	case OP_SEND:
 	case OP_SEND_IMM:
 	case OP_UC_SEND:

@@ -255,6 +255,8 @@ static void replace_dead(struct run *r)
 						    r->p->regions[w][i].len),
 				 "ftruncate: %s", t_errname(errno));
 		}
+		memset(side->window2, 0, sizeof(side->window2));
+		memset(side->stale2, 0, sizeof(side->stale2));
 		start_worker(r, w);
 		tell(r, w, CMD_SETUP);
 		hear(r, w);

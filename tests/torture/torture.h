@@ -41,6 +41,9 @@ enum op {
 	OP_UC_SEND,
 	OP_UD_SEND,
 	OP_BIND,
+	OP_BIND2,
+	OP_INVALIDATE,
+	OP_SEND_INV,
 	OP_BAD,
 	OP_WAIT,
 	/* memory, of the worker's own region */
@@ -92,6 +95,9 @@ enum seen {
 	SEEN_EVENT,
 	SEEN_SRQ,
 	SEEN_GONE,
+	SEEN_WINDOW,
+	SEEN_WINDOW2,
+	SEEN_STALE,
 	NR_SEEN,
 };
 
@@ -168,6 +174,7 @@ enum rec_kind {
 	REC_RECV,
 	REC_ATOMIC,
 	REC_BIND,
+	REC_INVALIDATE,
 	REC_PERM, /* pages could not be accessed so, for a time or since */
 	REC_FLUSHED, /* a step took a QP's requests away */
 	REC_LINK, /* no packets, or port, for a time */
@@ -195,11 +202,15 @@ enum rec_flag {
 	REC_UD = 32,
 	REC_SIGNALED = 64,
 	REC_WINDOW = 128, /* by the key of a window */
+	REC_WINDOW2 = 256, /* of one that serves this worker only */
+	REC_RESPONDER = 512, /* on a QP that answers the peer */
+	REC_HAS_INV = 1024, /* instead of immediate data */
+	REC_STALE = 2048, /* by a key that was invalidated before */
 };
 
 struct rec {
+	uint16_t flags;
 	uint8_t kind;
-	uint8_t flags;
 	uint8_t worker;
 	uint8_t owner; /* of the region; the peer of a SEND or RECV */
 	uint8_t region;
@@ -232,6 +243,8 @@ enum { Q_RC, Q_UC, NR_Q };
 /* Shared by the processes of a run */
 struct side {
 	struct public_region region[REGIONS];
+	uint32_t window2[WORKERS][REGIONS]; /* keys for one peer each, or 0 */
+	uint32_t stale2[WORKERS][REGIONS]; /* keys that were invalidated */
 	struct t_addr req[WORKERS][NR_Q]; /* ends that send to a worker */
 	struct t_addr resp[WORKERS][NR_Q]; /* ends that it sends to */
 	struct t_addr ud;

@@ -46,6 +46,8 @@ static void read_entry(struct ibv_cq_ex *ex, struct ibv_wc *wc)
 	wc->wc_flags = ibv_wc_read_wc_flags(ex);
 	if (wc->wc_flags & IBV_WC_WITH_IMM)
 		wc->imm_data = ibv_wc_read_imm_data(ex);
+	if (wc->wc_flags & IBV_WC_WITH_INV)
+		wc->invalidated_rkey = ibv_wc_read_invalidated_rkey(ex);
 }
 
 static int poll_extended(struct ibv_cq_ex *ex, struct ibv_wc wc[], int nr)

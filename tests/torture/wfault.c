@@ -14,12 +14,7 @@ static void rereg(struct worker *w, const struct step *s)
 	struct region *r = &w->regions[s->region];
 	uint32_t begin = ++w->clock;
 
-	if (r->mw) {
-		verbs_drain(w);
-		w->self->region[s->region].window = 0;
-		T_OK(ibv_dealloc_mw(r->mw));
-		r->mw = NULL;
-	}
+	windows_drop_region(w, s->region);
 	t_dereg(r->mr);
 	region_register(w, s->region);
 	rec_perm(w, s, begin, 0, r->plan.len, PERM_NONE, 0);

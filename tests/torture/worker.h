@@ -44,6 +44,19 @@ struct region {
 	pthread_t late_thread;
 };
 
+/* Of type 2, for one peer on one region */
+struct window {
+	struct ibv_mw *mw;
+	bool bound; /* unless that fails, or the peer takes it away */
+};
+
+struct request {
+	struct ibv_send_wr wr;
+	struct ibv_sge sge[4];
+	struct rec *rec;
+	unsigned int slot;
+};
+
 struct queue_of_cqes {
 	struct ibv_cq *cq;
 	struct ibv_cq_ex *ex; /* or NULL, as the channel */
@@ -90,6 +103,8 @@ struct worker {
 	char *inbox;
 	struct ibv_mr *inbox_mr;
 	struct ibv_mr *device_mr;
+	struct window windows[WORKERS][REGIONS];
+	uint32_t taken[WORKERS][REGIONS]; /* windows that SENDs took away */
 	uint64_t seen[WORKERS][3]; /* counters, as atomics found them */
 };
 
@@ -133,6 +148,10 @@ void requests_post(struct queue *q, const struct step *s,
 void verbs_step(struct worker *w, const struct step *s);
 unsigned int pieces_of(const struct rec *rec, uint32_t lens[4]);
 
+/* Makes place for a request that is about to be posted */
+void enqueue(struct worker *w, struct queue *q, struct request *req,
+	     enum rec_kind kind);
+
 static inline uint32_t gap_of(const struct rec *rec)
 {
 	return 64 + rec->tag % 61;
@@ -142,6 +161,14 @@ static inline char *slot_at(struct worker *w, unsigned int slot)
 {
 	return w->local + slot * SLOT_LEN + GUARD;
 }
+
+/* wwindow.c */
+void windows_step(struct worker *w, const struct step *s, struct queue *q);
+void window_stale(struct worker *w, unsigned int peer, unsigned int region,
+		  uint32_t key);
+void window_taken(struct worker *w, unsigned int peer, uint32_t key);
+void windows_drop_region(struct worker *w, unsigned int region);
+void windows_drop_peer(struct worker *w, unsigned int peer);
 
 /* wpoll.c */
 unsigned int verbs_poll(struct worker *w);

@@ -37,7 +37,18 @@ static void note_failure(struct worker *w, struct queue *q,
 	T_ASSERT(q != &w->queues[UD_QUEUE], "step %u: '%s' of a datagram",
 		 rec->step + 1, t_wc_name(status));
 	q->failed = true;
-	w->self->bad[q->peer][q->type][0] = true;
+	w->self->bad[q->peer][q->type][q->responder] = true;
+}
+
+static void count(struct worker *w, const struct rec *rec)
+{
+	tally_done(w->p->steps[rec->step].op);
+	if (rec->flags & REC_WINDOW)
+		tally_done(SEEN_WINDOW);
+	if (rec->flags & REC_WINDOW2)
+		tally_done(SEEN_WINDOW2);
+	if (rec->flags & REC_STALE)
+		tally_done(SEEN_STALE);
 }
 
 /* A request has ended, its completion seen or, unsignaled, implied */
@@ -49,8 +60,10 @@ static void ended(struct worker *w, struct queue *q, struct rec *rec,
 
 	rec->end = ++w->clock;
 	if (status == rec->want)
-		tally_done(w->p->steps[rec->step].op);
+		count(w, rec);
 	if (status == IBV_WC_SUCCESS) {
+		if (rec->kind == REC_INVALIDATE)
+			window_stale(w, rec->owner, rec->region, rec->imm);
 		if (rec->kind == REC_READ || rec->kind == REC_ATOMIC)
 			gather_pieces(w, rec, slot);
 		if (rec->kind == REC_ATOMIC)
@@ -58,7 +71,7 @@ static void ended(struct worker *w, struct queue *q, struct rec *rec,
 		if (takes && !(rec->flags & REC_UNRELIABLE))
 			w->self->sent[q->peer][q->type]++;
 	} else {
-		if (rec->kind == REC_BIND)
+		if (rec->kind == REC_BIND && !(rec->flags & REC_RESPONDER))
 			w->self->region[rec->region].window = 0;
 		note_failure(w, q, rec, status);
 	}
@@ -72,6 +85,7 @@ static const enum ibv_wc_opcode wc_opcodes[] = {
 	[REC_READ] = IBV_WC_RDMA_READ,
 	[REC_SEND] = IBV_WC_SEND,
 	[REC_BIND] = IBV_WC_BIND_MW,
+	[REC_INVALIDATE] = IBV_WC_LOCAL_INV,
 };
 
 static void check_opcode(const struct rec *rec, const struct ibv_wc *wc)
@@ -180,7 +194,7 @@ void verbs_gone(struct worker *w, struct queue *q)
 	while (q->head != q->tail) {
 		rec = &w->self->recs[q->fifo[q->head++ % QUEUE_DEPTH]];
 		rec->status = STATUS_GONE;
-		if (rec->kind == REC_BIND)
+		if (rec->kind == REC_BIND && !(rec->flags & REC_RESPONDER))
 			w->self->region[rec->region].window = 0;
 		rec->end = ++w->clock;
 		w->free_slots |= 1U << w->slot_of[rec - w->self->recs];

@@ -28,6 +28,13 @@ static void build_opcode(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 					     wr->wr.atomic.remote_addr,
 					     wr->wr.atomic.compare_add,
 					     wr->wr.atomic.swap);
+	case IBV_WR_SEND_WITH_INV:
+		return ibv_wr_send_inv(qpx, wr->invalidate_rkey);
+	case IBV_WR_BIND_MW:
+		return ibv_wr_bind_mw(qpx, wr->bind_mw.mw, wr->bind_mw.rkey,
+				      &wr->bind_mw.bind_info);
+	case IBV_WR_LOCAL_INV:
+		return ibv_wr_local_inv(qpx, wr->invalidate_rkey);
 	default:
 		t_fail("no ibv_wr_* call for opcode %d", wr->opcode);
 	}
@@ -62,6 +69,8 @@ static void build(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 	qpx->wr_id = wr->wr_id;
 	qpx->wr_flags = wr->send_flags & ~IBV_SEND_INLINE;
 	build_opcode(qpx, wr);
+	if (wr->opcode == IBV_WR_BIND_MW || wr->opcode == IBV_WR_LOCAL_INV)
+		return;
 	if (qpx->qp_base.qp_type == IBV_QPT_UD)
 		ibv_wr_set_ud_addr(qpx, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
 				   wr->wr.ud.remote_qkey);

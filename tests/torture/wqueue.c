@@ -12,10 +12,11 @@ static const enum ibv_qp_type qp_types[] = {
 #define OPS_UC                                \
 	(OPS_UD | IBV_QP_EX_WITH_RDMA_WRITE | \
 	 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM)
-#define OPS_RC                               \
-	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ | \
-	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP | \
-	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD)
+#define OPS_RC                                                          \
+	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ |                            \
+	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |                            \
+	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_BIND_MW | \
+	 IBV_QP_EX_WITH_LOCAL_INV | IBV_QP_EX_WITH_SEND_WITH_INV)
 
 static const uint64_t ops_of[] = {
 	[IBV_QPT_RC] = OPS_RC,
@@ -302,6 +303,8 @@ void queues_close_bad(struct worker *w)
 		q = &w->queues[i];
 		if (!is_bad(w, q))
 			continue;
+		if (q->responder && q->type == Q_RC)
+			windows_drop_peer(w, q->peer);
 		T_OK(ibv_destroy_qp(q->qp));
 		queue_make(w, q);
 	}

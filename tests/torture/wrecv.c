@@ -40,6 +40,11 @@ static void received(struct worker *w, const struct ibv_wc *wc)
 		rec->flags |= REC_HAS_IMM;
 		rec->imm = wc->imm_data;
 	}
+	if (wc->wc_flags & IBV_WC_WITH_INV) {
+		rec->flags |= REC_HAS_INV;
+		rec->imm = wc->invalidated_rkey;
+		window_taken(w, q->peer, rec->imm);
+	}
 	if (rec->flags & REC_UD) {
 		T_ASSERT(len >= GRH, "a datagram of %u bytes", len);
 		at += GRH;

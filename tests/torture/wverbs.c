@@ -6,17 +6,10 @@
 #include "worker.h"
 
 #define SIGNAL_LAST 64
-#define CHAINED 32
-#define SAME_PLACE 16
-#define INLINE_MAX 256
-#define BY_WINDOW 4
-
-struct request {
-	struct ibv_send_wr wr;
-	struct ibv_sge sge[4];
-	struct rec *rec;
-	unsigned int slot;
-};
+#define CHAINED	    32
+#define SAME_PLACE  16
+#define INLINE_MAX  256
+#define BY_WINDOW   4
 
 static unsigned int queue_room(const struct queue *q)
 {
@@ -90,7 +83,9 @@ static uint32_t place(const struct step *s, unsigned int k, uint32_t room)
 static void fill_bad(struct worker *w, const struct step *s,
 		     struct request *req)
 {
-	struct public_region *r = &w->b->side[s->peer].region[s->region];
+	struct side *peer = &w->b->side[s->peer];
+	struct public_region *r = &peer->region[s->region];
+	uint32_t stale = peer->stale2[w->id][s->region];
 	struct ibv_send_wr *wr = &req->wr;
 	struct rec *rec = req->rec;
 
@@ -101,8 +96,12 @@ static void fill_bad(struct worker *w, const struct step *s,
 	wr->wr.rdma.rkey = r->rkey;
 	rec->want = IBV_WC_REM_ACCESS_ERR;
 	switch (s->arg % 4) {
-	case 0: /* a key that there is not */
+	case 0: /* a key that there is not, or not any more */
 		wr->wr.rdma.rkey ^= 0x5a5a5a00;
+		if (stale) {
+			wr->wr.rdma.rkey = stale;
+			rec->flags |= REC_STALE;
+		}
 		break;
 	case 1: /* more than the region has */
 		wr->opcode = IBV_WR_RDMA_READ;
@@ -155,7 +154,13 @@ static void fill_send(struct worker *w, const struct step *s,
 	rec->kind = REC_SEND;
 	rec->owner = s->peer;
 	wr->opcode = IBV_WR_SEND;
-	if (s->op != OP_SEND) {
+	if (s->op == OP_SEND_INV) {
+		rec->flags |= REC_HAS_INV;
+		rec->region = s->region;
+		rec->imm = w->taken[s->peer][s->region];
+		wr->opcode = IBV_WR_SEND_WITH_INV;
+		wr->invalidate_rkey = rec->imm;
+	} else if (s->op != OP_SEND) {
 		rec->flags |= REC_HAS_IMM;
 		wr->opcode = IBV_WR_SEND_WITH_IMM;
 	}
@@ -168,6 +173,25 @@ static void fill_send(struct worker *w, const struct step *s,
 	fill_pieces(w, req, true);
 }
 
+/* The window that is for all, or the one for this worker */
+static void use_window(struct worker *w, const struct step *s, struct rec *rec,
+		       uint32_t *rkey)
+{
+	struct side *peer = &w->b->side[s->peer];
+	uint32_t window2 = peer->window2[w->id][s->region];
+	uint32_t window = peer->region[s->region].window;
+
+	if (!(s->arg & BY_WINDOW) || s->op == OP_UC_WRITE)
+		return;
+	if (window2 && window2 != w->taken[s->peer][s->region]) {
+		*rkey = window2;
+		rec->flags |= REC_WINDOW2;
+	} else if (window) {
+		*rkey = window;
+		rec->flags |= REC_WINDOW;
+	}
+}
+
 static void fill_rdma(struct worker *w, const struct step *s,
 		      struct request *req)
 {
@@ -177,10 +201,7 @@ static void fill_rdma(struct worker *w, const struct step *s,
 
 	wr->wr.rdma.remote_addr = r->addr + rec->off;
 	wr->wr.rdma.rkey = r->rkey;
-	if ((s->arg & BY_WINDOW) && r->window) {
-		wr->wr.rdma.rkey = r->window;
-		rec->flags |= REC_WINDOW;
-	}
+	use_window(w, s, rec, &wr->wr.rdma.rkey);
 	wr->opcode = IBV_WR_RDMA_WRITE;
 	if (s->op == OP_READ) {
 		rec->kind = REC_READ;
@@ -213,7 +234,8 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 	else if (s->op == OP_FAA || s->op == OP_CAS)
 		fill_atomic(w, s, req);
 	else if (s->op == OP_SEND || s->op == OP_SEND_IMM ||
-		 s->op == OP_UC_SEND || s->op == OP_UD_SEND)
+		 s->op == OP_UC_SEND || s->op == OP_UD_SEND ||
+		 s->op == OP_SEND_INV)
 		fill_send(w, s, req);
 	else
 		fill_rdma(w, s, req);
@@ -229,9 +251,8 @@ static enum rec_kind first_kind(uint8_t op)
 	return op == OP_FAA || op == OP_CAS ? REC_ATOMIC : REC_DATA;
 }
 
-/* Makes place for a request that is about to be posted */
-static void enqueue(struct worker *w, struct queue *q, struct request *req,
-		    enum rec_kind kind)
+void enqueue(struct worker *w, struct queue *q, struct request *req,
+	     enum rec_kind kind)
 {
 	req->slot = take_slot(w);
 	req->rec = rec_new(w, kind);
@@ -279,38 +300,23 @@ static struct queue *queue_for(struct worker *w, const struct step *s)
 		return &w->queues[UD_QUEUE];
 	case OP_BIND:
 		return queue_of(w, w->id, Q_RC, false);
+	case OP_BIND2:
+	case OP_INVALIDATE:
+		return queue_of(w, s->peer, Q_RC, true);
 	default:
 		return queue_of(w, s->peer, Q_RC, false);
 	}
 }
 
-/* A window of type 1 on the whole region, or none any more */
-static void bind_window(struct worker *w, const struct step *s, struct queue *q)
+/* Has the peer a window for this worker that it has not taken away? */
+static bool may_take(struct worker *w, const struct step *s)
 {
-	struct region *r = &w->regions[s->region];
-	struct request req = { 0 };
-	struct ibv_mw_bind mw_bind = {
-		.send_flags = IBV_SEND_SIGNALED,
-		.bind_info = { .mr = r->mr },
-	};
+	uint32_t key = w->b->side[s->peer].window2[w->id][s->region];
 
-	if (!r->mw) {
-		r->mw = ibv_alloc_mw(w->dev.pd, IBV_MW_TYPE_1);
-		T_ASSERT(r->mw, "ibv_alloc_mw: %s", t_errname(errno));
-	}
-	enqueue(w, q, &req, REC_BIND);
-	req.rec->region = s->region;
-	req.rec->flags |= REC_SIGNALED;
-	mw_bind.wr_id = req.wr.wr_id;
-	if (s->arg & 3) {
-		mw_bind.bind_info.addr = (uintptr_t)r->addr;
-		mw_bind.bind_info.length = r->plan.len;
-		mw_bind.bind_info.mw_access_flags = IBV_ACCESS_REMOTE_WRITE |
-						    IBV_ACCESS_REMOTE_READ;
-	}
-	T_OK(ibv_bind_mw(q->qp, r->mw, &mw_bind));
-	w->self->region[s->region].window =
-		mw_bind.bind_info.length ? r->mw->rkey : 0;
+	if (!key || w->taken[s->peer][s->region] == key)
+		return false;
+	w->taken[s->peer][s->region] = key;
+	return true;
 }
 
 void verbs_step(struct worker *w, const struct step *s)
@@ -329,8 +335,8 @@ void verbs_step(struct worker *w, const struct step *s)
 		T_ASSERT(t_now_ns() < end, "step %u: no room in a queue",
 			 w->step + 1);
 	}
-	if (s->op == OP_BIND)
-		bind_window(w, s, q);
-	else
+	if (s->op >= OP_BIND && s->op <= OP_INVALIDATE)
+		windows_step(w, s, q);
+	else if (s->op != OP_SEND_INV || may_take(w, s))
 		post(w, s, q);
 }
