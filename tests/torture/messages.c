@@ -26,7 +26,8 @@ static void check_data(struct model *m, const struct rec *recv,
 }
 
 /* Anything that may end a connection, seen by either side */
-bool has_cause(struct model *m, unsigned int from, unsigned int to)
+bool has_cause(struct model *m, unsigned int from, unsigned int to,
+	       unsigned int type)
 {
 	const struct side *a = &m->b->side[from];
 	const struct side *b = &m->b->side[to];
@@ -37,14 +38,14 @@ bool has_cause(struct model *m, unsigned int from, unsigned int to)
 	for (i = 0; i < a->nr_recs; i++) {
 		const struct rec *rec = &a->recs[i];
 
-		if (rec->owner == to &&
+		if (rec->owner == to && rec->type == type &&
 		    !(rec->flags & (REC_UNRELIABLE | REC_RESPONDER)) &&
 		    ((is_request(rec) && rec->status) ||
 		     (rec->kind == REC_FLUSHED && !(rec->flags & REC_BROKEN))))
 			return true;
 	}
 	for (i = 0; i < b->nr_recs; i++)
-		if (b->recs[i].owner == from &&
+		if (b->recs[i].owner == from && b->recs[i].type == type &&
 		    ((b->recs[i].kind == REC_FLUSHED &&
 		      (b->recs[i].flags & REC_BROKEN)) ||
 		     ((b->recs[i].flags & REC_RESPONDER) &&
@@ -53,45 +54,46 @@ bool has_cause(struct model *m, unsigned int from, unsigned int to)
 	return false;
 }
 
-/* The next of a worker's messages by RC to another, from an index on */
+/* The next of a worker's messages to another, from an index on */
 static const struct rec *next_message(const struct side *side,
-				      unsigned int to, unsigned int *i)
+				      unsigned int to, unsigned int type,
+				      unsigned int *i)
 {
 	const struct rec *rec;
 
 	while (*i < side->nr_recs) {
 		rec = &side->recs[(*i)++];
-		if (is_message(rec) && rec->owner == to &&
-		    !(rec->flags & REC_UNRELIABLE))
+		if (is_message(rec) && rec->owner == to && rec->type == type)
 			return rec;
 	}
 	return NULL;
 }
 
-static void check_pair(struct model *m, unsigned int from, unsigned int to)
+static void check_pair(struct model *m, unsigned int from, unsigned int to,
+		       unsigned int type)
 {
 	const struct side *a = &m->b->side[from];
 	const struct side *b = &m->b->side[to];
-	bool cause = has_cause(m, from, to);
+	bool cause = has_cause(m, from, to, type);
 	const struct rec *sent;
 	const struct rec *recv;
 	unsigned int next = 0;
 	unsigned int i;
 
-	T_ASSERT(cause || (!a->bad[to][Q_RC][0] && !b->bad[from][Q_RC][1]),
+	T_ASSERT(cause || (!a->bad[to][type][0] && !b->bad[from][type][1]),
 		 "the QP from worker %u to %u is in error without a reason",
 		 from, to);
 	for (i = 0; i < b->nr_recs; i++) {
 		recv = &b->recs[i];
 		if (recv->kind != REC_RECV || recv->owner != from ||
-		    (recv->flags & REC_UNRELIABLE))
+		    recv->type != type)
 			continue;
 		T_ASSERT(cause || recv->status == IBV_WC_SUCCESS,
 			 "worker %u: '%s' of a receive from worker %u", to,
 			 t_wc_name(recv->status), from);
 		if (recv->status != IBV_WC_SUCCESS)
 			continue;
-		sent = next_message(a, to, &next);
+		sent = next_message(a, to, type, &next);
 		T_ASSERT(sent, "worker %u received more than worker %u sent",
 			 to, from);
 		T_ASSERT(m->effect[from][sent - a->recs] != EFFECT_NONE,
@@ -108,7 +110,7 @@ static void check_pair(struct model *m, unsigned int from, unsigned int to)
 	}
 	if (b->dead)
 		return;
-	while ((sent = next_message(a, to, &next)))
+	while ((sent = next_message(a, to, type, &next)))
 		T_ASSERT(sent->status != IBV_WC_SUCCESS,
 			 "step %u succeeded, and was not received",
 			 sent->step + 1);
@@ -160,13 +162,15 @@ static void check_unreliable(struct model *m, const struct rec *recv)
 
 void messages_check(struct model *m)
 {
+	static const uint8_t reliable[] = { Q_RC, Q_XRC };
 	unsigned int a, b, i;
 
 	for (a = 0; a < WORKERS; a++)
 		note_unreliable(m, a);
 	for (a = 0; a < WORKERS; a++) {
 		for (b = 0; b < WORKERS; b++)
-			check_pair(m, a, b);
+			for (i = 0; i < T_ARRAY_SIZE(reliable); i++)
+				check_pair(m, a, b, reliable[i]);
 		for (i = 0; i < m->b->side[a].nr_recs; i++)
 			check_unreliable(m, &m->b->side[a].recs[i]);
 	}

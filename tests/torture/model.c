@@ -124,7 +124,7 @@ static void access_outcomes(struct model *m, const struct rec *rec, bool *good,
 
 /* Something of this kind in the round, by one worker and about another */
 static bool had(struct model *m, enum rec_kind kind, unsigned int by,
-		unsigned int about, uint16_t flags)
+		unsigned int about, unsigned int type, uint16_t flags)
 {
 	const struct side *side = &m->b->side[by];
 	unsigned int i;
@@ -132,6 +132,7 @@ static bool had(struct model *m, enum rec_kind kind, unsigned int by,
 	for (i = 0; i < side->nr_recs; i++)
 		if (side->recs[i].kind == kind &&
 		    (kind == REC_LINK || (side->recs[i].owner == about &&
+					  side->recs[i].type == type &&
 					  side->recs[i].flags == flags)))
 			return true;
 	return false;
@@ -159,10 +160,12 @@ static bool no_answer(struct model *m, const struct rec *rec)
 	if (m->b->side[rec->owner].dead)
 		return true;
 	for (w = 0; w < WORKERS; w++)
-		if (had(m, REC_LINK, w, 0, 0))
+		if (had(m, REC_LINK, w, 0, 0, 0))
 			return true;
-	return had(m, REC_FLUSHED, rec->owner, rec->worker, REC_BROKEN) ||
-	       responder_failed(m, rec->owner, rec->worker);
+	return had(m, REC_FLUSHED, rec->owner, rec->worker, rec->type,
+		   REC_BROKEN) ||
+	       (rec->type == Q_RC &&
+		responder_failed(m, rec->owner, rec->worker));
 }
 
 static bool own_error(struct model *m, const struct rec *rec)
@@ -182,7 +185,7 @@ static bool own_error(struct model *m, const struct rec *rec)
 static bool responder_fits(struct model *m, const struct rec *rec)
 {
 	if (rec->status == IBV_WC_WR_FLUSH_ERR)
-		return has_cause(m, rec->owner, rec->worker);
+		return has_cause(m, rec->owner, rec->worker, Q_RC);
 	if (rec->kind == REC_INVALIDATE && rec->status == IBV_WC_LOC_QP_OP_ERR)
 		return window2_taken(m, rec);
 	return rec->status == IBV_WC_SUCCESS;

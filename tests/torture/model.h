@@ -45,7 +45,8 @@ void bytes_check(struct model *m, const unsigned char *bytes,
 		 uint32_t len, const struct rec *viewer);
 
 /* messages.c */
-bool has_cause(struct model *m, unsigned int from, unsigned int to);
+bool has_cause(struct model *m, unsigned int from, unsigned int to,
+	       unsigned int type);
 void messages_check(struct model *m);
 void atomics_check(struct model *m);
 

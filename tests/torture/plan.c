@@ -199,6 +199,7 @@ static void plan_verbs(struct plan *p, struct step *s, const struct focus *f,
 	}
 	s->n = 1 + t_rand_below(r, t_rand_below(r, 2) ? 2 : CHAIN);
 	s->arg = t_rand(r);
+	s->xrc = t_rand_below(r, 4) == 0;
 	switch (s->op) {
 	case OP_BIND:
 		s->n = 1;
@@ -411,10 +412,10 @@ void step_text(const struct plan *p, unsigned int i, char *buf, size_t size)
 	const struct region_plan *r = &p->regions[s->peer][s->region];
 
 	snprintf(buf, size,
-		 "%u: round %u, worker %u: %s %u.%u (%s, %s) +%#x %#x, n %u, arg %u",
+		 "%u: round %u, worker %u: %s %u.%u (%s, %s) +%#x %#x, n %u, arg %u%s",
 		 i + 1, s->round, s->worker, op_names[s->op], s->peer,
 		 s->region, pages_names[r->pages], t_kind_names[r->kind],
-		 s->off, s->len, s->n, s->arg);
+		 s->off, s->len, s->n, s->arg, s->xrc ? ", xrc" : "");
 }
 
 void plan_print(const struct plan *p, const char *prefix)

@@ -20,6 +20,7 @@ static const char *const seen_names[NR_SEEN - NR_OPS] = {
 	[SEEN_CQ_EX - NR_OPS] = "ibv_start_poll",
 	[SEEN_EVENT - NR_OPS] = "completion event",
 	[SEEN_SRQ - NR_OPS] = "by srq",
+	[SEEN_XRC - NR_OPS] = "by xrc",
 	[SEEN_WINDOW - NR_OPS] = "by window",
 	[SEEN_WINDOW2 - NR_OPS] = "by window of type 2",
 	[SEEN_STALE - NR_OPS] = "by stale key",

@@ -94,6 +94,7 @@ enum seen {
 	SEEN_CQ_EX,
 	SEEN_EVENT,
 	SEEN_SRQ,
+	SEEN_XRC,
 	SEEN_GONE,
 	SEEN_WINDOW,
 	SEEN_WINDOW2,
@@ -109,6 +110,7 @@ struct step {
 	uint8_t region;
 	uint8_t n; /* requests in a chain, or times */
 	uint8_t arg;
+	bool xrc; /* by XRC, where the op may go by RC too */
 	uint32_t off;
 	uint32_t len;
 	uint64_t tag; /* names the bytes that are written */
@@ -216,6 +218,7 @@ struct rec {
 	uint8_t region;
 	uint8_t perm_during;
 	uint8_t perm_after;
+	uint8_t type; /* of the queue pair */
 	uint8_t want; /* status that a bad request must have, or 0 */
 	uint16_t step;
 	uint16_t status;
@@ -238,7 +241,7 @@ struct public_region {
 	uint32_t window; /* its key, or 0 */
 };
 
-enum { Q_RC, Q_UC, NR_Q };
+enum { Q_RC, Q_UC, Q_XRC, NR_Q };
 
 /* Shared by the processes of a run */
 struct side {
@@ -248,6 +251,7 @@ struct side {
 	struct t_addr req[WORKERS][NR_Q]; /* ends that send to a worker */
 	struct t_addr resp[WORKERS][NR_Q]; /* ends that it sends to */
 	struct t_addr ud;
+	uint32_t srqn;
 	bool bad[WORKERS][NR_Q][2]; /* to be made anew; [1]: responders */
 	uint32_t sent[WORKERS][NR_Q]; /* SENDs that succeeded, per peer */
 	uint32_t imm; /* the last that it sent, whichever process it was */

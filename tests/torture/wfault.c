@@ -60,6 +60,7 @@ static void rec_flushed(struct worker *w, const struct queue *q, bool peer)
 
 	rec->owner = q->peer;
 	rec->qp = q->number;
+	rec->type = q->type;
 	if (peer)
 		rec->flags |= REC_BROKEN;
 	if (q->type == Q_UC)
@@ -68,8 +69,7 @@ static void rec_flushed(struct worker *w, const struct queue *q, bool peer)
 
 static void reset(struct worker *w, const struct step *s)
 {
-	struct queue *q = queue_of(w, s->peer, s->arg & 1 ? Q_UC : Q_RC,
-				   false);
+	struct queue *q = queue_of(w, s->peer, s->arg % NR_Q, false);
 
 	if (q->gone) {
 		w->idle = true;
@@ -80,9 +80,14 @@ static void reset(struct worker *w, const struct step *s)
 	verbs_gone(w, q);
 }
 
+static unsigned int type_of(const struct step *s)
+{
+	return s->arg & 2 ? Q_XRC : Q_RC;
+}
+
 static void error(struct worker *w, const struct step *s)
 {
-	struct queue *q = queue_of(w, s->peer, Q_RC, false);
+	struct queue *q = queue_of(w, s->peer, type_of(s), false);
 
 	if (q->gone) {
 		w->idle = true;
@@ -96,7 +101,7 @@ static void error(struct worker *w, const struct step *s)
 
 static void peer_error(struct worker *w, const struct step *s)
 {
-	struct queue *q = queue_of(w, s->peer, Q_RC, true);
+	struct queue *q = queue_of(w, s->peer, type_of(s), true);
 
 	rec_flushed(w, q, true);
 	T_OK(queue_state(q, IBV_QPS_ERR));

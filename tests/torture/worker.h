@@ -16,9 +16,12 @@
 #define QUEUE_DEPTH   64
 #define RECVS	      24
 #define SRQ_RECVS     128
-#define UD_RECVS      32
+#define XRC_RECVS 64 /* of the XRC SRQ */
+#define UD_RECVS 32
 #define RECV_SLOT     (RECV_LEN + GRH + 88)
-#define NR_RECV_SLOTS (SRQ_RECVS + WORKERS * NR_Q * RECVS + UD_RECVS)
+/* Where those of queue pairs begin */
+#define QP_SLOTS (SRQ_RECVS + XRC_RECVS)
+#define NR_RECV_SLOTS (QP_SLOTS + WORKERS * NR_Q * RECVS + UD_RECVS)
 #define NR_QUEUES     (2 * WORKERS * NR_Q + 1)
 #define UD_QUEUE      (NR_QUEUES - 1)
 #define UD_QKEY	      0x1234
@@ -67,7 +70,7 @@ struct queue_of_cqes {
 struct queue {
 	struct ibv_qp *qp;
 	struct ibv_qp_ex *qpx; /* or NULL */
-	uint8_t type; /* Q_RC, Q_UC; UD_QUEUE has none */
+	uint8_t type; /* Q_RC and the like; UD_QUEUE has none */
 	uint8_t peer;
 	bool responder;
 	bool gone; /* reset: nothing goes by it until it is made anew */
@@ -93,6 +96,8 @@ struct worker {
 	struct queue_of_cqes scq;
 	struct queue_of_cqes rcq;
 	struct ibv_srq *srq;
+	struct ibv_xrcd *xrcd;
+	struct ibv_srq *xrc_srq;
 	struct region regions[REGIONS];
 	struct queue queues[NR_QUEUES];
 	struct ibv_ah *ah[WORKERS];

@@ -49,6 +49,8 @@ static void count(struct worker *w, const struct rec *rec)
 		tally_done(SEEN_WINDOW2);
 	if (rec->flags & REC_STALE)
 		tally_done(SEEN_STALE);
+	if (rec->type == Q_XRC)
+		tally_done(SEEN_XRC);
 }
 
 /* A request has ended, its completion seen or, unsignaled, implied */
@@ -208,7 +210,8 @@ void verbs_read_back(struct worker *w)
 {
 	struct side *peer = &w->b->side[w->self->device_owner];
 	struct public_region *r = &peer->region[w->self->device_region];
-	struct queue *q = queue_of(w, w->self->device_owner, Q_RC, false);
+	struct queue *q = queue_of(w, w->self->device_owner,
+				   w->b->round & 1 ? Q_XRC : Q_RC, false);
 	struct ibv_sge sge = {
 		.addr = (uintptr_t)w->self->device,
 		.length = w->p->regions[w->self->device_owner]
@@ -223,6 +226,7 @@ void verbs_read_back(struct worker *w)
 		.sg_list = &sge,
 		.num_sge = 1,
 		.wr.rdma = { .remote_addr = r->addr, .rkey = r->rkey },
+		.qp_type.xrc.remote_srqn = peer->srqn,
 	};
 	struct ibv_send_wr *bad;
 	unsigned int tries;

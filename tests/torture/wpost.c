@@ -74,6 +74,8 @@ static void build(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 	if (qpx->qp_base.qp_type == IBV_QPT_UD)
 		ibv_wr_set_ud_addr(qpx, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
 				   wr->wr.ud.remote_qkey);
+	if (qpx->qp_base.qp_type == IBV_QPT_XRC_SEND)
+		ibv_wr_set_xrc_srqn(qpx, wr->qp_type.xrc.remote_srqn);
 	build_data(qpx, wr);
 }
 

@@ -1,28 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Queue pairs of a worker: made, connected, and made anew after an error */
 
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include "worker.h"
 
-static const enum ibv_qp_type qp_types[] = {
-	[Q_RC] = IBV_QPT_RC,
-	[Q_UC] = IBV_QPT_UC,
-};
+static enum ibv_qp_type qp_type_of(const struct queue *q)
+{
+	if (q->type == Q_XRC)
+		return q->responder ? IBV_QPT_XRC_RECV : IBV_QPT_XRC_SEND;
+	return q->type == Q_UC ? IBV_QPT_UC : IBV_QPT_RC;
+}
 
 #define OPS_UD (IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM)
 #define OPS_UC                                \
 	(OPS_UD | IBV_QP_EX_WITH_RDMA_WRITE | \
 	 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM)
-#define OPS_RC                                                          \
-	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ |                            \
-	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |                            \
-	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_BIND_MW | \
-	 IBV_QP_EX_WITH_LOCAL_INV | IBV_QP_EX_WITH_SEND_WITH_INV)
+#define OPS_XRC                                                           \
+	(OPS_UC | IBV_QP_EX_WITH_RDMA_READ |                              \
+	 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |                              \
+	 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD)
+#define OPS_RC                                                            \
+	(OPS_XRC | IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_LOCAL_INV |    \
+	 IBV_QP_EX_WITH_SEND_WITH_INV)
 
 static const uint64_t ops_of[] = {
 	[IBV_QPT_RC] = OPS_RC,
 	[IBV_QPT_UC] = OPS_UC,
+	[IBV_QPT_XRC_SEND] = OPS_XRC,
 	[IBV_QPT_UD] = OPS_UD,
 };
+
+static void make_xrc_target(struct worker *w, struct queue *q)
+{
+	struct ibv_qp_init_attr_ex init = {
+		.qp_type = IBV_QPT_XRC_RECV,
+		.comp_mask = IBV_QP_INIT_ATTR_XRCD,
+		.xrcd = w->xrcd,
+	};
+
+	q->qp = ibv_create_qp_ex(w->dev.ctx, &init);
+	T_ASSERT(q->qp, "ibv_create_qp_ex: %s", t_errname(errno));
+}
 
 static void make_qp(struct worker *w, struct queue *q, enum ibv_qp_type type)
 {
@@ -40,7 +61,11 @@ static void make_qp(struct worker *w, struct queue *q, enum ibv_qp_type type)
 	};
 	bool ex = w->p->ex[w->id] >> (q->peer * NR_Q + q->type) & 1;
 
-	if (q->responder && w->srq) {
+	if (type == IBV_QPT_XRC_SEND) {
+		init.recv_cq = NULL;
+		init.cap.max_recv_wr = 0;
+		init.cap.max_recv_sge = 0;
+	} else if (q->responder && w->srq) {
 		init.srq = w->srq;
 		init.cap.max_recv_wr = 0;
 		init.cap.max_recv_sge = 0;
@@ -109,7 +134,7 @@ static void to_rts(struct worker *w, struct queue *q, const struct t_addr *peer)
 	int mask = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
 		   IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
 
-	if (q->type == Q_RC)
+	if (q->type != Q_UC)
 		mask |= IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
 	T_OK(ibv_modify_qp(q->qp, &attr, mask));
 	attr.qp_state = IBV_QPS_RTS;
@@ -119,7 +144,7 @@ static void to_rts(struct worker *w, struct queue *q, const struct t_addr *peer)
 	attr.rnr_retry = 7;
 	attr.max_rd_atomic = 4;
 	mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
-	if (q->type == Q_RC)
+	if (q->type != Q_UC)
 		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
 			IBV_QP_MAX_QP_RD_ATOMIC;
 	T_OK(ibv_modify_qp(q->qp, &attr, mask));
@@ -128,7 +153,7 @@ static void to_rts(struct worker *w, struct queue *q, const struct t_addr *peer)
 static unsigned int first_slot(const struct queue *q, unsigned int index)
 {
 	(void)q;
-	return SRQ_RECVS + index * RECVS;
+	return QP_SLOTS + index * RECVS;
 }
 
 static void post_recvs(struct worker *w, struct queue *q)
@@ -144,14 +169,17 @@ static void queue_make(struct worker *w, struct queue *q)
 {
 	struct t_addr addr;
 
-	make_qp(w, q, qp_types[q->type]);
+	if (q->type == Q_XRC && q->responder)
+		make_xrc_target(w, q);
+	else
+		make_qp(w, q, qp_type_of(q));
 	q->number = ++w->queues_made;
 	q->head = 0;
 	q->tail = 0;
 	q->gone = false;
 	q->failed = false;
 	to_init(w, q->qp);
-	if (q->responder && !w->srq)
+	if (q->responder && !w->srq && q->type != Q_XRC)
 		post_recvs(w, q);
 	addr.qpn = q->qp->qp_num;
 	addr.psn = psn_of(addr.qpn);
@@ -183,12 +211,13 @@ void recv_post(struct worker *w, unsigned int slot)
 		.sg_list = &sge,
 		.num_sge = 1,
 	};
-	unsigned int index = (slot - SRQ_RECVS) / RECVS;
+	unsigned int index = (slot - QP_SLOTS) / RECVS;
 	struct ibv_recv_wr *bad;
 	struct ibv_qp *qp;
 
-	if (slot < SRQ_RECVS) {
-		T_OK(ibv_post_srq_recv(w->srq, &wr, &bad));
+	if (slot < QP_SLOTS) {
+		T_OK(ibv_post_srq_recv(slot < SRQ_RECVS ? w->srq : w->xrc_srq,
+				       &wr, &bad));
 		return;
 	}
 	if (index >= WORKERS * NR_Q) {
@@ -216,6 +245,35 @@ static void make_ud(struct worker *w)
 	w->self->ud.gid = w->dev.gid;
 }
 
+static void make_xrc(struct worker *w)
+{
+	struct ibv_xrcd_init_attr domain = {
+		.comp_mask = IBV_XRCD_INIT_ATTR_FD | IBV_XRCD_INIT_ATTR_OFLAGS,
+		.fd = memfd_create("xrcd", MFD_CLOEXEC),
+		.oflags = O_CREAT,
+	};
+	struct ibv_srq_init_attr_ex init = {
+		.attr = { .max_wr = XRC_RECVS, .max_sge = 1 },
+		.comp_mask = IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD |
+			     IBV_SRQ_INIT_ATTR_XRCD | IBV_SRQ_INIT_ATTR_CQ,
+		.srq_type = IBV_SRQT_XRC,
+		.pd = w->dev.pd,
+		.cq = w->rcq.cq,
+	};
+	unsigned int i;
+
+	if (!(w->dev.attr.orig_attr.device_cap_flags & IBV_DEVICE_XRC))
+		t_skip("no XRC");
+	w->xrcd = ibv_open_xrcd(w->dev.ctx, &domain);
+	T_ASSERT(w->xrcd, "ibv_open_xrcd: %s", t_errname(errno));
+	init.xrcd = w->xrcd;
+	w->xrc_srq = ibv_create_srq_ex(w->dev.ctx, &init);
+	T_ASSERT(w->xrc_srq, "ibv_create_srq_ex: %s", t_errname(errno));
+	T_OK(ibv_get_srq_num(w->xrc_srq, &w->self->srqn));
+	for (i = 0; i < XRC_RECVS; i++)
+		recv_post(w, SRQ_RECVS + i);
+}
+
 void queues_make(struct worker *w)
 {
 	struct ibv_srq_init_attr init = {
@@ -232,6 +290,7 @@ void queues_make(struct worker *w)
 		for (i = 0; i < SRQ_RECVS; i++)
 			recv_post(w, i);
 	}
+	make_xrc(w);
 	for (i = 0; i < UD_QUEUE; i++) {
 		q = &w->queues[i];
 		q->responder = i & 1;

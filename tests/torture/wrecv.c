@@ -26,6 +26,7 @@ static void received(struct worker *w, const struct ibv_wc *wc)
 	rec = rec_new(w, REC_RECV);
 	rec->owner = q->peer;
 	rec->qp = q->number;
+	rec->type = q->type;
 	rec->status = wc->status;
 	if (q == &w->queues[UD_QUEUE])
 		rec->flags |= REC_UD | REC_UNRELIABLE;
@@ -73,7 +74,7 @@ static unsigned int recv_poll(struct worker *w)
 		received(w, &wc[i]);
 		/* Others come back when their QP is made anew */
 		again[i] = wc[i].status == IBV_WC_SUCCESS ||
-			   wc[i].wr_id < SRQ_RECVS;
+			   wc[i].wr_id < QP_SLOTS;
 	}
 	for (i = 0; i < n; i++)
 		if (again[i])
@@ -89,8 +90,8 @@ static bool expects(struct worker *w)
 
 	for (i = 0; i < UD_QUEUE; i++) {
 		q = &w->queues[i];
-		if (q->responder && q->type == Q_RC &&
-		    q->received < w->b->side[q->peer].sent[w->id][Q_RC])
+		if (q->responder && q->type != Q_UC &&
+		    q->received < w->b->side[q->peer].sent[w->id][q->type])
 			return true;
 	}
 	return false;

@@ -98,7 +98,10 @@ static void fill_bad(struct worker *w, const struct step *s,
 	switch (s->arg % 4) {
 	case 0: /* a key that there is not, or not any more */
 		wr->wr.rdma.rkey ^= 0x5a5a5a00;
-		if (stale) {
+		if (s->xrc && (s->arg & 64)) {
+			wr->qp_type.xrc.remote_srqn = 0xffffff;
+			rec->want = IBV_WC_REM_INV_REQ_ERR;
+		} else if (stale && !s->xrc) {
 			wr->wr.rdma.rkey = stale;
 			rec->flags |= REC_STALE;
 		}
@@ -183,7 +186,7 @@ static void use_window(struct worker *w, const struct step *s, struct rec *rec,
 
 	if (!(s->arg & BY_WINDOW) || s->op == OP_UC_WRITE)
 		return;
-	if (window2 && window2 != w->taken[s->peer][s->region]) {
+	if (!s->xrc && window2 && window2 != w->taken[s->peer][s->region]) {
 		*rkey = window2;
 		rec->flags |= REC_WINDOW2;
 	} else if (window) {
@@ -226,9 +229,11 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 	rec->len = s->len;
 	rec->off = place(s, k, room);
 	rec->imm = (w->id << 28) | (++w->self->imm & 0xfffffff);
-	if (q->type != Q_RC)
+	if (q->type != Q_RC && q->type != Q_XRC)
 		rec->flags |= REC_UNRELIABLE | REC_MAY;
 	req->wr.imm_data = rec->imm;
+	if (q->type == Q_XRC)
+		req->wr.qp_type.xrc.remote_srqn = w->b->side[s->peer].srqn;
 	if (s->op == OP_BAD)
 		fill_bad(w, s, req);
 	else if (s->op == OP_FAA || s->op == OP_CAS)
@@ -258,6 +263,7 @@ void enqueue(struct worker *w, struct queue *q, struct request *req,
 	req->rec = rec_new(w, kind);
 	req->rec->status = STATUS_PENDING;
 	req->rec->qp = q->number;
+	req->rec->type = q->type;
 	req->rec->posted = t_now_ns();
 	req->wr.wr_id = ((uint64_t)(q - w->queues) << 32) |
 			(req->rec - w->self->recs);
@@ -303,8 +309,10 @@ static struct queue *queue_for(struct worker *w, const struct step *s)
 	case OP_BIND2:
 	case OP_INVALIDATE:
 		return queue_of(w, s->peer, Q_RC, true);
-	default:
+	case OP_SEND_INV:
 		return queue_of(w, s->peer, Q_RC, false);
+	default:
+		return queue_of(w, s->peer, s->xrc ? Q_XRC : Q_RC, false);
 	}
 }
 
