@@ -9,7 +9,8 @@ const char *const op_names[NR_OPS] = {
 	[OP_WRITE] = "write",	     [OP_WRITE_IMM] = "write_imm",
 	[OP_READ] = "read",	     [OP_SEND] = "send",
 	[OP_SEND_IMM] = "send_imm",  [OP_FAA] = "faa",
-	[OP_CAS] = "cas",	     [OP_UC_WRITE] = "uc_write",
+	[OP_CAS] = "cas",	     [OP_ATOMIC_WRITE] = "atomic_write",
+	[OP_FLUSH] = "flush",	     [OP_UC_WRITE] = "uc_write",
 	[OP_UC_SEND] = "uc_send",    [OP_UD_SEND] = "ud_send",
 	[OP_BIND] = "bind",	     [OP_BIND2] = "bind2",
 	[OP_INVALIDATE] = "invalidate", [OP_SEND_INV] = "send_inv",
@@ -38,6 +39,8 @@ static const char *const pages_names[] = {
 	[PAGES_THP] = "thp",
 	[PAGES_SHMEM] = "shmem",
 	[PAGES_HUGETLB] = "hugetlb",
+	[PAGES_DM] = "dm",
+	[PAGES_DMABUF] = "dmabuf",
 };
 
 struct choice {
@@ -51,7 +54,7 @@ static const struct choice verbs_choices[] = {
 	{ OP_CAS, 2 },	     { OP_UC_WRITE, 2 },  { OP_UC_SEND, 1 },
 	{ OP_UD_SEND, 2 },   { OP_BIND, 2 },	  { OP_BAD, 1 },
 	{ OP_WAIT, 2 },	     { OP_BIND2, 4 },	  { OP_INVALIDATE, 2 },
-	{ OP_SEND_INV, 2 },
+	{ OP_SEND_INV, 2 },  { OP_ATOMIC_WRITE, 3 }, { OP_FLUSH, 1 },
 };
 
 static const struct choice memory_choices[] = {
@@ -88,6 +91,7 @@ static uint8_t choose(struct t_rand *r, const struct choice *c, size_t nr)
 /* Is this event something that the model has rules for, on such a region? */
 static bool fits(const struct region_plan *r, unsigned int region, uint8_t op)
 {
+	static const uint8_t dm[] = { OP_STORE, OP_COMPACT, OP_RECLAIM };
 	static const uint8_t pinned[] = { OP_STORE, OP_PAGEOUT, OP_TRACK,
 					  OP_FORK, OP_COMPACT, OP_RECLAIM,
 					  OP_MOVE, OP_REREG };
@@ -102,6 +106,8 @@ static bool fits(const struct region_plan *r, unsigned int region, uint8_t op)
 	static const uint8_t not_shmem[] = { OP_FREE, OP_MERGE, OP_UFFD,
 					     OP_REPLACE };
 
+	if (r->pages == PAGES_DM)
+		return memchr(dm, op, sizeof(dm));
 	if (region == COUNTERS)
 		return memchr(counters, op, sizeof(counters));
 	if (r->kind == T_PINNED)
@@ -126,13 +132,18 @@ static void plan_regions(struct plan *p, struct t_rand *r)
 		p->srq[w] = t_rand_below(r, 2);
 		p->cq[w] = t_rand_below(r, 4);
 		p->ex[w] = t_rand(r);
-		p->local[w] = t_rand_below(r, T_NR_KINDS);
+		p->local[w] = t_rand_below(r, LOCAL_DM + 1);
 		for (i = 0; i < REGIONS; i++) {
 			region = &p->regions[w][i];
 			region->pages = pages[t_rand_below(r, sizeof(pages))];
 			region->kind = T_EXPLICIT + t_rand_below(r, 2);
 			if (t_rand_below(r, 6) == 0)
 				region->kind = T_PINNED;
+			if (i == DEVICE) {
+				region->pages = PAGES_DM +
+						t_rand_below(r, 2);
+				region->kind = T_PINNED;
+			}
 			if (i == COUNTERS) {
 				region->pages = PAGES_ANON;
 				region->kind = T_EXPLICIT + (w & 1);
@@ -187,9 +198,17 @@ struct focus {
 	uint8_t region;
 };
 
+/* Can windows be bound to it? */
+static bool bindable(const struct region_plan *r)
+{
+	return r->kind != T_IMPLICIT && r->pages != PAGES_DMABUF;
+}
+
 static void plan_verbs(struct plan *p, struct step *s, const struct focus *f,
 		       struct t_rand *r)
 {
+	uint32_t words;
+
 	s->op = choose(r, verbs_choices, T_ARRAY_SIZE(verbs_choices));
 	s->peer = t_rand_below(r, WORKERS);
 	s->region = t_rand_below(r, COUNTERS);
@@ -204,19 +223,24 @@ static void plan_verbs(struct plan *p, struct step *s, const struct focus *f,
 	case OP_BIND:
 		s->n = 1;
 		s->peer = s->worker;
-		if (p->regions[s->worker][s->region].kind == T_IMPLICIT)
+		if (!bindable(&p->regions[s->worker][s->region]))
 			s->op = OP_WAIT;
 		break;
 	case OP_BIND2:
 	case OP_INVALIDATE:
 		s->n = 1;
-		if (p->regions[s->worker][s->region].kind == T_IMPLICIT)
+		if (!bindable(&p->regions[s->worker][s->region]))
 			s->op = OP_WAIT;
 		break;
 	case OP_FAA:
 	case OP_CAS:
 		s->region = COUNTERS;
 		s->off = t_rand_below(r, 3) * 2048;
+		s->len = 8;
+		break;
+	case OP_ATOMIC_WRITE:
+		words = p->regions[s->peer][s->region].len / 8;
+		s->off = 8 * t_rand_below(r, words - CHAIN);
 		s->len = 8;
 		break;
 	case OP_SEND_INV:
@@ -259,10 +283,16 @@ static void plan_memory(struct plan *p, struct step *s, const struct focus *f,
 	} while (!fits(region, s->region, s->op));
 	s->n = 1 + t_rand_below(r, 4);
 	s->arg = t_rand(r);
-	if (s->op == OP_STORE)
+	if (s->op == OP_STORE) {
 		some_bytes(s, region->len, MAX_MSG, r);
-	else
+		/* It is written in words */
+		if (region->pages == PAGES_DM) {
+			s->len = (s->len + (s->off & 3) + 3) & ~3;
+			s->off &= ~3;
+		}
+	} else {
 		some_pages(s, region, r);
+	}
 }
 
 static void plan_other(struct plan *p, struct step *s, struct t_rand *r)

@@ -52,6 +52,7 @@ void surround_begin(const struct plan *p)
 	enable_swap();
 	enable_cgroup();
 	enable_failslab();
+	t_system("modprobe udmabuf 2>/dev/null");
 	t_write_file("/proc/sys/vm/nr_hugepages", "24");
 	t_write_file("/sys/kernel/mm/ksm/pages_to_scan", "500");
 	t_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "20");

@@ -14,9 +14,11 @@
 #include "common/t_mem.h"
 
 #define WORKERS 3
-#define REGIONS 4
+#define REGIONS 5
+/* The region that is not memory of the process */
+#define DEVICE 3
 /* The region of atomics, which nothing else writes to */
-#define COUNTERS 3
+#define COUNTERS 4
 #define MAX_ROUNDS 64
 #define MAX_STEPS 1024
 #define MAX_RECS 2048 /* of a worker in a round */
@@ -37,6 +39,8 @@ enum op {
 	OP_SEND_IMM,
 	OP_FAA,
 	OP_CAS,
+	OP_ATOMIC_WRITE,
+	OP_FLUSH,
 	OP_UC_WRITE,
 	OP_UC_SEND,
 	OP_UD_SEND,
@@ -95,6 +99,9 @@ enum seen {
 	SEEN_EVENT,
 	SEEN_SRQ,
 	SEEN_XRC,
+	SEEN_DM,
+	SEEN_DMABUF,
+	SEEN_LOCAL_DM,
 	SEEN_GONE,
 	SEEN_WINDOW,
 	SEEN_WINDOW2,
@@ -121,7 +128,11 @@ enum pages {
 	PAGES_THP,
 	PAGES_SHMEM,
 	PAGES_HUGETLB,
+	PAGES_DM,
+	PAGES_DMABUF,
 };
+
+#define LOCAL_DM T_NR_KINDS
 
 struct region_plan {
 	uint8_t pages; /* enum pages */
@@ -135,7 +146,7 @@ struct plan {
 	bool srq[WORKERS]; /* receives of its RC QPs are shared */
 	uint8_t cq[WORKERS]; /* of which kind its CQs are */
 	uint16_t ex[WORKERS]; /* a bit for each QP that has ibv_wr_* too */
-	uint8_t local[WORKERS]; /* enum t_kind of the local buffers */
+	uint8_t local[WORKERS]; /* enum t_kind of the local buffers, or LOCAL_DM */
 	struct region_plan regions[WORKERS][REGIONS];
 	unsigned int rounds;
 	unsigned int nr;
@@ -175,6 +186,7 @@ enum rec_kind {
 	REC_SEND,
 	REC_RECV,
 	REC_ATOMIC,
+	REC_FLUSH,
 	REC_BIND,
 	REC_INVALIDATE,
 	REC_PERM, /* pages could not be accessed so, for a time or since */
@@ -207,6 +219,7 @@ enum rec_flag {
 	REC_WINDOW2 = 256, /* of one that serves this worker only */
 	REC_RESPONDER = 512, /* on a QP that answers the peer */
 	REC_HAS_INV = 1024, /* instead of immediate data */
+	REC_ATOMIC_WRITE = 4096,
 	REC_STALE = 2048, /* by a key that was invalidated before */
 };
 
@@ -239,6 +252,7 @@ struct public_region {
 	uint64_t addr;
 	uint32_t rkey;
 	uint32_t window; /* its key, or 0 */
+	bool no_flush;
 };
 
 enum { Q_RC, Q_UC, Q_XRC, NR_Q };

@@ -181,7 +181,7 @@ static void victim(struct worker *w, const struct step *s)
 {
 	struct region *r = &w->regions[s->region];
 	struct victim self = {
-		.target = (uintptr_t)r->addr + s->off,
+		.target = w->self->region[s->region].addr + s->off,
 		.rkey = r->mr->rkey,
 		.len = s->len > MAX_MSG ? MAX_MSG : s->len,
 	};

@@ -70,6 +70,7 @@ static void store(struct worker *w, struct region *r, const struct step *s)
 		if (to > s->off + s->len)
 			to = s->off + s->len;
 		t_fill_data(r->addr + from, to - from, s->tag, from - s->off);
+		dm_put(r->dm, r->addr, from, to - from);
 		rec_bytes(w, s, begin, REC_DATA, from, to - from, 0);
 		/* The model has the tag's bytes from its beginning */
 		w->self->recs[w->self->nr_recs - 1].compare = from - s->off;

@@ -33,13 +33,31 @@ uint32_t arena_take(struct worker *w, const void *data, uint32_t len)
 
 static void set_up(struct worker *w)
 {
-	enum t_kind kind = w->p->local[w->id];
+	unsigned int kind = w->p->local[w->id];
 
 	t_open(&w->dev);
 	t_need_implicit(&w->dev);
+	w->may_flush = ACCESS_FLUSH && (w->dev.attr.device_cap_flags_ex &
+					CAP_FLUSH_GLOBAL);
+#ifdef HAVE_WR_ATOMIC_WRITE
+	w->may_write_atomic = w->dev.attr.device_cap_flags_ex &
+			      CAP_ATOMIC_WRITE;
+#endif
+	if (!w->may_flush)
+		tally_lacks(OP_FLUSH);
+	if (!w->may_write_atomic)
+		tally_lacks(OP_ATOMIC_WRITE);
 	w->local = t_map(SLOTS * SLOT_LEN);
-	w->local_mr = t_reg_kind(&w->dev, kind, w->local, SLOTS * SLOT_LEN,
-				 T_ACCESS_ALL);
+	if (kind == LOCAL_DM) {
+		w->local_dm = dm_alloc(w, SLOTS * SLOT_LEN);
+		kind = T_PINNED;
+	}
+	if (w->local_dm)
+		w->local_mr = dm_reg(w, w->local_dm, SLOTS * SLOT_LEN,
+				     T_ACCESS_ALL);
+	else
+		w->local_mr = t_reg_kind(&w->dev, kind, w->local,
+					 SLOTS * SLOT_LEN, T_ACCESS_ALL);
 	w->free_slots = (1U << SLOTS) - 1;
 	w->inbox = t_map(NR_RECV_SLOTS * RECV_SLOT);
 	w->inbox_mr = t_reg_kind(&w->dev, kind, w->inbox,

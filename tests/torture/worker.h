@@ -26,6 +26,16 @@
 #define UD_QUEUE      (NR_QUEUES - 1)
 #define UD_QKEY	      0x1234
 
+/* In device_cap_flags_ex; the kernel's ib_user_verbs.h has the names */
+#define CAP_FLUSH_GLOBAL (1ULL << 38)
+#define CAP_ATOMIC_WRITE (1ULL << 40)
+#if defined(HAVE_WR_FLUSH) && defined(HAVE_FLUSH_ACCESS)
+#define HAS_FLUSH 1
+#define ACCESS_FLUSH IBV_ACCESS_FLUSH_GLOBAL
+#else
+#define ACCESS_FLUSH 0
+#endif
+
 /* The page is not mapped; in enum perm's terms it is PERM_NONE */
 #define STATE_HOLE   8
 #define ANY_STATE    (PERM_RW | PERM_RO | PERM_NONE)
@@ -35,6 +45,8 @@ struct region {
 	struct region_plan plan;
 	char *addr;
 	int fd; /* of the file below, or -1 */
+	int dmabuf; /* or -1 */
+	struct ibv_dm *dm; /* or NULL */
 	struct ibv_mr *mr;
 	struct ibv_mw *mw;
 	uint8_t state[REGION_MAX / T_PAGE];
@@ -103,6 +115,9 @@ struct worker {
 	struct ibv_ah *ah[WORKERS];
 	char *local;
 	struct ibv_mr *local_mr;
+	struct ibv_dm *local_dm; /* or NULL */
+	bool may_flush;
+	bool may_write_atomic;
 	uint32_t free_slots; /* a bit for each */
 	uint8_t slot_of[MAX_RECS];
 	char *inbox;
@@ -142,6 +157,10 @@ int cq_poll(struct queue_of_cqes *c, struct ibv_wc wc[], int nr);
 void cq_arm(struct queue_of_cqes *c);
 /* Of a CQ that was armed, and had no entry then; false: none came in time */
 bool cq_event(struct queue_of_cqes *c, uint64_t until);
+
+/* Of enum ibv_wr_opcode, which bookworm lacks */
+#define WR_FLUSH 14
+#define WR_ATOMIC_WRITE 15
 
 /* wpost.c; bits of a step's arg */
 #define BY_POST_SEND 1 /* even where ibv_wr_* may be used */
@@ -199,6 +218,16 @@ void regions_view(struct worker *w);
 
 #define FOR_RUNS(r, s, states, off, len) \
 	for (off = 0, len = 0; region_run(r, s, states, &off, &len);)
+
+/* wdevice.c */
+struct ibv_dm *dm_alloc(struct worker *w, size_t len);
+struct ibv_mr *dm_reg(struct worker *w, struct ibv_dm *dm, size_t len,
+		      unsigned int access);
+void device_make(struct worker *w, struct region *r);
+struct ibv_mr *device_register(struct worker *w, struct region *r,
+			       unsigned int access);
+void dm_put(struct ibv_dm *dm, char *copy, uint32_t off, uint32_t len);
+void dm_get(struct ibv_dm *dm, char *copy, uint32_t off, uint32_t len);
 
 /* wmem.c */
 void memory_step(struct worker *w, const struct step *s);

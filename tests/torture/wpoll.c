@@ -14,6 +14,7 @@ static void gather_pieces(struct worker *w, struct rec *rec, unsigned int slot)
 	unsigned int nr = pieces_of(rec, lens);
 	unsigned int i;
 
+	dm_get(w->local_dm, w->local, slot * SLOT_LEN, SLOT_LEN);
 	for (i = 0; i < nr; i++) {
 		T_ASSERT(t_check_byte(last, at - last, 0x55) < 0,
 			 "step %u: bytes before piece %u changed",
@@ -40,17 +41,45 @@ static void note_failure(struct worker *w, struct queue *q,
 	w->self->bad[q->peer][q->type][q->responder] = true;
 }
 
+/* The step's op, or what stood for it where that was not possible */
+static enum op op_of(struct worker *w, const struct rec *rec)
+{
+	enum op op = w->p->steps[rec->step].op;
+
+	if (op == OP_ATOMIC_WRITE && !(rec->flags & REC_ATOMIC_WRITE))
+		return OP_WRITE;
+	if (op == OP_FLUSH && rec->kind != REC_FLUSH)
+		return OP_READ;
+	return op;
+}
+
 static void count(struct worker *w, const struct rec *rec)
 {
-	tally_done(w->p->steps[rec->step].op);
-	if (rec->flags & REC_WINDOW)
-		tally_done(SEEN_WINDOW);
-	if (rec->flags & REC_WINDOW2)
-		tally_done(SEEN_WINDOW2);
-	if (rec->flags & REC_STALE)
-		tally_done(SEEN_STALE);
+	static const struct {
+		uint16_t flag;
+		uint8_t seen;
+	} flags[] = {
+		{ REC_WINDOW, SEEN_WINDOW },
+		{ REC_WINDOW2, SEEN_WINDOW2 },
+		{ REC_STALE, SEEN_STALE },
+	};
+	const struct region_plan *r = &w->p->regions[rec->owner][rec->region];
+	size_t i;
+
+	tally_done(op_of(w, rec));
+	for (i = 0; i < T_ARRAY_SIZE(flags); i++)
+		if (rec->flags & flags[i].flag)
+			tally_done(flags[i].seen);
 	if (rec->type == Q_XRC)
 		tally_done(SEEN_XRC);
+	if (w->local_dm)
+		tally_done(SEEN_LOCAL_DM);
+	if (rec->kind != REC_DATA && rec->kind != REC_READ)
+		return;
+	if (r->pages == PAGES_DM)
+		tally_done(SEEN_DM);
+	if (r->pages == PAGES_DMABUF)
+		tally_done(SEEN_DMABUF);
 }
 
 /* A request has ended, its completion seen or, unsignaled, implied */
@@ -99,6 +128,14 @@ static void check_opcode(const struct rec *rec, const struct ibv_wc *wc)
 	if (rec->kind == REC_ATOMIC)
 		want = rec->flags & REC_CAS ? IBV_WC_COMP_SWAP :
 					      IBV_WC_FETCH_ADD;
+#ifdef HAVE_WR_ATOMIC_WRITE
+	else if (rec->flags & REC_ATOMIC_WRITE)
+		want = IBV_WC_ATOMIC_WRITE;
+#endif
+#ifdef HAS_FLUSH
+	else if (rec->kind == REC_FLUSH)
+		want = IBV_WC_FLUSH;
+#endif
 	else
 		want = wc_opcodes[rec->kind];
 	T_ASSERT(wc->opcode == want, "step %u: completion opcode %#x",

@@ -3,12 +3,38 @@
 
 #include "worker.h"
 
+#ifdef HAVE_WR_ATOMIC_WRITE
+static void build_atomic_write(struct ibv_qp_ex *qpx,
+			       const struct ibv_send_wr *wr)
+{
+	ibv_wr_atomic_write(qpx, wr->wr.atomic.rkey,
+			    wr->wr.atomic.remote_addr, &wr->wr.atomic.swap);
+}
+#endif
+
+#ifdef HAS_FLUSH
+static void build_flush(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
+{
+	ibv_wr_flush(qpx, wr->wr.atomic.rkey, wr->wr.atomic.remote_addr,
+		     wr->wr.atomic.compare_add, IBV_FLUSH_GLOBAL,
+		     wr->wr.atomic.swap ? IBV_FLUSH_MR : IBV_FLUSH_RANGE);
+}
+#endif
+
 static void build_opcode(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 {
 	uint64_t addr = wr->wr.rdma.remote_addr;
 	uint32_t rkey = wr->wr.rdma.rkey;
 
-	switch (wr->opcode) {
+	switch ((int)wr->opcode) {
+#ifdef HAVE_WR_ATOMIC_WRITE
+	case WR_ATOMIC_WRITE:
+		return build_atomic_write(qpx, wr);
+#endif
+#ifdef HAS_FLUSH
+	case WR_FLUSH:
+		return build_flush(qpx, wr);
+#endif
 	case IBV_WR_RDMA_WRITE:
 		return ibv_wr_rdma_write(qpx, rkey, addr);
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
@@ -69,14 +95,13 @@ static void build(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 	qpx->wr_id = wr->wr_id;
 	qpx->wr_flags = wr->send_flags & ~IBV_SEND_INLINE;
 	build_opcode(qpx, wr);
-	if (wr->opcode == IBV_WR_BIND_MW || wr->opcode == IBV_WR_LOCAL_INV)
-		return;
 	if (qpx->qp_base.qp_type == IBV_QPT_UD)
 		ibv_wr_set_ud_addr(qpx, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
 				   wr->wr.ud.remote_qkey);
 	if (qpx->qp_base.qp_type == IBV_QPT_XRC_SEND)
 		ibv_wr_set_xrc_srqn(qpx, wr->qp_type.xrc.remote_srqn);
-	build_data(qpx, wr);
+	if (wr->num_sge)
+		build_data(qpx, wr);
 }
 
 /* Of this nobody must ever hear */
@@ -92,12 +117,18 @@ static void begin_and_abort(struct ibv_qp_ex *qpx, const struct ibv_send_wr *wr)
 	tally_done(SEEN_ABORT);
 }
 
+static bool needs_wr(const struct ibv_send_wr *wr)
+{
+	return (int)wr->opcode == WR_FLUSH ||
+	       (int)wr->opcode == WR_ATOMIC_WRITE;
+}
+
 void requests_post(struct queue *q, const struct step *s,
 		   struct ibv_send_wr *wr)
 {
 	struct ibv_send_wr *bad;
 
-	if (!q->qpx || (s->arg & BY_POST_SEND)) {
+	if (!q->qpx || ((s->arg & BY_POST_SEND) && !needs_wr(wr))) {
 		T_OK(ibv_post_send(q->qp, wr, &bad));
 		return;
 	}

@@ -33,6 +33,23 @@ static const uint64_t ops_of[] = {
 	[IBV_QPT_UD] = OPS_UD,
 };
 
+static uint64_t newer_ops(struct worker *w, enum ibv_qp_type type)
+{
+	uint64_t ops = 0;
+
+	if (type != IBV_QPT_RC && type != IBV_QPT_XRC_SEND)
+		return 0;
+#ifdef HAVE_WR_ATOMIC_WRITE
+	if (w->may_write_atomic)
+		ops |= IBV_QP_EX_WITH_ATOMIC_WRITE;
+#endif
+#ifdef HAS_FLUSH
+	if (w->may_flush)
+		ops |= IBV_QP_EX_WITH_FLUSH;
+#endif
+	return ops;
+}
+
 static void make_xrc_target(struct worker *w, struct queue *q)
 {
 	struct ibv_qp_init_attr_ex init = {
@@ -72,7 +89,7 @@ static void make_qp(struct worker *w, struct queue *q, enum ibv_qp_type type)
 	}
 	if (ex) {
 		init.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-		init.send_ops_flags = ops_of[type];
+		init.send_ops_flags = ops_of[type] | newer_ops(w, type);
 	}
 	q->qp = ibv_create_qp_ex(w->dev.ctx, &init);
 	T_ASSERT(q->qp, "ibv_create_qp_ex: %s", t_errname(errno));
@@ -96,6 +113,8 @@ static void to_init(struct worker *w, struct ibv_qp *qp)
 	};
 	int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT;
 
+	if (w->may_flush)
+		attr.qp_access_flags |= ACCESS_FLUSH;
 	if (qp->qp_type == IBV_QPT_UC)
 		attr.qp_access_flags = IBV_ACCESS_REMOTE_WRITE;
 	mask |= qp->qp_type == IBV_QPT_UD ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS;

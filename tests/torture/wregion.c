@@ -45,9 +45,14 @@ void region_register(struct worker *w, unsigned int i)
 
 	if (r->plan.kind != T_IMPLICIT)
 		access |= IBV_ACCESS_MW_BIND;
-	r->mr = t_reg_kind(&w->dev, r->plan.kind, r->addr, r->plan.len,
-			   access);
-	w->self->region[i].addr = (uintptr_t)r->addr;
+	if (w->may_flush)
+		access |= ACCESS_FLUSH;
+	r->mr = device_register(w, r, access);
+	if (!r->mr)
+		r->mr = t_reg_kind(&w->dev, r->plan.kind, r->addr,
+				   r->plan.len, access);
+	w->self->region[i].no_flush = r->dmabuf >= 0;
+	w->self->region[i].addr = r->dm ? 0 : (uintptr_t)r->addr;
 	w->self->region[i].rkey = r->mr->rkey;
 }
 
@@ -72,6 +77,7 @@ void regions_make(struct worker *w)
 			T_ASSERT(r->fd >= 0 && !ftruncate(r->fd, r->plan.len),
 				 "memfd: %s", t_errname(errno));
 		}
+		device_make(w, r);
 		region_map(r, 0, r->plan.len);
 		region_register(w, i);
 	}
@@ -213,6 +219,7 @@ void regions_view(struct worker *w)
 	for (i = 0; i < REGIONS; i++) {
 		r = &w->regions[i];
 		pages = PAGE_OF(r->plan.len);
+		dm_get(r->dm, r->addr, 0, r->plan.len);
 		protect_all(r, true);
 		if (!memchr(r->state, STATE_HOLE, pages)) {
 			T_ASSERT(pwrite(w->view_fd[i], r->addr, r->plan.len,

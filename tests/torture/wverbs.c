@@ -176,6 +176,45 @@ static void fill_send(struct worker *w, const struct step *s,
 	fill_pieces(w, req, true);
 }
 
+/* What only ibv_wr_* calls can post; as in wpost.c */
+static void fill_newer(struct worker *w, const struct step *s,
+		       struct request *req)
+{
+	struct public_region *r = &w->b->side[s->peer].region[s->region];
+	struct ibv_send_wr *wr = &req->wr;
+	struct rec *rec = req->rec;
+
+	wr->wr.atomic.remote_addr = r->addr + rec->off;
+	wr->wr.atomic.rkey = r->rkey;
+	if (s->op == OP_FLUSH) {
+		rec->kind = REC_FLUSH;
+		/* A dma-buf cannot be registered so */
+		if (w->b->side[s->peer].region[s->region].no_flush)
+			rec->want = IBV_WC_REM_ACCESS_ERR;
+		wr->opcode = WR_FLUSH;
+		/* Of a part, or of the whole region */
+		wr->wr.atomic.compare_add = rec->len;
+		wr->wr.atomic.swap = s->arg & SAME_PLACE;
+	} else {
+		rec->flags |= REC_ATOMIC_WRITE;
+		wr->opcode = WR_ATOMIC_WRITE;
+		t_fill_data(&wr->wr.atomic.swap, 8, rec->tag, 0);
+	}
+}
+
+/* Device memory has its own addresses, from 0 on */
+static void use_dm(struct worker *w, struct request *req)
+{
+	int i;
+
+	if (!w->local_dm || (req->wr.send_flags & IBV_SEND_INLINE) ||
+	    !req->wr.num_sge)
+		return;
+	for (i = 0; i < req->wr.num_sge; i++)
+		req->sge[i].addr -= (uintptr_t)w->local;
+	dm_put(w->local_dm, w->local, req->slot * SLOT_LEN, SLOT_LEN);
+}
+
 /* The window that is for all, or the one for this worker */
 static void use_window(struct worker *w, const struct step *s, struct rec *rec,
 		       uint32_t *rkey)
@@ -206,7 +245,7 @@ static void fill_rdma(struct worker *w, const struct step *s,
 	wr->wr.rdma.rkey = r->rkey;
 	use_window(w, s, rec, &wr->wr.rdma.rkey);
 	wr->opcode = IBV_WR_RDMA_WRITE;
-	if (s->op == OP_READ) {
+	if (s->op == OP_READ || s->op == OP_FLUSH) {
 		rec->kind = REC_READ;
 		wr->opcode = IBV_WR_RDMA_READ;
 	}
@@ -214,7 +253,7 @@ static void fill_rdma(struct worker *w, const struct step *s,
 		rec->flags |= REC_HAS_IMM;
 		wr->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
 	}
-	fill_pieces(w, req, s->op != OP_READ);
+	fill_pieces(w, req, rec->kind != REC_READ);
 }
 
 static void fill(struct worker *w, const struct step *s, unsigned int k,
@@ -236,6 +275,9 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 		req->wr.qp_type.xrc.remote_srqn = w->b->side[s->peer].srqn;
 	if (s->op == OP_BAD)
 		fill_bad(w, s, req);
+	else if (q->qpx && ((s->op == OP_FLUSH && w->may_flush) ||
+			    (s->op == OP_ATOMIC_WRITE && w->may_write_atomic)))
+		fill_newer(w, s, req);
 	else if (s->op == OP_FAA || s->op == OP_CAS)
 		fill_atomic(w, s, req);
 	else if (s->op == OP_SEND || s->op == OP_SEND_IMM ||
@@ -249,6 +291,7 @@ static void fill(struct worker *w, const struct step *s, unsigned int k,
 		req->wr.send_flags |= IBV_SEND_INLINE;
 	if (req->wr.send_flags & IBV_SEND_INLINE)
 		tally_done(SEEN_INLINE);
+	use_dm(w, req);
 }
 
 static enum rec_kind first_kind(uint8_t op)

@@ -44,7 +44,7 @@ static void bind_1(struct worker *w, const struct step *s, struct queue *q)
 	begin(w, s, q, &req, REC_BIND);
 	mw_bind.wr_id = req.wr.wr_id;
 	if (s->arg & 3) {
-		mw_bind.bind_info.addr = (uintptr_t)r->addr;
+		mw_bind.bind_info.addr = w->self->region[s->region].addr;
 		mw_bind.bind_info.length = r->plan.len;
 		mw_bind.bind_info.mw_access_flags = RIGHTS;
 	}
@@ -72,7 +72,7 @@ static void bind_2(struct worker *w, const struct step *s, struct queue *q)
 	req.wr.bind_mw.mw = win->mw;
 	req.wr.bind_mw.rkey = ibv_inc_rkey(win->mw->rkey);
 	req.wr.bind_mw.bind_info.mr = r->mr;
-	req.wr.bind_mw.bind_info.addr = (uintptr_t)r->addr;
+	req.wr.bind_mw.bind_info.addr = w->self->region[s->region].addr;
 	req.wr.bind_mw.bind_info.length = r->plan.len;
 	req.wr.bind_mw.bind_info.mw_access_flags = RIGHTS;
 	win->mw->rkey = req.wr.bind_mw.rkey;
