@@ -14,6 +14,7 @@ const char *const op_names[NR_OPS] = {
 	[OP_UC_SEND] = "uc_send",    [OP_UD_SEND] = "ud_send",
 	[OP_BIND] = "bind",	     [OP_BIND2] = "bind2",
 	[OP_INVALIDATE] = "invalidate", [OP_SEND_INV] = "send_inv",
+	[OP_DRAIN] = "drain",	     [OP_FAIL_WRITE] = "fail_write",
 	[OP_BAD] = "bad",	     [OP_WAIT] = "wait",
 	[OP_STORE] = "store",	     [OP_DONTNEED] = "dontneed",
 	[OP_FREE] = "free",	     [OP_PUNCH] = "punch",
@@ -25,7 +26,8 @@ const char *const op_names[NR_OPS] = {
 	[OP_PROTECT] = "protect",    [OP_FLICKER] = "flicker",
 	[OP_REMAP] = "remap",	     [OP_REPLACE] = "replace",
 	[OP_HOLE] = "hole",	     [OP_RESTORE] = "restore",
-	[OP_MOVE] = "move",	     [OP_RECLAIM] = "reclaim",
+	[OP_MOVE] = "move",	     [OP_MIGRATE] = "migrate",
+	[OP_RECLAIM] = "reclaim",
 	[OP_REREG] = "rereg",	     [OP_ADVISE] = "advise",
 	[OP_RESIZE] = "resize",	     [OP_RESET] = "reset",
 	[OP_ERROR] = "error",	     [OP_PEER_ERROR] = "peer_error",
@@ -55,6 +57,7 @@ static const struct choice verbs_choices[] = {
 	{ OP_UD_SEND, 2 },   { OP_BIND, 2 },	  { OP_BAD, 1 },
 	{ OP_WAIT, 2 },	     { OP_BIND2, 4 },	  { OP_INVALIDATE, 2 },
 	{ OP_SEND_INV, 2 },  { OP_ATOMIC_WRITE, 3 }, { OP_FLUSH, 1 },
+	{ OP_DRAIN, 2 },     { OP_FAIL_WRITE, 1 },
 };
 
 static const struct choice memory_choices[] = {
@@ -65,7 +68,7 @@ static const struct choice memory_choices[] = {
 	{ OP_FORK, 3 },	    { OP_UFFD, 2 },	{ OP_PROTECT, 2 },
 	{ OP_FLICKER, 2 },  { OP_REMAP, 2 },	{ OP_REPLACE, 2 },
 	{ OP_HOLE, 2 },	    { OP_RESTORE, 4 },	{ OP_MOVE, 2 },
-	{ OP_RECLAIM, 1 },
+	{ OP_RECLAIM, 2 },  { OP_MIGRATE, 1 },
 };
 
 static const struct choice other_choices[] = {
@@ -91,14 +94,15 @@ static uint8_t choose(struct t_rand *r, const struct choice *c, size_t nr)
 /* Is this event something that the model has rules for, on such a region? */
 static bool fits(const struct region_plan *r, unsigned int region, uint8_t op)
 {
-	static const uint8_t dm[] = { OP_STORE, OP_COMPACT, OP_RECLAIM };
+	static const uint8_t dm[] = { OP_STORE, OP_COMPACT, OP_RECLAIM,
+				      OP_MIGRATE };
 	static const uint8_t pinned[] = { OP_STORE, OP_PAGEOUT, OP_TRACK,
 					  OP_FORK, OP_COMPACT, OP_RECLAIM,
-					  OP_MOVE, OP_REREG };
+					  OP_MOVE, OP_REREG, OP_MIGRATE };
 	static const uint8_t counters[] = { OP_PAGEOUT, OP_COLLAPSE, OP_MERGE,
 					    OP_TRACK, OP_COMPACT, OP_FORK,
 					    OP_FLICKER, OP_MOVE, OP_RECLAIM,
-					    OP_REREG, OP_ADVISE };
+					    OP_REREG, OP_ADVISE, OP_MIGRATE };
 	static const uint8_t hugetlb[] = { OP_STORE, OP_DONTNEED, OP_FORK,
 					   OP_PROTECT, OP_FLICKER, OP_REMAP,
 					   OP_RESTORE, OP_POPULATE, OP_COMPACT,

@@ -4,6 +4,7 @@
  * allocations, a bad network. What cannot be had is done without.
  */
 
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "torture.h"
 
 #define CGROUP "/sys/fs/cgroup/torture"
+#define ROOM (16ULL << 20)
 #define FAILSLAB "/sys/kernel/debug/failslab/"
 #define WIRE_ONLY "/sys/module/sodp/parameters/wire_only"
 
@@ -67,7 +69,7 @@ void surround_end(const struct plan *p)
 	t_write_file(WIRE_ONLY, "0");
 	t_write_file("/sys/kernel/mm/ksm/run", "0");
 	t_write_file(FAILSLAB "probability", "0");
-	t_write_file(CGROUP "/memory.high", "max");
+	surround_calm();
 	t_write_file("/sys/fs/cgroup/cgroup.procs", "0");
 	if (p->wire)
 		surround_netem(0);
@@ -81,21 +83,40 @@ void surround_leave(void)
 	rmdir(CGROUP);
 }
 
-/* A limit below what is in use, for a moment */
+/* A little more than what is in use, so that nobody is killed for it */
+static void limit(void)
+{
+	char text[32];
+
+	if (!t_read_file(CGROUP "/memory.current", text, sizeof(text)))
+		return;
+	snprintf(text, sizeof(text), "%llu", strtoull(text, NULL, 10) + ROOM);
+	t_write_file(CGROUP "/memory.max", text);
+	t_sleep_ms(10);
+	t_write_file(CGROUP "/memory.max", "max");
+}
+
+/* A limit below what is in use, for a moment, or just above */
 void surround_reclaim(unsigned int how)
 {
-	if (how & 1) {
+	switch (how % 3) {
+	case 0:
+		t_write_file(CGROUP "/memory.high", "24M");
+		t_sleep_ms(2);
+		t_write_file(CGROUP "/memory.high", "max");
+		break;
+	case 1:
 		t_write_file(CGROUP "/memory.reclaim", "8M");
-		return;
+		break;
+	default:
+		limit();
 	}
-	t_write_file(CGROUP "/memory.high", "24M");
-	t_sleep_ms(2);
-	t_write_file(CGROUP "/memory.high", "max");
 }
 
 void surround_calm(void)
 {
 	t_write_file(CGROUP "/memory.high", "max");
+	t_write_file(CGROUP "/memory.max", "max");
 }
 
 /* Packets between devices of one host take the loopback interface */

@@ -48,6 +48,8 @@ enum op {
 	OP_BIND2,
 	OP_INVALIDATE,
 	OP_SEND_INV,
+	OP_DRAIN,
+	OP_FAIL_WRITE,
 	OP_BAD,
 	OP_WAIT,
 	/* memory, of the worker's own region */
@@ -72,6 +74,7 @@ enum op {
 	OP_HOLE,
 	OP_RESTORE,
 	OP_MOVE,
+	OP_MIGRATE,
 	OP_RECLAIM,
 	/* objects and surroundings */
 	OP_REREG,

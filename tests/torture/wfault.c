@@ -227,7 +227,7 @@ static void victim(struct worker *w, const struct step *s)
 }
 
 /* The switch itself needs memory */
-static int make_fail(const char *value)
+int make_fail(const char *value)
 {
 	int ret;
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -331,6 +332,23 @@ static void late_pages(struct worker *w, struct region *r,
 	}
 }
 
+/* All pages to the other node, and back */
+static void migrate(struct worker *w, const struct step *s)
+{
+	unsigned long nodes[2] = { 1, 2 };
+	unsigned int i;
+
+	if (access("/sys/devices/system/node/node1", F_OK)) {
+		tally_lacks(s->op);
+		w->idle = true;
+		return;
+	}
+	for (i = 0; i < 2U * s->n; i++)
+		T_ASSERT(syscall(SYS_migrate_pages, 0, 8, &nodes[i & 1],
+				 &nodes[~i & 1]) >= 0,
+			 "migrate_pages: %s", t_errname(errno));
+}
+
 static void memory_event(struct worker *w, struct region *r,
 			 const struct step *s)
 {
@@ -364,6 +382,8 @@ static void memory_event(struct worker *w, struct region *r,
 	case OP_COMPACT:
 		t_write_file("/proc/sys/vm/compact_memory", "1");
 		return;
+	case OP_MIGRATE:
+		return migrate(w, s);
 	case OP_RECLAIM:
 		return surround_reclaim(s->arg);
 	case OP_FORK:
@@ -397,6 +417,7 @@ void memory_step(struct worker *w, const struct step *s)
 	case OP_TRUNCATE:
 	case OP_TRACK:
 	case OP_COMPACT:
+	case OP_MIGRATE:
 	case OP_RECLAIM:
 	case OP_FORK:
 		r->touched = true;

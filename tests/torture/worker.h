@@ -118,6 +118,7 @@ struct worker {
 	struct ibv_dm *local_dm; /* or NULL */
 	bool may_flush;
 	bool may_write_atomic;
+	bool may_fail; /* allocations, when they are told to */
 	uint32_t free_slots; /* a bit for each */
 	uint8_t slot_of[MAX_RECS];
 	char *inbox;
@@ -169,6 +170,8 @@ void requests_post(struct queue *q, const struct step *s,
 		   struct ibv_send_wr *wr);
 
 /* wverbs.c */
+/* One chain of requests, as the step says */
+void verbs_post(struct worker *w, const struct step *s, struct queue *q);
 void verbs_step(struct worker *w, const struct step *s);
 unsigned int pieces_of(const struct rec *rec, uint32_t lens[4]);
 
@@ -193,6 +196,9 @@ void window_stale(struct worker *w, unsigned int peer, unsigned int region,
 void window_taken(struct worker *w, unsigned int peer, uint32_t key);
 void windows_drop_region(struct worker *w, unsigned int region);
 void windows_drop_peer(struct worker *w, unsigned int peer);
+
+/* wdrain.c */
+void drain_step(struct worker *w, const struct step *s, struct queue *q);
 
 /* wpoll.c */
 unsigned int verbs_poll(struct worker *w);
@@ -235,6 +241,7 @@ void rec_perm(struct worker *w, const struct step *s, uint32_t begin,
 	      uint32_t off, uint32_t len, uint8_t during, uint8_t after);
 
 /* wfault.c */
+int make_fail(const char *value);
 void other_step(struct worker *w, const struct step *s);
 
 #endif /* WORKER_H */

@@ -48,6 +48,8 @@ static enum op op_of(struct worker *w, const struct rec *rec)
 
 	if (op == OP_ATOMIC_WRITE && !(rec->flags & REC_ATOMIC_WRITE))
 		return OP_WRITE;
+	if (op == OP_FAIL_WRITE)
+		return w->may_fail ? op : OP_WRITE;
 	if (op == OP_FLUSH && rec->kind != REC_FLUSH)
 		return OP_READ;
 	return op;

@@ -316,7 +316,7 @@ void enqueue(struct worker *w, struct queue *q, struct request *req,
 	q->fifo[q->tail++ % QUEUE_DEPTH] = req->rec - w->self->recs;
 }
 
-static void post(struct worker *w, const struct step *s, struct queue *q)
+void verbs_post(struct worker *w, const struct step *s, struct queue *q)
 {
 	static struct request reqs[CHAIN];
 	unsigned int k;
@@ -370,6 +370,21 @@ static bool may_take(struct worker *w, const struct step *s)
 	return true;
 }
 
+/* The kernel must do without memory there, or wait for some */
+static void post_short_of_memory(struct worker *w, const struct step *s,
+				 struct queue *q)
+{
+	bool fail = !make_fail("1");
+
+	w->may_fail = fail;
+	if (!fail)
+		tally_lacks(s->op);
+	verbs_post(w, s, q);
+	verbs_poll(w);
+	if (fail)
+		make_fail("0");
+}
+
 void verbs_step(struct worker *w, const struct step *s)
 {
 	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
@@ -386,8 +401,12 @@ void verbs_step(struct worker *w, const struct step *s)
 		T_ASSERT(t_now_ns() < end, "step %u: no room in a queue",
 			 w->step + 1);
 	}
-	if (s->op >= OP_BIND && s->op <= OP_INVALIDATE)
+	if (s->op == OP_DRAIN)
+		drain_step(w, s, q);
+	else if (s->op == OP_FAIL_WRITE)
+		post_short_of_memory(w, s, q);
+	else if (s->op >= OP_BIND && s->op <= OP_INVALIDATE)
 		windows_step(w, s, q);
 	else if (s->op != OP_SEND_INV || may_take(w, s))
-		post(w, s, q);
+		verbs_post(w, s, q);
 }
