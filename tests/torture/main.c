@@ -12,10 +12,8 @@
 
 #include "torture.h"
 
-#define ROUNDS 10
-#define NR_FIXED 8
-/* Of a plan in which both sorts of harm have something to happen to */
-#define SABOTAGE_SEED 6
+#define ROUNDS 12
+#define NR_FIXED 12
 #define SABOTAGE_ROUNDS 2
 
 struct arguments {
@@ -182,6 +180,45 @@ static unsigned int run_case(const struct options *o, struct outcome *out)
 	return left;
 }
 
+/* Is this a STORE whose bytes nothing else in its round touches? */
+static bool is_lonely_store(const struct step *s)
+{
+	const struct step *other;
+	unsigned int i;
+
+	if (s->op != OP_STORE || s->round || s->region == DEVICE)
+		return false;
+	for (i = 0; i < plan.nr && !plan.steps[i].round; i++) {
+		other = &plan.steps[i];
+		if (other != s && other->peer == s->worker &&
+		    other->region == s->region)
+			return false;
+	}
+	return true;
+}
+
+/* A plan in which both sorts of harm have something to happen to */
+static void make_sabotage_plan(void)
+{
+	bool store, read, dies;
+	uint64_t seed = 0;
+	struct step *s;
+	unsigned int i;
+
+	do {
+		plan_make(&plan, ++seed, SABOTAGE_ROUNDS);
+		store = false;
+		read = false;
+		dies = plan.wire;
+		for (i = 0; i < plan.nr; i++) {
+			s = &plan.steps[i];
+			store |= is_lonely_store(s);
+			read |= s->op == OP_READ && !s->round;
+			dies |= s->op == OP_KILL || s->op == OP_EXEC;
+		}
+	} while (!store || !read || dies);
+}
+
 /* Harm that this program does itself must be found, and be shrunk */
 static void sabotage_case(struct options o, enum sabotage sabotage)
 {
@@ -194,7 +231,7 @@ static void sabotage_case(struct options o, enum sabotage sabotage)
 	o.shrink_seconds = t_slow_kernel() ? 240 : 60;
 	o.attempts = 1;
 	o.rounds = SABOTAGE_ROUNDS;
-	plan_make(&plan, SABOTAGE_SEED, SABOTAGE_ROUNDS);
+	make_sabotage_plan();
 	left = run_case(&o, &out);
 	good = out.failed && left <= 3;
 	nr_cases++;

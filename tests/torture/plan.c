@@ -54,8 +54,8 @@ static const struct choice verbs_choices[] = {
 	{ OP_WRITE, 8 },     { OP_WRITE_IMM, 2 }, { OP_READ, 6 },
 	{ OP_SEND, 3 },	     { OP_SEND_IMM, 2 },  { OP_FAA, 3 },
 	{ OP_CAS, 2 },	     { OP_UC_WRITE, 2 },  { OP_UC_SEND, 1 },
-	{ OP_UD_SEND, 2 },   { OP_BIND, 2 },	  { OP_BAD, 1 },
-	{ OP_WAIT, 2 },	     { OP_BIND2, 4 },	  { OP_INVALIDATE, 2 },
+	{ OP_UD_SEND, 2 },   { OP_BIND, 2 },	  { OP_BAD, 2 },
+	{ OP_WAIT, 2 },	     { OP_BIND2, 6 },	  { OP_INVALIDATE, 3 },
 	{ OP_SEND_INV, 2 },  { OP_ATOMIC_WRITE, 3 }, { OP_FLUSH, 1 },
 	{ OP_DRAIN, 2 },     { OP_FAIL_WRITE, 1 },
 };
@@ -63,7 +63,7 @@ static const struct choice verbs_choices[] = {
 static const struct choice memory_choices[] = {
 	{ OP_STORE, 4 },    { OP_DONTNEED, 4 }, { OP_FREE, 2 },
 	{ OP_PUNCH, 3 },    { OP_TRUNCATE, 2 }, { OP_PAGEOUT, 4 },
-	{ OP_COLLAPSE, 2 }, { OP_SPLIT, 2 },	{ OP_MERGE, 1 },
+	{ OP_COLLAPSE, 4 }, { OP_SPLIT, 2 },	{ OP_MERGE, 1 },
 	{ OP_TRACK, 1 },    { OP_COMPACT, 1 },	{ OP_POPULATE, 1 },
 	{ OP_FORK, 3 },	    { OP_UFFD, 2 },	{ OP_PROTECT, 2 },
 	{ OP_FLICKER, 2 },  { OP_REMAP, 2 },	{ OP_REPLACE, 2 },
@@ -75,7 +75,7 @@ static const struct choice other_choices[] = {
 	{ OP_REREG, 4 },  { OP_ADVISE, 4 },	{ OP_RESIZE, 3 },
 	{ OP_RESET, 2 },  { OP_ERROR, 2 },	{ OP_PEER_ERROR, 1 },
 	{ OP_VICTIM, 3 }, { OP_FAILSLAB, 2 },	{ OP_LINK, 1 },
-	{ OP_NETEM, 2 },  { OP_KILL, 1 },	{ OP_EXEC, 1 },
+	{ OP_NETEM, 2 },  { OP_KILL, 2 },	{ OP_EXEC, 2 },
 };
 
 static uint8_t choose(struct t_rand *r, const struct choice *c, size_t nr)

@@ -166,6 +166,7 @@ bool cq_event(struct queue_of_cqes *c, uint64_t until);
 /* wpost.c; bits of a step's arg */
 #define BY_POST_SEND 1 /* even where ibv_wr_* may be used */
 #define ABORT_FIRST  2
+#define BY_WINDOW 4
 void requests_post(struct queue *q, const struct step *s,
 		   struct ibv_send_wr *wr);
 
@@ -191,6 +192,8 @@ static inline char *slot_at(struct worker *w, unsigned int slot)
 
 /* wwindow.c */
 void windows_step(struct worker *w, const struct step *s, struct queue *q);
+uint32_t window_stale_key(const struct side *peer, unsigned int id);
+bool windows_pick(struct worker *w, struct step *s);
 void window_stale(struct worker *w, unsigned int peer, unsigned int region,
 		  uint32_t key);
 void window_taken(struct worker *w, unsigned int peer, uint32_t key);

@@ -9,7 +9,6 @@
 #define CHAINED	    32
 #define SAME_PLACE  16
 #define INLINE_MAX  256
-#define BY_WINDOW   4
 
 static unsigned int queue_room(const struct queue *q)
 {
@@ -85,7 +84,7 @@ static void fill_bad(struct worker *w, const struct step *s,
 {
 	struct side *peer = &w->b->side[s->peer];
 	struct public_region *r = &peer->region[s->region];
-	uint32_t stale = peer->stale2[w->id][s->region];
+	uint32_t stale = window_stale_key(peer, w->id);
 	struct ibv_send_wr *wr = &req->wr;
 	struct rec *rec = req->rec;
 
@@ -95,7 +94,7 @@ static void fill_bad(struct worker *w, const struct step *s,
 	wr->wr.rdma.remote_addr = r->addr + rec->off;
 	wr->wr.rdma.rkey = r->rkey;
 	rec->want = IBV_WC_REM_ACCESS_ERR;
-	switch (s->arg % 4) {
+	switch (stale && !s->xrc ? 0 : s->arg % 4) {
 	case 0: /* a key that there is not, or not any more */
 		wr->wr.rdma.rkey ^= 0x5a5a5a00;
 		if (s->xrc && (s->arg & 64)) {
@@ -159,6 +158,8 @@ static void fill_send(struct worker *w, const struct step *s,
 	wr->opcode = IBV_WR_SEND;
 	if (s->op == OP_SEND_INV) {
 		rec->flags |= REC_HAS_INV;
+		w->taken[s->peer][s->region] =
+			w->b->side[s->peer].window2[w->id][s->region];
 		rec->region = s->region;
 		rec->imm = w->taken[s->peer][s->region];
 		wr->opcode = IBV_WR_SEND_WITH_INV;
@@ -359,17 +360,6 @@ static struct queue *queue_for(struct worker *w, const struct step *s)
 	}
 }
 
-/* Has the peer a window for this worker that it has not taken away? */
-static bool may_take(struct worker *w, const struct step *s)
-{
-	uint32_t key = w->b->side[s->peer].window2[w->id][s->region];
-
-	if (!key || w->taken[s->peer][s->region] == key)
-		return false;
-	w->taken[s->peer][s->region] = key;
-	return true;
-}
-
 /* The kernel must do without memory there, or wait for some */
 static void post_short_of_memory(struct worker *w, const struct step *s,
 				 struct queue *q)
@@ -388,12 +378,17 @@ static void post_short_of_memory(struct worker *w, const struct step *s,
 void verbs_step(struct worker *w, const struct step *s)
 {
 	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
-	struct queue *q = queue_for(w, s);
+	struct step moved = *s;
+	struct queue *q;
 
 	if (s->op == OP_WAIT) {
 		verbs_drain(w);
 		return;
 	}
+	if (!windows_pick(w, &moved))
+		return;
+	s = &moved;
+	q = queue_for(w, s);
 	if (q->gone)
 		return;
 	while (queue_room(q) < s->n) {
@@ -407,6 +402,6 @@ void verbs_step(struct worker *w, const struct step *s)
 		post_short_of_memory(w, s, q);
 	else if (s->op >= OP_BIND && s->op <= OP_INVALIDATE)
 		windows_step(w, s, q);
-	else if (s->op != OP_SEND_INV || may_take(w, s))
+	else
 		verbs_post(w, s, q);
 }

@@ -86,10 +86,6 @@ static void invalidate(struct worker *w, const struct step *s, struct queue *q)
 	struct window *win = &w->windows[s->peer][s->region];
 	struct request req;
 
-	if (!win->bound) {
-		w->idle = true;
-		return;
-	}
 	begin(w, s, q, &req, REC_INVALIDATE);
 	req.rec->owner = s->peer;
 	req.rec->flags |= REC_RESPONDER;
@@ -99,6 +95,85 @@ static void invalidate(struct worker *w, const struct step *s, struct queue *q)
 	win->bound = false;
 	w->self->window2[s->peer][s->region] = 0;
 	requests_post(q, s, &req.wr);
+}
+
+uint32_t window_stale_key(const struct side *peer, unsigned int id)
+{
+	uint32_t key = 0;
+	unsigned int i;
+
+	for (i = 0; i < REGIONS && !key; i++)
+		key = peer->stale2[id][i];
+	return key;
+}
+
+/* A window for this worker that it has not taken away */
+static bool there_is(struct worker *w, unsigned int peer, unsigned int region)
+{
+	uint32_t key = w->b->side[peer].window2[w->id][region];
+
+	return key && key != w->taken[peer][region];
+}
+
+/* A peer who has taken a window away from this worker, if there is one */
+static void pick_stale(struct worker *w, struct step *s)
+{
+	unsigned int peer;
+	unsigned int i;
+
+	if (s->xrc)
+		return;
+	for (i = 0; i < WORKERS; i++) {
+		peer = (s->peer + i) % WORKERS;
+		if (window_stale_key(&w->b->side[peer], w->id)) {
+			s->peer = peer;
+			return;
+		}
+	}
+}
+
+/* A region that has a window for this worker, and place for what is moved */
+static void pick_open(struct worker *w, struct step *s)
+{
+	unsigned int region;
+	unsigned int i;
+
+	if (!(s->arg & BY_WINDOW) || s->xrc)
+		return;
+	for (i = 0; i < COUNTERS; i++) {
+		region = (s->region + i) % COUNTERS;
+		if (there_is(w, s->peer, region) &&
+		    s->off + s->len <= w->p->regions[s->peer][region].len) {
+			s->region = region;
+			return;
+		}
+	}
+}
+
+/*
+ * Moves a step to where there is a window for it; false: it wants to take one
+ * away, and there is none.
+ */
+bool windows_pick(struct worker *w, struct step *s)
+{
+	unsigned int from = s->peer * REGIONS + s->region;
+	unsigned int i;
+
+	if (s->op == OP_BAD)
+		pick_stale(w, s);
+	if (s->op == OP_WRITE || s->op == OP_READ || s->op == OP_WRITE_IMM)
+		pick_open(w, s);
+	if (s->op != OP_INVALIDATE && s->op != OP_SEND_INV)
+		return true;
+	for (i = 0; i < WORKERS * REGIONS; i++) {
+		s->peer = (from + i) / REGIONS % WORKERS;
+		s->region = (from + i) % REGIONS;
+		if (s->op == OP_INVALIDATE ?
+			    w->windows[s->peer][s->region].bound :
+			    there_is(w, s->peer, s->region))
+			return true;
+	}
+	return false;
 }
 
 void windows_step(struct worker *w, const struct step *s, struct queue *q)
