@@ -211,14 +211,15 @@ static void replace(struct worker *w, struct region *r, const struct step *s)
 /* Everything can be used again */
 static void restore(struct worker *w, struct region *r, const struct step *s)
 {
+	struct step all = { .len = r->plan.len };
 	uint32_t begin = ++w->clock;
 	uint32_t off, len;
 
-	FOR_RUNS(r, s, STATE_HOLE, off, len) {
+	FOR_RUNS(r, &all, STATE_HOLE, off, len) {
 		region_map(r, off, len);
 		rec_perm(w, s, begin, off, len, PERM_RW, PERM_RW);
 	}
-	FOR_RUNS(r, s, PERM_RO | PERM_NONE, off, len) {
+	FOR_RUNS(r, &all, PERM_RO | PERM_NONE, off, len) {
 		T_ASSERT(!mprotect(r->addr + off, len, prot_of[PERM_RW]),
 			 "mprotect: %s", t_errname(errno));
 		memset(r->state + PAGE_OF(off), PERM_RW, PAGE_OF(len));
@@ -271,9 +272,12 @@ static void split(struct region *r, const struct step *s)
 static void collapse(struct region *r)
 {
 	struct step all = { .len = r->plan.len };
+	unsigned int i;
 
 	advise(r, &all, MADV_HUGEPAGE);
-	advise(r, &all, MADV_COLLAPSE);
+	/* It may find a page busy, or no huge page */
+	for (i = 0, r->touched = false; i < 4 && !r->touched; i++)
+		advise(r, &all, MADV_COLLAPSE);
 }
 
 static uint64_t sum_of(struct region *r, const struct step *s)
