@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 
 #include "t_rdma.h"
 
@@ -271,14 +270,6 @@ void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge)
 	struct ibv_recv_wr *bad;
 
 	T_OK(ibv_post_srq_recv(srq, &wr, &bad));
-}
-
-/* Kernels that check themselves do everything several times slower */
-bool t_slow_kernel(void)
-{
-	struct utsname name;
-
-	return !uname(&name) && strstr(name.release, "-sodp-");
 }
 
 unsigned int t_wait_ms(void)

@@ -124,7 +124,6 @@ void t_post_recv(struct t_ep *ep, uint64_t wr_id, struct ibv_sge sge);
 void t_post_srq(struct ibv_srq *srq, uint64_t wr_id, struct ibv_sge sge);
 
 /* 1: one completion taken; 0: none came in time */
-bool t_slow_kernel(void);
 unsigned int t_wait_ms(void);
 int t_poll_for(struct ibv_cq *cq, struct ibv_wc *wc, unsigned int ms);
 struct ibv_wc t_poll(struct ibv_cq *cq);

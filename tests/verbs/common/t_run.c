@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,6 +141,13 @@ const char *t_errname(int err)
 	snprintf(out, sizeof(buf[0]), "%d%s%s", err, name ? " -" : "",
 		 name ? name : "");
 	return out;
+}
+
+bool t_slow_kernel(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && strstr(name.release, "-sodp-");
 }
 
 uint64_t t_now_ns(void)
@@ -308,6 +316,8 @@ static enum result run_test(const struct t_test *test, unsigned int number)
 	bool ended;
 	pid_t pid;
 
+	if (t_slow_kernel())
+		seconds *= 4;
 	memset(report, 0, sizeof(*report));
 	fflush(stdout);
 	pid = fork();
