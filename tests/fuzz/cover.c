@@ -20,12 +20,14 @@
 #define WORDS (64 * 1024)
 #define SEEN_BITS 20
 #define THREADS 16
+#define PLACES 65536U
 #define CORPUS_MOST 4000
 #define CORPUS_BYTES (1024 * 1024)
 
 static uint64_t *area[THREADS];
 /* By a hash: two places in one slot count as one */
 static unsigned char seen[1 << SEEN_BITS];
+static uint64_t places[PLACES];
 static unsigned int covered;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -67,16 +69,52 @@ unsigned int fz_cover_end(unsigned int thread)
 	for (i = 1; i <= nr && i < WORDS; i++) {
 		slot = area[thread][i] * 0x9e3779b97f4a7c15ULL >>
 		       (64 - SEEN_BITS);
-		if (!__atomic_exchange_n(&seen[slot], 1, __ATOMIC_RELAXED))
-			found++;
+		if (__atomic_exchange_n(&seen[slot], 1, __ATOMIC_RELAXED))
+			continue;
+		slot = __atomic_fetch_add(&covered, 1, __ATOMIC_RELAXED);
+		if (slot < PLACES)
+			places[slot] = area[thread][i];
+		found++;
 	}
-	__atomic_add_fetch(&covered, found, __ATOMIC_RELAXED);
 	return found;
 }
 
 unsigned int fz_covered(void)
 {
 	return __atomic_load_n(&covered, __ATOMIC_RELAXED);
+}
+
+/* Places from here to there that were reached */
+static unsigned int places_in(uint64_t from, uint64_t to)
+{
+	unsigned int nr = fz_covered(), found = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr && i < PLACES; i++)
+		found += places[i] >= from && places[i] < to;
+	return found;
+}
+
+/* The functions of both modules, each with the places reached in it */
+int fz_cover_save(const char *path)
+{
+	FILE *from = popen("grep -E ' [tT] .*\\[(sodp|rdma_odp)\\]' "
+			   "/proc/kallsyms | grep -vE '__|trace_|\\.cold' | sort",
+			   "r");
+	FILE *to = fopen(path, "w");
+	uint64_t addr, last = 0;
+	char name[128], next[128];
+
+	while (from && to &&
+	       fscanf(from, "%" SCNx64 " %*c %127s %*s", &addr, next) == 2) {
+		if (last)
+			fprintf(to, "%u %s\n", places_in(last, addr), name);
+		last = addr;
+		memcpy(name, next, sizeof(name));
+	}
+	if (from)
+		pclose(from);
+	return to ? fclose(to) : -1;
 }
 
 static bool add(const struct fz_program *program)
@@ -141,19 +179,19 @@ static bool parse(char *line, struct fz_program *program)
 	return program->nr;
 }
 
-void fz_corpus_load(const char *path)
+bool fz_corpus_load(const char *path)
 {
 	struct fz_program program;
 	char line[2048];
 	FILE *file = fopen(path, "r");
+	bool right = true;
 
 	if (!file)
-		return;
-	while (fgets(line, sizeof(line), file)) {
-		if (parse(line, &program))
-			add(&program);
-	}
+		return false;
+	while (right && fgets(line, sizeof(line), file))
+		right = parse(line, &program) && add(&program);
 	fclose(file);
+	return right;
 }
 
 int fz_corpus_save(const char *path)

@@ -2,11 +2,15 @@
 /*
  * fuzz - system calls on a device from several threads
  *
- * fuzz [-c CALLS] [-s SEED] [-t THREADS] [-l CORPUS] [-w CORPUS]
+ * fuzz [-c CALLS] [-s SEED] [-t THREADS] [-l CORPUS] [-w CORPUS] [-f FILE]
  *
  * The kernel's log is what tells of faults; here a call that never ends is
  * one, and that hardly any call succeeded, which would mean that nothing is
- * tried. -l runs the programs of a corpus first, -w writes what was kept.
+ * tried. -l runs the programs of a corpus first, -w writes what was kept,
+ * -f the functions of the modules with the number of places reached in each:
+ *
+ *   ./lab run --kernel debug --out /tmp/fuzz -- /build/user/tests/fuzz/fuzz \
+ *       -c 1000000 -l /src/tests/fuzz/corpus -w /out/corpus
  */
 
 #define _GNU_SOURCE
@@ -36,6 +40,7 @@ static const call_fn calls[] = {
 	fz_write, fz_write, fz_write, fz_write, fz_write, fz_write,
 	fz_ioctl, fz_ioctl, fz_ioctl, fz_post,	fz_post,  fz_bell,
 	fz_mmap,  fz_memory, fz_memory, fz_genl, fz_nldev, fz_renew,
+	fz_scene, fz_post,  fz_post,  fz_post,
 };
 
 const unsigned int fz_kinds = sizeof(calls) / sizeof(calls[0]);
@@ -278,7 +283,7 @@ static void open_threads(void)
 }
 
 /* In a child, which a signal may end */
-static int fuzz(const char *from, const char *to)
+static int fuzz(const char *from, const char *to, const char *reached)
 {
 	struct rlimit files_most = { 4096, 4096 };
 	pthread_t id[MOST_THREADS], watcher;
@@ -288,8 +293,10 @@ static int fuzz(const char *from, const char *to)
 	setrlimit(RLIMIT_NOFILE, &files_most);
 	fz_arena = mmap(NULL, FZ_ARENA, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (from)
-		fz_corpus_load(from);
+	if (from && !fz_corpus_load(from)) {
+		printf("# %s is no corpus\n", from);
+		return 2;
+	}
 	open_threads();
 	pthread_create(&watcher, NULL, watch, NULL);
 	for (i = 0; i < nr_threads; i++)
@@ -303,7 +310,7 @@ static int fuzz(const char *from, const char *to)
 	       (unsigned long long)made, (unsigned long long)taken,
 	       fz_corpus_size(), fz_covered());
 	fflush(stdout);
-	if (to && fz_corpus_save(to))
+	if ((to && fz_corpus_save(to)) || (reached && fz_cover_save(reached)))
 		return 1;
 	/* Of calls that are half broken a tenth should be right */
 	return taken * 20 < made;
@@ -349,7 +356,8 @@ static bool find_file(void)
 static void prepare(void)
 {
 	fz_device = getenv("SODP_DEV");
-	if (!fz_device || strncmp(fz_device, "sodp", 4) || !find_file()) {
+	if (!fz_device || strncmp(fz_device, "sodp", 4) || !find_file() ||
+	    !fz_scene_open()) {
 		printf("1..0 # SKIP no sodp device\n");
 		exit(0);
 	}
@@ -357,11 +365,11 @@ static void prepare(void)
 
 int main(int argc, char **argv)
 {
-	const char *from = NULL, *to = NULL;
+	const char *from = NULL, *to = NULL, *reached = NULL;
 	int option, status;
 	pid_t pid;
 
-	while ((option = getopt(argc, argv, "c:s:t:l:w:")) != -1) {
+	while ((option = getopt(argc, argv, "c:s:t:l:w:f:")) != -1) {
 		if (option == 'c')
 			nr_calls = number(optarg);
 		else if (option == 's')
@@ -372,6 +380,8 @@ int main(int argc, char **argv)
 			from = optarg;
 		else if (option == 'w')
 			to = optarg;
+		else if (option == 'f')
+			reached = optarg;
 		else
 			return 2;
 	}
@@ -385,11 +395,13 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
-		_exit(fuzz(from, to));
+		_exit(fuzz(from, to, reached));
 	waitpid(pid, &status, 0);
 	if (WIFSIGNALED(status))
 		printf("# killed by signal %d\n", WTERMSIG(status));
 	printf("%sok 1 - %llu calls, seed %llu\n", status ? "not " : "",
 	       (unsigned long long)nr_calls, (unsigned long long)first_seed);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		return 2;
 	return status ? 1 : 0;
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rdma/sodp-abi.h>
+
 #define FZ_FILES 3 /* open uverbs files, which all threads share */
 #define FZ_KEPT 16 /* results of a sort that are remembered */
 #define FZ_ARENA (8UL << 20)
@@ -40,6 +42,12 @@ struct fz_map {
 struct fz_ring {
 	char *mem;
 	size_t size;
+	/* Of a queue pair that was connected, and else 0 */
+	struct sodp_create_qp_resp qp;
+	struct sodp_cq_page *cq;
+	size_t cq_size;
+	int bell; /* of the same file */
+	bool datagrams;
 };
 
 /* A thread and what it knows */
@@ -50,6 +58,9 @@ struct fz_thread {
 	struct fz_map map[FZ_KEPT]; /* offsets that creations gave */
 	struct fz_ring ring[FZ_KEPT]; /* what is mapped */
 	unsigned int qpns, maps;
+	uint32_t key[FZ_KEPT]; /* of regions in the arena */
+	unsigned int keys;
+	uint32_t ah;
 	int bell;
 	int channel;
 	int genl; /* sockets */
@@ -68,6 +79,9 @@ uint64_t fz_addr(struct fz_thread *t);
 uint64_t fz_length(struct fz_thread *t);
 uint32_t fz_handle(struct fz_thread *t);
 uint32_t fz_qpn(struct fz_thread *t);
+void fz_ring_drop(struct fz_ring *ring);
+/* false: the address of the device is not known */
+bool fz_scene_open(void);
 
 /* Each makes one call; 0: it succeeded */
 int fz_write(struct fz_thread *t);
@@ -76,6 +90,7 @@ int fz_mmap(struct fz_thread *t);
 int fz_bell(struct fz_thread *t);
 int fz_post(struct fz_thread *t);
 int fz_memory(struct fz_thread *t);
+int fz_scene(struct fz_thread *t);
 int fz_renew(struct fz_thread *t);
 int fz_genl(struct fz_thread *t);
 int fz_nldev(struct fz_thread *t);
@@ -104,9 +119,10 @@ void fz_cover_begin(unsigned int thread);
 /* New places that the thread has been at since */
 unsigned int fz_cover_end(unsigned int thread);
 unsigned int fz_covered(void);
+int fz_cover_save(const char *path);
 
 /* @path: a file, or NULL. Programs beyond 1 MB of it are forgotten. */
-void fz_corpus_load(const char *path);
+bool fz_corpus_load(const char *path);
 void fz_corpus_add(const struct fz_program *program);
 /* A copy of one of them; false: there is none */
 bool fz_corpus_pick(struct fz_rand *r, struct fz_program *program);

@@ -212,8 +212,16 @@ def _consumers():
 
 def _fuzz():
     """System calls that nobody makes, from four threads."""
-    fuzz = ["/build/user/tests/fuzz/fuzz", "-c", "50000"]
-    yield Test("fuzz", fuzz, timeout=300)
+    corpus = "/src/tests/fuzz/corpus"
+    fuzz = ["/build/user/tests/fuzz/fuzz", "-l", corpus, "-c"]
+    yield Test("fuzz", fuzz + ["50000"], timeout=300)
+    yield Test(
+        "fuzz-debug",
+        fuzz + ["1000000"],
+        kernels=("debug",),
+        timeout=1800,
+        only_all=True,
+    )
 
 
 def _roce():

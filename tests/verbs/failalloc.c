@@ -462,6 +462,7 @@ static void run_links(const char *depth, unsigned int most, char *note,
 	delete_link();
 	sum = MOST - left;
 	T_ASSERT(sum > 10, "only %u allocations", sum);
+	t_diag("%u allocations, seen from %s functions away", sum, depth);
 	step = sum / most + 1;
 	for (nth = 1; nth <= sum; nth += step, tried++)
 		one_link(nth);
