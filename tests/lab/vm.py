@@ -139,6 +139,9 @@ def _append(config, use_kvm, layer):
     # A busy host steals seconds from a virtual CPU; what is truly stuck
     # stays stuck for longer than this.
     words += " rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+    if config.slowness > 1:
+        # Pages that migrate from one node to another
+        words += " numa=fake=2"
     if config.kernel == "debug":
         words += " kmemleak=on sysctl.kernel.hung_task_timeout_secs=400"
         # While identify_cpu() counts the boot CPU's features there are none,
