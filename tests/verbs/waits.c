@@ -5,6 +5,7 @@
  */
 
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -102,6 +103,29 @@ static void scene_late(struct scene *s, uint64_t wr_id, unsigned int page,
 	scene_post(s, wr_id, page, as_source);
 	t_want_wc(s->d.a.scq, wr_id, IBV_WC_SUCCESS);
 	t_want_monitored(s->d.abuf, s->d.bbuf + page * T_PAGE, 1);
+}
+
+/* Workers that wait for pages, of everybody */
+static unsigned int fault_workers(void)
+{
+	char line[32];
+
+	T_ASSERT(!t_output(line, sizeof(line),
+			   "cat /proc/[0-9]*/comm 2>/dev/null | "
+			   "grep -c '[+]sodp_fault' || true"),
+		 "cannot count workers");
+	return strtoul(line, NULL, 10);
+}
+
+static void want_fault_workers(unsigned int most)
+{
+	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
+
+	while (fault_workers() > most) {
+		T_ASSERT(t_now_ns() < end, "%u workers wait, want %u",
+			 fault_workers(), most);
+		t_sleep_ms(50);
+	}
 }
 
 /* --- one process waits for ever, another must not --- */
@@ -230,10 +254,38 @@ static void crowd(void)
 	scene_late(&s, 10, PAGES - 3, true);
 }
 
+/* A call that waits for a page, made by a thread of its own */
+struct advice {
+	struct ibv_mr *mr;
+	uint32_t flags;
+	int ret;
+	bool ended;
+};
+
+static void *advise(void *arg)
+{
+	struct advice *a = arg;
+	struct ibv_sge sge = t_sge(a->mr, a->mr->addr, T_PAGE);
+
+	a->ret = ibv_advise_mr(a->mr->pd, IBV_ADVISE_MR_ADVICE_PREFETCH,
+			       a->flags, &sge, 1);
+	__atomic_store_n(&a->ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void advise_start(struct advice *a, pthread_t *thread)
+{
+	T_ASSERT(!pthread_create(thread, NULL, advise, a), "thread");
+	t_sleep_ms(300);
+	T_ASSERT(!__atomic_load_n(&a->ended, __ATOMIC_ACQUIRE),
+		 "the call has not waited for the page");
+}
+
 static void prefetch_run(int from_test, int msg)
 {
 	char *never = t_map(T_PAGE);
-	struct ibv_mr *mr;
+	struct advice more = { 0 };
+	pthread_t thread;
 	struct ibv_sge sge;
 	struct t_dev dev;
 	unsigned int i;
@@ -241,12 +293,13 @@ static void prefetch_run(int from_test, int msg)
 	t_uffd(never, T_PAGE);
 	keep_open(from_test);
 	t_open(&dev);
-	mr = t_reg_kind(&dev, T_EXPLICIT, never, T_PAGE, T_ACCESS_ALL);
-	sge = t_sge(mr, never, T_PAGE);
-	/* One more would be done by the caller, who had to wait */
+	more.mr = t_reg_kind(&dev, T_EXPLICIT, never, T_PAGE, T_ACCESS_ALL);
+	sge = t_sge(more.mr, never, T_PAGE);
 	for (i = 0; i < 128; i++)
 		T_OK(ibv_advise_mr(dev.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0,
 				   &sge, 1));
+	/* One more is done by the caller, who has to wait */
+	advise_start(&more, &thread);
 	t_msg_send(msg, &i, sizeof(i));
 	while (1)
 		pause();
@@ -315,29 +368,6 @@ static void tenant_run(int from_test, int msg)
 	t_msg_send(msg, &i, sizeof(i));
 	while (1)
 		pause();
-}
-
-/* Workers that wait for pages, of everybody */
-static unsigned int fault_workers(void)
-{
-	char line[32];
-
-	T_ASSERT(!t_output(line, sizeof(line),
-			   "cat /proc/[0-9]*/comm 2>/dev/null | "
-			   "grep -c '[+]sodp_fault' || true"),
-		 "cannot count workers");
-	return strtoul(line, NULL, 10);
-}
-
-static void want_fault_workers(unsigned int most)
-{
-	uint64_t end = t_now_ns() + T_WAIT_MS * 1000000ULL;
-
-	while (fault_workers() > most) {
-		T_ASSERT(t_now_ns() < end, "%u workers wait, want %u",
-			 fault_workers(), most);
-		t_sleep_ms(50);
-	}
 }
 
 static int by_time(const void *a, const void *b)
@@ -645,6 +675,43 @@ static void few_rnr_retries(void)
 	}
 }
 
+/* --- a region that goes while a page of it is waited for --- */
+
+/* A worker waits: it is called back, and the request fails */
+static void dereg_worker(void)
+{
+	struct scene s;
+	struct ibv_wc wc;
+
+	scene_open(&s);
+	scene_post(&s, 1, 0, false);
+	t_sleep_ms(200);
+	T_ASSERT(fault_workers(), "no worker waits");
+	T_OK(ibv_dereg_mr(s.d.bmr));
+	want_fault_workers(0);
+	wc = t_poll(s.d.a.scq);
+	T_ASSERT(wc.status == IBV_WC_REM_ACCESS_ERR, "'%s'",
+		 t_wc_name(wc.status));
+}
+
+/* A thread waits, which nobody may send signals to: the region goes */
+static void dereg_advice(void)
+{
+	struct advice a = { .flags = IBV_ADVISE_MR_FLAG_FLUSH };
+	pthread_t thread;
+	struct scene s;
+
+	scene_open(&s);
+	a.mr = s.d.bmr;
+	advise_start(&a, &thread);
+	T_OK(ibv_dereg_mr(s.d.bmr));
+	T_ASSERT(!__atomic_load_n(&a.ended, __ATOMIC_ACQUIRE),
+		 "the page has come");
+	t_uffd_serve(s.never, s.d.bbuf);
+	T_ASSERT(!pthread_join(thread, NULL), "join");
+	T_ASSERT(a.ret, "pages of a region that is gone");
+}
+
 static const struct t_test tests[] = {
 	{ "crowd", crowd, 120 },
 	{ "crowd_prefetches", crowd_prefetches },
@@ -656,6 +723,8 @@ static const struct t_test tests[] = {
 	{ "older_requests", older_requests },
 	{ "rnr_meanwhile", rnr_meanwhile },
 	{ "few_rnr_retries", few_rnr_retries },
+	{ "dereg_worker", dereg_worker },
+	{ "dereg_advice", dereg_advice },
 };
 
 int main(int argc, char **argv)

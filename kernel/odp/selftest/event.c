@@ -360,6 +360,10 @@ static int test_remap(void)
 	ST_CHECK_GOTO(!ret, out);
 	ret = st_copy_out(&byte, region, va + 77, 1);
 	ST_CHECK_GOTO(!ret, out);
+	at = st_map_at(va, SZ_64K, PROT_WRITE, SHARED | MAP_FIXED);
+	ST_CHECK_GOTO(at == va, out);
+	ret = st_copy_out(&byte, region, va + 77, 1) == -EFAULT ? 0 : -EBADMSG;
+	ST_CHECK_GOTO(!ret, out);
 	at = st_map_at(va, SZ_64K, PROT_NONE, SHARED | MAP_FIXED);
 	ST_CHECK_GOTO(at == va, out);
 	ret = st_copy_out(&byte, region, va + 77, 1) == -EFAULT ? 0 : -EBADMSG;
@@ -376,6 +380,6 @@ const struct st_case st_event_cases[] = {
 	{ "event: waits for them in a region that goes", test_fence_destroy },
 	{ "event: destroy does not wait for a stalled fault", test_destroy_stalled },
 	{ "event: emptied leaves and children are collected", test_collect },
-	{ "event: remap, read-only, no access", test_remap },
+	{ "event: remap, read-only, write-only, no access", test_remap },
 	{ }
 };

@@ -223,9 +223,77 @@ static int test_late_huge(void)
 	return late_run(MADV_HUGEPAGE);
 }
 
+static int part_check(struct sodp_region *region, unsigned long va)
+{
+	unsigned long hole = va + SZ_512K;
+	struct sodp_leaf *leaf;
+	int ret;
+
+	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE);
+	ST_CHECK(!ret, ret);
+	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
+	if (!leaf->huge_entry)
+		return ST_SKIP;
+	ret = st_event(hole, hole + SZ_64K, MMU_NOTIFY_CLEAR, true);
+	ST_CHECK(!ret, ret);
+	ST_CHECK(!leaf->huge_entry, -EBADMSG);
+	ST_CHECK(!st_mapped(region, hole, false), -EBADMSG);
+	ST_CHECK(!st_mapped(region, hole + SZ_64K - 1, false), -EBADMSG);
+	/* All of it would go where there is no memory for a table */
+	ST_CHECK(leaf->present == SODP_LEAF_PAGES - 16 || !leaf->present,
+		 -EBADMSG);
+	return 0;
+}
+
+/* Part of a huge entry goes: not less than that part */
+static int test_huge_event(void)
+{
+	unsigned long va;
+	struct sodp_region *region;
+	int ret;
+
+	if (!st_has_events())
+		return ST_SKIP;
+	va = st_map_aligned(SODP_LEAF_SIZE, SODP_LEAF_SIZE);
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	st_madvise(va, SODP_LEAF_SIZE, MADV_HUGEPAGE);
+	region = st_region(va, SODP_LEAF_SIZE);
+	ret = part_check(region, va);
+	sodp_region_destroy(region);
+	st_unmap(va, SODP_LEAF_SIZE);
+	return ret;
+}
+
+/* Memory may be written and has been: a region that only reads does not */
+static int test_read_only_entry(void)
+{
+	unsigned long va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
+	struct sodp_region *region;
+	struct sodp_leaf *leaf;
+	unsigned long entry;
+	u64 word;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = sodp_region_create(st_domain, va, SZ_64K, 0);
+	ret = st_fill(va, SZ_64K, 1);
+	if (!ret)
+		ret = st_copy_out(&word, region, va, 8);
+	ST_CHECK_GOTO(!ret, out);
+	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
+	entry = leaf->table[va >> PAGE_SHIFT & (SODP_LEAF_PAGES - 1)];
+	ST_CHECK_GOTO(entry && !(entry & SODP_ENTRY_WRITE), out);
+out:
+	sodp_region_destroy(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
 const struct st_case st_lifetime_cases[] = {
 	{ "lifetime: a page that goes before it is committed", test_late },
 	{ "lifetime: the same, huge", test_late_huge },
+	{ "lifetime: part of a huge entry", test_huge_event },
+	{ "lifetime: entries of a region that only reads", test_read_only_entry },
 	{ "lifetime: emptied leaves are forgotten", test_collected },
 	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
