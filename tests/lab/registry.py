@@ -214,7 +214,7 @@ def _fuzz():
     """System calls that nobody makes, from four threads."""
     corpus = "/src/tests/fuzz/corpus"
     fuzz = ["/build/user/tests/fuzz/fuzz", "-l", corpus, "-c"]
-    yield Test("fuzz", fuzz + ["50000"], timeout=300)
+    yield Test("fuzz", fuzz + ["20000"], timeout=300)
     yield Test(
         "fuzz-debug",
         fuzz + ["1000000"],
