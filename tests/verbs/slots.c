@@ -433,6 +433,38 @@ static void srq_lost(void)
 	t_uffd_serve(fd, late);
 }
 
+/* A receive whose completion finds no room is not completed either */
+static void srq_overflow(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct srq_scene s;
+	struct t_ep a, b;
+	struct ibv_wc wc;
+	unsigned int i, cqe;
+
+	srq_open(&s);
+	opt.rcq = ibv_create_cq(s.dev.ctx, 4, NULL, NULL, 0);
+	T_ASSERT(opt.rcq, "ibv_create_cq: %s", t_errname(errno));
+	cqe = opt.rcq->cqe;
+	T_ASSERT(cqe < DEPTH, "a CQ of %u entries", cqe);
+	opt.srq = s.srq;
+	t_ep_open(&b, &s.dev, &opt);
+	opt.srq = NULL;
+	opt.rcq = NULL;
+	t_ep_open(&a, &s.dev, &opt);
+	t_join(&a, &b);
+	want_srq(&s, DEPTH);
+	for (i = 0; i < cqe; i++) {
+		t_post(&a, IBV_WR_SEND, i, t_sge(NULL, NULL, 0), 0, 0);
+		t_want_wc(a.scq, i, IBV_WC_SUCCESS);
+	}
+	want_srq(&s, 0);
+	t_post(&a, IBV_WR_SEND, i, t_sge(NULL, NULL, 0), 0, 0);
+	t_want_state(&b, IBV_QPS_ERR);
+	t_poll_for(a.scq, &wc, T_WAIT_MS);
+	want_srq(&s, 1);
+}
+
 #define CROWD 4
 
 struct crowd {
@@ -526,6 +558,7 @@ static const struct t_test tests[] = {
 	{ "receives", receives },
 	{ "srq", srq },
 	{ "srq_lost", srq_lost },
+	{ "srq_overflow", srq_overflow },
 	{ "shared_cq", shared_cq },
 };
 
