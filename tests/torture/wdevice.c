@@ -5,41 +5,10 @@
  */
 
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <linux/types.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "worker.h"
-
-/* <linux/udmabuf.h>, which bookworm may lack */
-struct udmabuf {
-	__u32 memfd;
-	__u32 flags;
-	__u64 offset;
-	__u64 size;
-};
-#define UDMABUF_IOC _IOW('u', 0x42, struct udmabuf)
-
-static bool makes_dmabuf(struct region *r)
-{
-	struct udmabuf create = { .size = r->plan.len };
-	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-
-	if (dev < 0)
-		return false;
-	r->fd = memfd_create("dmabuf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	T_ASSERT(r->fd >= 0 && !ftruncate(r->fd, r->plan.len) &&
-			 !fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK),
-		 "memfd: %s", t_errname(errno));
-	create.memfd = r->fd;
-	r->dmabuf = ioctl(dev, UDMABUF_IOC, &create);
-	T_ASSERT(r->dmabuf >= 0, "udmabuf: %s", t_errname(errno));
-	fcntl(r->dmabuf, F_SETFD, FD_CLOEXEC);
-	close(dev);
-	return true;
-}
 
 /* NULL: the device has none */
 struct ibv_dm *dm_alloc(struct worker *w, size_t len)
@@ -78,7 +47,8 @@ void device_make(struct worker *w, struct region *r)
 			return;
 		tally_lacks(SEEN_DM);
 	} else if (r->plan.pages == PAGES_DMABUF) {
-		if (makes_dmabuf(r))
+		r->dmabuf = t_udmabuf(r->plan.len, &r->fd);
+		if (r->dmabuf >= 0)
 			return;
 		tally_lacks(SEEN_DMABUF);
 	} else {

@@ -190,7 +190,7 @@ static void fill_newer(struct worker *w, const struct step *s,
 	if (s->op == OP_FLUSH) {
 		rec->kind = REC_FLUSH;
 		/* A dma-buf cannot be registered so */
-		if (w->b->side[s->peer].region[s->region].no_flush)
+		if (r->no_flush)
 			rec->want = IBV_WC_REM_ACCESS_ERR;
 		wr->opcode = WR_FLUSH;
 		/* Of a part, or of the whole region */

@@ -12,15 +12,7 @@
 
 #define LEN (600 * T_PAGE) /* a leaf's span and some more */
 
-/* <linux/udmabuf.h> and <linux/dma-heap.h>, which bookworm may lack */
-struct udmabuf {
-	__u32 memfd;
-	__u32 flags;
-	__u64 offset;
-	__u64 size;
-};
-#define UDMABUF_IOC _IOW('u', 0x42, struct udmabuf)
-
+/* <linux/dma-heap.h>, which bookworm may lack */
 struct heap {
 	__u64 len;
 	__u32 fd;
@@ -36,24 +28,14 @@ struct buffer {
 
 static void make_udmabuf(struct buffer *b)
 {
-	struct udmabuf create = { .size = LEN };
-	int dev = open("/dev/udmabuf", O_RDWR);
 	int memfd;
 
-	if (dev < 0)
+	b->fd = t_udmabuf(LEN, &memfd);
+	if (b->fd < 0)
 		t_skip("no /dev/udmabuf");
-	memfd = memfd_create("dmabuf", MFD_ALLOW_SEALING);
-	T_ASSERT(memfd >= 0 && !ftruncate(memfd, LEN), "memfd: %s",
-		 t_errname(errno));
-	T_ASSERT(!fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK), "seal: %s",
-		 t_errname(errno));
 	b->map = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	T_ASSERT(b->map != MAP_FAILED, "mmap: %s", t_errname(errno));
-	create.memfd = memfd;
-	b->fd = ioctl(dev, UDMABUF_IOC, &create);
-	T_ASSERT(b->fd >= 0, "udmabuf: %s", t_errname(errno));
 	close(memfd);
-	close(dev);
 }
 
 static void make_heap(struct buffer *b)

@@ -2,7 +2,10 @@
 /* User memory of every kind, and patterns */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/types.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -74,6 +77,36 @@ void t_map_pages(void *addr, size_t size, enum t_pages pages)
 		madvise(addr, size, MADV_HUGEPAGE);
 	if (pages == T_SMALL)
 		madvise(addr, size, MADV_NOHUGEPAGE);
+}
+
+/* <linux/udmabuf.h>, which bookworm may lack */
+struct udmabuf {
+	__u32 memfd;
+	__u32 flags;
+	__u64 offset;
+	__u64 size;
+};
+#define UDMABUF_IOC _IOW('u', 0x42, struct udmabuf)
+
+int t_udmabuf(size_t size, int *memfd)
+{
+	struct udmabuf create = { .size = size };
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	int fd;
+
+	if (dev < 0)
+		return -1;
+	*memfd = memfd_create("dmabuf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	T_ASSERT(*memfd >= 0 && !ftruncate(*memfd, size), "memfd: %s",
+		 t_errname(errno));
+	T_ASSERT(!fcntl(*memfd, F_ADD_SEALS, F_SEAL_SHRINK), "seal: %s",
+		 t_errname(errno));
+	create.memfd = *memfd;
+	fd = ioctl(dev, UDMABUF_IOC, &create);
+	T_ASSERT(fd >= 0, "udmabuf: %s", t_errname(errno));
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	close(dev);
+	return fd;
 }
 
 void t_unmap(void *addr, size_t size)

@@ -38,6 +38,8 @@ void *t_map(size_t size);
 /* Puts memory of a kind at a place inside a mapping */
 void t_map_pages(void *addr, size_t size, enum t_pages pages);
 void t_unmap(void *addr, size_t size);
+/* A dma-buf of the pages of a new memfd; -1: the kernel has no udmabuf */
+int t_udmabuf(size_t size, int *memfd);
 
 /* An MR over it; with T_IMPLICIT, over everything */
 struct ibv_mr *t_reg_kind(struct t_dev *dev, enum t_kind kind, void *addr,
