@@ -237,12 +237,10 @@ struct op {
 	bool receives;
 };
 
-#define LEN (16 * T_PAGE)
-
 static const struct op ops[] = {
-	{ "WRITE", IBV_WR_RDMA_WRITE, LEN, false },
-	{ "READ", IBV_WR_RDMA_READ, LEN, false },
-	{ "SEND", IBV_WR_SEND, LEN, true },
+	{ "WRITE", IBV_WR_RDMA_WRITE, FA_LEN, false },
+	{ "READ", IBV_WR_RDMA_READ, FA_LEN, false },
+	{ "SEND", IBV_WR_SEND, FA_LEN, true },
 	{ "WRITE_WITH_IMM", IBV_WR_RDMA_WRITE_WITH_IMM, 8, true },
 	{ "FETCH_AND_ADD", IBV_WR_ATOMIC_FETCH_AND_ADD, 8, false },
 };
@@ -265,19 +263,14 @@ static bool fail_one_end(const char *kind)
 	return !strtoul(text, NULL, 0);
 }
 
-static void cool(struct t_duo *d)
-{
-	T_ASSERT(!madvise(d->abuf, LEN, MADV_DONTNEED), "madvise");
-	T_ASSERT(!madvise(d->bbuf, LEN, MADV_DONTNEED), "madvise");
-}
-
 /* Bytes of READs come from b, all others from a; the other side is cold */
 static void prepare(struct t_duo *d, const struct op *op, uint64_t seed)
 {
-	cool(d);
-	t_fill(op->opcode == IBV_WR_RDMA_READ ? d->bbuf : d->abuf, LEN, seed);
+	fa_cool(d->abuf);
+	fa_cool(d->bbuf);
+	t_fill(op->opcode == IBV_WR_RDMA_READ ? d->bbuf : d->abuf, FA_LEN, seed);
 	if (op->receives)
-		t_post_recv(&d->b, seed, t_sge(d->bmr, d->bbuf, LEN));
+		t_post_recv(&d->b, seed, t_sge(d->bmr, d->bbuf, FA_LEN));
 }
 
 static void want_bytes(struct t_duo *d, const struct op *op, uint64_t seed)
@@ -366,7 +359,7 @@ static void run_ops(const char *module)
 
 	injection_open();
 	only_module(module);
-	t_duo_open(&d, LEN, T_EXPLICIT, NULL);
+	t_duo_open(&d, FA_LEN, T_EXPLICIT, NULL);
 	for (i = 0; i < T_ARRAY_SIZE(ops); i++)
 		for (k = 0; k < T_ARRAY_SIZE(kinds); k++)
 			sum += run_data(&d, &ops[i], kinds[k], &failed);

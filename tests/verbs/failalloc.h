@@ -5,6 +5,8 @@
 
 #include "common/t_duo.h"
 
+#define FA_LEN (16 * T_PAGE)
+
 struct fa_scene {
 	struct t_duo duo; /* on demand, both buffers */
 	struct ibv_qp *qp; /* of nobody, in RESET */
@@ -29,5 +31,7 @@ extern const struct fa_call fa_memory[];
 extern const size_t fa_nr_memory;
 
 void fa_open(struct fa_scene *s);
+/* The pages go from the CPU's page table, and from the device's */
+void fa_cool(char *buf);
 
 #endif /* FAILALLOC_H */

@@ -7,7 +7,6 @@
 
 #include "failalloc.h"
 
-#define LEN (16 * T_PAGE)
 #define ODP (T_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
 void fa_open(struct fa_scene *s)
@@ -18,7 +17,7 @@ void fa_open(struct fa_scene *s)
 	};
 
 	memset(s, 0, sizeof(*s));
-	t_duo_open(&s->duo, LEN, T_EXPLICIT, NULL);
+	t_duo_open(&s->duo, FA_LEN, T_EXPLICIT, NULL);
 	init.send_cq = s->duo.a.scq;
 	init.recv_cq = s->duo.a.scq;
 	s->qp = ibv_create_qp(s->duo.dev.pd, &init);
@@ -175,7 +174,7 @@ static void drop_mw(struct fa_scene *s)
 
 static int make_dm(struct fa_scene *s)
 {
-	struct ibv_alloc_dm_attr attr = { .length = LEN };
+	struct ibv_alloc_dm_attr attr = { .length = FA_LEN };
 
 	return made(s, ibv_alloc_dm(s->duo.dev.ctx, &attr));
 }
@@ -185,16 +184,18 @@ static void drop_dm(struct fa_scene *s)
 	T_OK(ibv_free_dm(s->object));
 }
 
+static union ibv_gid group = {
+	.raw = { 0xff, 0x0e, [10] = 0xff, 0xff, 239, 1, 2, 3 },
+};
+
 static int join_group(struct fa_scene *s)
 {
-	union ibv_gid gid = { .raw = { 0xff, 0x0e, [10] = 0xff, 0xff, 239, 1, 2,
-				       3 } };
 	int ret;
 
 	if (make_ud(s))
 		return ENOMEM;
 	s->second = s->object;
-	ret = ibv_attach_mcast(s->second, &gid, 0);
+	ret = ibv_attach_mcast(s->second, &group, 0);
 	if (ret)
 		drop_qp(s);
 	return ret;
@@ -202,10 +203,7 @@ static int join_group(struct fa_scene *s)
 
 static void leave_group(struct fa_scene *s)
 {
-	union ibv_gid gid = { .raw = { 0xff, 0x0e, [10] = 0xff, 0xff, 239, 1, 2,
-				       3 } };
-
-	T_OK(ibv_detach_mcast(s->object, &gid, 0));
+	T_OK(ibv_detach_mcast(s->object, &group, 0));
 	drop_qp(s);
 }
 
@@ -290,12 +288,12 @@ static int reg(struct fa_scene *s, void *addr, size_t len, int access)
 
 static int reg_pinned(struct fa_scene *s)
 {
-	return reg(s, s->duo.abuf, LEN, T_ACCESS_ALL);
+	return reg(s, s->duo.abuf, FA_LEN, T_ACCESS_ALL);
 }
 
 static int reg_odp(struct fa_scene *s)
 {
-	return reg(s, s->duo.abuf, LEN, ODP);
+	return reg(s, s->duo.abuf, FA_LEN, ODP);
 }
 
 static int reg_implicit(struct fa_scene *s)
@@ -318,7 +316,7 @@ static int rereg(struct fa_scene *s)
 	ret = ibv_rereg_mr(s->object,
 			   IBV_REREG_MR_CHANGE_TRANSLATION |
 				   IBV_REREG_MR_CHANGE_ACCESS,
-			   s->duo.dev.pd, s->duo.bbuf, LEN, T_ACCESS_ALL);
+			   s->duo.dev.pd, s->duo.bbuf, FA_LEN, T_ACCESS_ALL);
 	if (!ret)
 		return 0;
 	ret = errno;
@@ -334,7 +332,7 @@ static int reg_dm(struct fa_scene *s)
 	if (ret)
 		return ret;
 	s->second = s->object;
-	mr = ibv_reg_dm_mr(s->duo.dev.pd, s->second, 0, LEN,
+	mr = ibv_reg_dm_mr(s->duo.dev.pd, s->second, 0, FA_LEN,
 			   T_ACCESS_ALL | IBV_ACCESS_ZERO_BASED);
 	ret = made(s, mr);
 	if (ret)
@@ -348,19 +346,18 @@ static void drop_dm_mr(struct fa_scene *s)
 	T_OK(ibv_free_dm(s->second));
 }
 
-/* The pages go from the CPU's page table too, and from the device's */
-static void cool(char *buf)
+void fa_cool(char *buf)
 {
-	T_ASSERT(!madvise(buf, LEN, MADV_DONTNEED), "madvise: %s",
+	T_ASSERT(!madvise(buf, FA_LEN, MADV_DONTNEED), "madvise: %s",
 		 t_errname(errno));
 }
 
 static int advise(struct fa_scene *s, enum ibv_advise_mr_advice advice,
 		  uint32_t flags)
 {
-	struct ibv_sge sge = t_duo_sge(&s->duo, 0, LEN);
+	struct ibv_sge sge = t_duo_sge(&s->duo, 0, FA_LEN);
 
-	cool(s->duo.abuf);
+	fa_cool(s->duo.abuf);
 	return ibv_advise_mr(s->duo.dev.pd, advice, flags, &sge, 1);
 }
 
@@ -390,7 +387,7 @@ static int invalidate(struct fa_scene *s)
 		return ret;
 	T_ASSERT(!madvise(s->duo.abuf + T_PAGE, T_PAGE, MADV_DONTNEED),
 		 "madvise: %s", t_errname(errno));
-	cool(s->duo.abuf);
+	fa_cool(s->duo.abuf);
 	return 0;
 }
 
@@ -399,9 +396,9 @@ static int post(struct fa_scene *s)
 {
 	struct t_duo *d = &s->duo;
 
-	cool(d->abuf);
-	cool(d->bbuf);
-	t_post(&d->a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(d, 0, LEN),
+	fa_cool(d->abuf);
+	fa_cool(d->bbuf);
+	t_post(&d->a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(d, 0, FA_LEN),
 	       t_remote(d, 0), d->bmr->rkey);
 	t_want_wc(d->a.scq, 1, IBV_WC_SUCCESS);
 	return 0;
