@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * errors.c - what is refused, and how
+ * errors.c - what is refused, and how. Looks inside.
  */
 
 #include <linux/ktime.h>
 
+#include "../core.h"
 #include "selftest.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -71,6 +72,8 @@ static int test_read_only_region(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
 	struct sodp_region *region;
+	struct sodp_leaf *leaf;
+	unsigned long entry;
 	u64 word = 1;
 	int ret;
 
@@ -81,6 +84,9 @@ static int test_read_only_region(void)
 		ret = st_copy_out(&word, region, va, 8);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(!st_mapped(region, va, true), out);
+	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
+	entry = leaf->table[va >> PAGE_SHIFT & (SODP_LEAF_PAGES - 1)];
+	ST_CHECK_GOTO(entry && !(entry & SODP_ENTRY_WRITE), out);
 	ST_CHECK_GOTO(st_copy_in(region, va, &word, 8) == -EACCES, out);
 	ST_CHECK_GOTO(sodp_region_prefetch(region, va, 8,
 					   SODP_ADVICE_PREFETCH_WRITE,

@@ -264,36 +264,10 @@ static int test_huge_event(void)
 	return ret;
 }
 
-/* Memory may be written and has been: a region that only reads does not */
-static int test_read_only_entry(void)
-{
-	unsigned long va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
-	struct sodp_region *region;
-	struct sodp_leaf *leaf;
-	unsigned long entry;
-	u64 word;
-	int ret;
-
-	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	region = sodp_region_create(st_domain, va, SZ_64K, 0);
-	ret = st_fill(va, SZ_64K, 1);
-	if (!ret)
-		ret = st_copy_out(&word, region, va, 8);
-	ST_CHECK_GOTO(!ret, out);
-	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
-	entry = leaf->table[va >> PAGE_SHIFT & (SODP_LEAF_PAGES - 1)];
-	ST_CHECK_GOTO(entry && !(entry & SODP_ENTRY_WRITE), out);
-out:
-	sodp_region_destroy(region);
-	st_unmap(va, SZ_64K);
-	return ret;
-}
-
 const struct st_case st_lifetime_cases[] = {
 	{ "lifetime: a page that goes before it is committed", test_late },
 	{ "lifetime: the same, huge", test_late_huge },
 	{ "lifetime: part of a huge entry", test_huge_event },
-	{ "lifetime: entries of a region that only reads", test_read_only_entry },
 	{ "lifetime: emptied leaves are forgotten", test_collected },
 	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
