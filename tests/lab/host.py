@@ -111,7 +111,9 @@ def need_tools(*names):
         raise LabError(hint)
     say(f"installing {' '.join(packages)} on the host")
     env = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    apt = sudo + env + ["apt-get", "-qq", "-y"]
+    # A fresh machine may be upgrading itself just now
+    wait = ["-o", "DPkg::Lock::Timeout=300"]
+    apt = sudo + env + ["apt-get", "-qq", "-y"] + wait
     log = cache_dir() / "apt.log"
     install = ["install", "--no-install-recommends"] + packages
     with open(log, "w") as out:
