@@ -11,7 +11,6 @@
 
 #define LEN T_PAGE
 #define MAX_RINGS 64
-#define WIRE_ONLY "/sys/module/sodp/parameters/wire_only"
 #define MAGIC 0x7e57000000000000ULL
 
 /* A queue of a QP, as it lies in memory */
@@ -179,12 +178,10 @@ void hostile_repeated(void)
 	struct t_qp_opt opt = T_QP_OPT;
 	struct sodp_sqe *sqe;
 	struct sodp_sge *sge;
-	char wire_only[8];
 	struct queue q;
 	struct t_duo d;
 
-	if (!t_read_file(WIRE_ONLY, wire_only, sizeof(wire_only)) ||
-	    wire_only[0] != 'Y') {
+	if (!t_wire_only()) {
 		t_note("nothing is sent to a QP of the same host");
 		return;
 	}

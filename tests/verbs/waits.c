@@ -20,7 +20,6 @@
 #define CROWD 600
 /* A kernel that checks its locks has this */
 #define LOCKDEP "/proc/lockdep_stats"
-#define WIRE_ONLY "/sys/module/sodp/parameters/wire_only"
 /* Waits that one side of a queue pair may leave behind: SODP_WAIT_SLOTS */
 #define SLOTS 3
 /* Pages of a scene: the first never come, the others are served */
@@ -226,11 +225,7 @@ static void crowd_kill(struct crowd *c)
  */
 static void crowd_affordable(unsigned int qps)
 {
-	char wire_only[8];
-
-	if (!access(LOCKDEP, F_OK) &&
-	    t_read_file(WIRE_ONLY, wire_only, sizeof(wire_only)) &&
-	    wire_only[0] == 'Y')
+	if (!access(LOCKDEP, F_OK) && t_wire_only())
 		t_skip("%u queue pairs' RNR NAKs starve a debug kernel", qps);
 }
 

@@ -72,6 +72,15 @@ bool t_has_implicit(const struct t_dev *dev)
 				     IBV_ODP_SUPPORT_IMPLICIT);
 }
 
+bool t_wire_only(void)
+{
+	char text[8];
+
+	return t_read_file("/sys/module/sodp/parameters/wire_only", text,
+			   sizeof(text)) &&
+	       text[0] == 'Y';
+}
+
 void t_need_odp(const struct t_dev *dev)
 {
 	if (!t_has_odp(dev, 0))

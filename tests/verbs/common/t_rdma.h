@@ -40,6 +40,8 @@ void t_close(struct t_dev *dev);
 
 bool t_has_odp(const struct t_dev *dev, uint32_t rc_caps);
 bool t_has_implicit(const struct t_dev *dev);
+/* Even what stays on this host goes by packets */
+bool t_wire_only(void);
 /* Skip the test when the device does not claim it */
 void t_need_odp(const struct t_dev *dev);
 void t_need_implicit(const struct t_dev *dev);
