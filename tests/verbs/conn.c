@@ -306,6 +306,37 @@ static void stranger(void)
 	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "another QP wrote");
 }
 
+/*
+ * Nor is one of the same host whose next request would be the expected one.
+ * Between hosts a request does not say of which QP it is, see roce.hostile.
+ */
+static void stranger_here(void)
+{
+	struct t_qp_opt opt = T_QP_OPT;
+	struct t_addr addr_a, addr_b;
+	struct t_duo d;
+	struct t_ep c;
+
+	if (t_wire_only()) {
+		t_note("requests of a host's QPs are alike");
+		return;
+	}
+	opt.retry_cnt = 1;
+	t_duo_open(&d, LEN, T_PINNED, &opt);
+	t_ep_open(&c, &d.dev, &opt);
+	t_ep_reset(&d.b);
+	addr_a = t_ep_addr(&d.a);
+	addr_b = t_ep_addr(&d.b);
+	addr_a.psn = t_ep_addr(&c).psn;
+	t_ep_connect(&d.b, &addr_a);
+	t_ep_connect(&c, &addr_b);
+	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
+	t_post(&c, IBV_WR_SEND, 2, t_duo_sge(&d, 0, LEN), 0, 0);
+	t_want_wc(c.scq, 2, IBV_WC_RETRY_EXC_ERR);
+	t_want_none(d.b.rcq);
+	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "another QP wrote");
+}
+
 /* Told in SQD that its peer is on another host, which is not there */
 static void moved_away(void)
 {
@@ -391,6 +422,7 @@ static const struct t_test tests[] = {
 	{ "comes_back", comes_back },
 	{ "timeout_zero", timeout_zero },
 	{ "stranger", stranger },
+	{ "stranger_here", stranger_here },
 	{ "moved_away", moved_away },
 };
 

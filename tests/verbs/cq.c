@@ -145,7 +145,7 @@ static void solicited_send(void)
 
 struct sender {
 	struct cq_duo *c;
-	unsigned int rounds;
+	unsigned int messages;
 	volatile unsigned int allowed; /* messages that may be sent by now */
 };
 
@@ -156,7 +156,7 @@ static void *send_allowed(void *arg)
 				  .send_flags = IBV_SEND_SIGNALED };
 	unsigned int i;
 
-	for (i = 0; i < s->rounds; i++) {
+	for (i = 0; i < s->messages; i++) {
 		while (s->allowed <= i)
 			;
 		wr.wr_id = i;
@@ -168,11 +168,13 @@ static void *send_allowed(void *arg)
 
 /*
  * The same while the message is on its way: the CQ is armed, and polled, at
- * the very moment at which the other thread's message completes.
+ * the very moment at which the other thread's message completes. It was not
+ * armed before: each last time is used up by a second message.
  */
 static void notify_threads(void)
 {
-	struct sender s = { .rounds = t_quick ? 300 : 2000 };
+	unsigned int rounds = t_quick ? 300 : 2000;
+	struct sender s = { .messages = 2 * rounds };
 	struct t_rand rand = { .state = 5 };
 	struct cq_duo c;
 	struct ibv_wc wc;
@@ -183,13 +185,13 @@ static void notify_threads(void)
 	open_channel(&c, 64);
 	s.c = &c;
 	T_ASSERT(!pthread_create(&thread, NULL, send_allowed, &s), "thread");
-	for (i = 0; i < s.rounds; i++) {
-		t_case("round %u", i);
+	for (i = 0; i < s.messages; i += 2) {
+		t_case("message %u", i);
 		t_post_recv(&c.d.b, i, t_sge(NULL, NULL, 0));
+		t_post_recv(&c.d.b, i + 1, t_sge(NULL, NULL, 0));
 		s.allowed = i + 1;
 		for (spin = t_rand_below(&rand, 3000); spin; spin--)
 			;
-		/* An event may be of the round before, which did without */
 		for (;;) {
 			arm(&c, 0);
 			if (ibv_poll_cq(c.cq, 1, &wc))
@@ -199,9 +201,12 @@ static void notify_threads(void)
 		}
 		T_ASSERT(wc.wr_id == i && !wc.status, "completion of %llu",
 			 (unsigned long long)wc.wr_id);
+		s.allowed = i + 2;
+		want_event(&c);
+		t_want_wc(c.cq, i + 1, IBV_WC_SUCCESS);
 	}
 	T_ASSERT(!pthread_join(thread, NULL), "join");
-	t_note("%u of %u slept", slept, i);
+	t_note("%u of %u slept", slept, rounds);
 }
 
 /* The usual loop of sleepers, thousands of times: no wake-up is ever lost. */

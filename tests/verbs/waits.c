@@ -492,6 +492,38 @@ static void abandon(struct scene *s, unsigned int page, bool as_source,
 	renew(s, by_error);
 }
 
+/*
+ * The page that is not waited for any more will never be there: that is not
+ * said to who waits for another meanwhile.
+ */
+static void abandon_fails(bool as_source)
+{
+	unsigned long parks;
+	struct scene s;
+
+	scene_open(&s);
+	abandon(&s, 0, as_source, false);
+	parks = count_parks(&s.d.dev);
+	scene_post(&s, 1, 2, as_source);
+	want_parks(&s.d.dev, parks + 1);
+	t_sleep_ms(T_QUIET_MS);
+	T_ASSERT(!munmap(s.d.bbuf, T_PAGE), "munmap: %s", t_errname(errno));
+	t_sleep_ms(T_QUIET_MS);
+	t_want_none(s.d.a.scq);
+	t_uffd_serve(s.never, s.d.bbuf + 2 * T_PAGE);
+	t_want_wc(s.d.a.scq, 1, IBV_WC_SUCCESS);
+}
+
+static void abandon_source_fails(void)
+{
+	abandon_fails(true);
+}
+
+static void abandon_target_fails(void)
+{
+	abandon_fails(false);
+}
+
 static void reuse(bool as_source)
 {
 	unsigned int i;
@@ -711,6 +743,8 @@ static const struct t_test tests[] = {
 	{ "crowd", crowd, 120 },
 	{ "crowd_prefetches", crowd_prefetches },
 	{ "tenants", tenants, 120 },
+	{ "abandon_source_fails", abandon_source_fails },
+	{ "abandon_target_fails", abandon_target_fails },
 	{ "reuse_source", reuse_source },
 	{ "reuse_target", reuse_target },
 	{ "reuse_too_often_source", reuse_too_often_source },

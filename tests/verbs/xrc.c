@@ -352,8 +352,10 @@ static void *chaos_sender(void *arg)
 {
 	struct scene *s = chaos.s;
 	struct ibv_wc wc;
+	unsigned int i;
 
-	while (!chaos.stop) {
+	for (i = 0; !chaos.stop; i++) {
+		memset(s->abuf, i, LEN);
 		post(s, IBV_WR_SEND, 1, s->srqn, 0, LEN, 0);
 		while (!t_poll_for(s->ini.scq, &wc, 10) && !chaos.stop)
 			;
@@ -361,6 +363,16 @@ static void *chaos_sender(void *arg)
 			scene_rejoin(s);
 	}
 	return NULL;
+}
+
+/* What is gone is not written to any more, as soon as that is said */
+static void want_untouched(const struct scene *s)
+{
+	static char now[LEN];
+
+	memcpy(now, s->bbuf, LEN);
+	usleep(500);
+	T_ASSERT(!memcmp(now, s->bbuf, LEN), "a receive that is gone is filled");
 }
 
 /* SRQs and their CQs go away in the middle of messages. */
@@ -384,6 +396,7 @@ static void destroy_race(void)
 			madvise(s.bbuf, LEN, MADV_DONTNEED);
 		usleep(i * 50 % 4000);
 		T_OK(ibv_destroy_srq(s.srq));
+		want_untouched(&s);
 		T_OK(ibv_destroy_cq(s.cq));
 		s.cq = ibv_create_cq(s.dev.ctx, 256, NULL, NULL, 0);
 		T_ASSERT(s.cq, "ibv_create_cq: %s", t_errname(errno));
