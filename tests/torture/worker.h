@@ -192,7 +192,6 @@ static inline char *slot_at(struct worker *w, unsigned int slot)
 
 /* wwindow.c */
 void windows_step(struct worker *w, const struct step *s, struct queue *q);
-uint32_t window_stale_key(const struct side *peer, unsigned int id);
 bool windows_pick(struct worker *w, struct step *s);
 void window_stale(struct worker *w, unsigned int peer, unsigned int region,
 		  uint32_t key);

@@ -84,7 +84,7 @@ static void fill_bad(struct worker *w, const struct step *s,
 {
 	struct side *peer = &w->b->side[s->peer];
 	struct public_region *r = &peer->region[s->region];
-	uint32_t stale = window_stale_key(peer, w->id);
+	uint32_t stale = peer->stale2[w->id][s->region];
 	struct ibv_send_wr *wr = &req->wr;
 	struct rec *rec = req->rec;
 

@@ -97,16 +97,6 @@ static void invalidate(struct worker *w, const struct step *s, struct queue *q)
 	requests_post(q, s, &req.wr);
 }
 
-uint32_t window_stale_key(const struct side *peer, unsigned int id)
-{
-	uint32_t key = 0;
-	unsigned int i;
-
-	for (i = 0; i < REGIONS && !key; i++)
-		key = peer->stale2[id][i];
-	return key;
-}
-
 /* A window for this worker that it has not taken away */
 static bool there_is(struct worker *w, unsigned int peer, unsigned int region)
 {
@@ -115,18 +105,25 @@ static bool there_is(struct worker *w, unsigned int peer, unsigned int region)
 	return key && key != w->taken[peer][region];
 }
 
-/* A peer who has taken a window away from this worker, if there is one */
+/*
+ * A region that had a window for this worker, and place for what is moved: no
+ * more than the key is wrong.
+ */
 static void pick_stale(struct worker *w, struct step *s)
 {
-	unsigned int peer;
+	unsigned int from = s->peer * REGIONS + s->region;
+	unsigned int peer, region;
 	unsigned int i;
 
 	if (s->xrc)
 		return;
-	for (i = 0; i < WORKERS; i++) {
-		peer = (s->peer + i) % WORKERS;
-		if (window_stale_key(&w->b->side[peer], w->id)) {
+	for (i = 0; i < WORKERS * REGIONS; i++) {
+		peer = (from + i) / REGIONS % WORKERS;
+		region = (from + i) % REGIONS;
+		if (w->b->side[peer].stale2[w->id][region] &&
+		    s->off + s->len <= w->p->regions[peer][region].len) {
 			s->peer = peer;
+			s->region = region;
 			return;
 		}
 	}
@@ -199,13 +196,13 @@ void window_taken(struct worker *w, unsigned int peer, uint32_t key)
 	struct window *win;
 	unsigned int i;
 
-	window_stale(w, peer, 0, key);
 	for (i = 0; i < REGIONS; i++) {
 		win = &w->windows[peer][i];
 		if (!win->bound || win->mw->rkey != key)
 			continue;
 		win->bound = false;
 		w->self->window2[peer][i] = 0;
+		window_stale(w, peer, i, key);
 	}
 }
 
