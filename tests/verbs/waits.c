@@ -508,6 +508,7 @@ static void abandon_fails(bool as_source)
 	want_parks(&s.d.dev, parks + 1);
 	t_sleep_ms(T_QUIET_MS);
 	T_ASSERT(!munmap(s.d.bbuf, T_PAGE), "munmap: %s", t_errname(errno));
+	t_uffd_wake(s.never, s.d.bbuf);
 	t_sleep_ms(T_QUIET_MS);
 	t_want_none(s.d.a.scq);
 	t_uffd_serve(s.never, s.d.bbuf + 2 * T_PAGE);

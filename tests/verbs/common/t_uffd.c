@@ -38,6 +38,17 @@ void t_uffd_serve(int fd, void *addr)
 		 t_errname(errno));
 }
 
+void t_uffd_wake(int fd, void *addr)
+{
+	struct uffdio_range range = {
+		.start = (uintptr_t)addr,
+		.len = T_PAGE,
+	};
+
+	T_ASSERT(!ioctl(fd, UFFDIO_WAKE, &range), "UFFDIO_WAKE: %s",
+		 t_errname(errno));
+}
+
 static void *monitor_loop(void *arg)
 {
 	struct t_monitor *m = arg;

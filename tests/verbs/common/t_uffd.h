@@ -10,6 +10,9 @@ int t_uffd(void *addr, size_t len);
 /* Gives one page, zeroed */
 void t_uffd_serve(int fd, void *addr);
 
+/* Whoever waits for the page looks again what is there */
+void t_uffd_wake(int fd, void *addr);
+
 /* A thread that gives each page when it is touched, after a delay */
 struct t_monitor {
 	int fd;
