@@ -119,6 +119,30 @@ out:
 	return ret;
 }
 
+/* The collector does not come back for a region that is gone */
+static int test_uncollected(void)
+{
+	unsigned long va = st_map_aligned(SZ_64K, SODP_LEAF_SIZE);
+	struct sodp_region *region;
+	u64 word = 7;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	region = st_region(va, SZ_64K);
+	/* To be looked at afterwards */
+	sodp_region_get(region);
+	ret = st_copy_in(region, va, &word, sizeof(word));
+	if (!ret && st_map_at(va, SZ_64K, RW, ANON | MAP_FIXED) != va)
+		ret = -ENOMEM;
+	sodp_region_destroy(region);
+	if (!ret && delayed_work_pending(&region->gc_work))
+		ret = -EBADMSG;
+	flush_delayed_work(&region->gc_work);
+	sodp_region_put(region);
+	st_unmap(va, SZ_64K);
+	return ret;
+}
+
 struct late {
 	struct sodp_region *region;
 	unsigned long va;
@@ -269,6 +293,7 @@ const struct st_case st_lifetime_cases[] = {
 	{ "lifetime: the same, huge", test_late_huge },
 	{ "lifetime: part of a huge entry", test_huge_event },
 	{ "lifetime: emptied leaves are forgotten", test_collected },
+	{ "lifetime: the collector ends with its region", test_uncollected },
 	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
 	{ }
