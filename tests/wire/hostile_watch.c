@@ -17,6 +17,8 @@
 #define MTU 1024
 /* sodp_policy.window_first */
 #define PIECE 16
+/* WRESP_ACK_PACKETS of wire_resp.c */
+#define ACK_PACKETS 64
 /* IBA table 45: 0 asks for 655 ms */
 #define RNR_CODE 0
 #define RNR_MS 655
@@ -368,6 +370,36 @@ static void hold_end(struct held *h)
 	attack_close(&scene.at);
 }
 
+/*
+ * But not all of a long queue: a peer whose window is full would have nothing
+ * to do until the end of it. What waits for a page here is such a queue.
+ */
+static void acks_of_queue(void)
+{
+	unsigned int i, nr = 4 * ACK_PACKETS, acks = 0;
+	const struct watched *w = NULL;
+	static struct held held;
+	uint64_t packets;
+	uint32_t last;
+
+	t_case("of a long queue");
+	hold_begin(&held);
+	packets = t_counter(held.pair.a.dev, "rx_packets");
+	for (i = 0; i < nr; i++)
+		forge_write(&held.pair, roce_psn_add(held.next, i));
+	await_counter(&held, "rx_packets", packets + nr);
+	last = roce_psn_add(held.next, nr - 1);
+	t_uffd_serve(held.fd, held.pair.a.buf);
+	do {
+		w = watch_await(&scene, w, false, ROCE_ACK);
+		/* Others say that it is still there */
+		acks += roce_psn_diff(w->pkt.psn, held.next) >= 0;
+	} while (w->pkt.psn != last);
+	T_ASSERT(acks >= nr / ACK_PACKETS, "%u ACKs for %u packets", acks, nr);
+	t_note("%u ACKs for %u packets", acks, nr);
+	hold_end(&held);
+}
+
 /* Packets that came together are acknowledged together */
 void watch_acks(void)
 {
@@ -391,6 +423,10 @@ void watch_acks(void)
 		 "%u WRITEs seen, %u ACKs", writes, acks);
 	T_ASSERT(acks <= writes / 2, "%u ACKs for %u WRITEs", acks, writes);
 	t_note("%u ACKs for %u WRITEs", acks, writes);
+	leg_close(&pair.a);
+	leg_close(&pair.b);
+	attack_close(&scene.at);
+	acks_of_queue();
 }
 
 /*
