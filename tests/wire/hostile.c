@@ -485,6 +485,7 @@ static const struct t_test tests[] = {
 	{ "rd_limit", watch_rd_limit },
 	{ "credits", watch_credits },
 	{ "acks", watch_acks },
+	{ "small", watch_small },
 	{ "gap", watch_gap },
 	{ "ports", watch_ports },
 };

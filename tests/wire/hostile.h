@@ -64,6 +64,7 @@ const struct watched *watch_await(struct scene *s, const struct watched *last,
 void watch_rd_limit(void);
 void watch_credits(void);
 void watch_acks(void);
+void watch_small(void);
 void watch_gap(void);
 void watch_ports(void);
 

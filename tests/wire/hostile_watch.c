@@ -19,6 +19,8 @@
 #define PIECE 16
 /* WRESP_ACK_PACKETS of wire_resp.c */
 #define ACK_PACKETS 64
+/* A round trip: what is longer than sodp_policy.hold_ns is far away */
+#define FAR_MS 5
 /* IBA table 45: 0 asks for 655 ms */
 #define RNR_CODE 0
 #define RNR_MS 655
@@ -427,6 +429,47 @@ void watch_acks(void)
 	leg_close(&pair.b);
 	attack_close(&scene.at);
 	acks_of_queue();
+}
+
+/* Forged: all up to the WRITE of this index have come */
+static void answer_writes(struct pair *p, uint32_t index)
+{
+	struct roce_pkt pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+					 ROCE_OPCODE(ROCE_RC, ROCE_ACK));
+
+	pkt.psn = roce_psn_add(p->a.opt.psn, index);
+	pkt.msn = index + 1;
+	/* A mark would have less sent */
+	pkt.tos &= ~3;
+	attack_add(&scene.at, &pkt);
+	attack_flush(&scene.at);
+}
+
+/*
+ * Small messages that find others on their way leave nevertheless, where the
+ * answer to those is far away. The one answer makes the window large enough;
+ * another one would come late, and make it small.
+ */
+void watch_small(void)
+{
+	unsigned int i, first = PIECE + 1, more = 2 * PIECE - 2;
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+
+	opt.timeout = SILENT_TIMEOUT;
+	open_pair(&pair, &opt);
+	leg_reset(&pair.b);
+	post_chain(&pair, true, first);
+	t_sleep_ms(FAR_MS);
+	answer_writes(&pair, PIECE - 1);
+	for (i = 0; i < PIECE; i++)
+		t_want_wc(pair.a.scq, i, IBV_WC_SUCCESS);
+	want_asked(ROCE_WRITE_ONLY, ROCE_WRITE_ONLY, first);
+	post_chain(&pair, true, more);
+	want_asked(ROCE_WRITE_ONLY, ROCE_WRITE_ONLY, first + more);
+	leg_close(&pair.a);
+	leg_close(&pair.b);
+	attack_close(&scene.at);
 }
 
 /*
