@@ -7,8 +7,8 @@ from .case import AGENT, PYTHON, WIRE, Test
 PAGING = "cold_write_implicit cold_read_into long_swapped late_source"
 PAGING += " late_target_5s slow_file_target"
 # Cases of paths.py that every kernel can do
-PATHS = "half_port tiny_mtu own_vlan ipsec gro_list port_events"
-PATHS += " near_datagrams ingress addresses bridge conntrack"
+PATHS = "half_port tiny_mtu near_requests own_vlan ipsec gro_list"
+PATHS += " port_events near_datagrams ingress addresses bridge conntrack"
 # Cases of events.py, in the short form
 EVENTS = "down_up rerouted mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise

@@ -7,12 +7,15 @@ paths.py [CASE…]
 import contextlib
 import functools
 import json
+import os
+import re
 import struct
 import subprocess
 import sys
 import time
 
 import programs
+from congest import Flow
 from ends import SLOW, Failure, LocalEnd, Skip, call, devices
 from ends import environment, run_cases, settle
 from events import add_vlans, eventually, pair, port_state, refresh
@@ -23,6 +26,7 @@ sys.path.insert(0, "/src/tests/rdmacm")
 
 import cm  # noqa: E402
 
+TRACING = "/sys/kernel/tracing"
 UDP_PORT = 4791
 # Of ibv_event_type
 PORT_EVENTS = {"(9)": "active", "(10)": "error"}
@@ -498,6 +502,79 @@ def near_drop(end, origin, number, qkey):
     eventually("drop", lambda: counter(end, "rx_drops") == drops + 1)
 
 
+@contextlib.contextmanager
+def responders_run():
+    """By senders: yields a function for (thread, QP) of each time."""
+
+    def put(name, text):
+        # Neither cut short, which ends all probes, nor appended to
+        handle = os.open(f"{TRACING}/{name}", os.O_WRONLY)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)
+
+    def seen():
+        with open(f"{TRACING}/trace") as handle:
+            return re.findall(r"-(\d+) +\[.* qp=(\w+)$", handle.read(), re.M)
+
+    put("kprobe_events", "p:sodp/run sodp:sodp_wresp_run qp=$arg1\n")
+    try:
+        put("events/sodp/run/enable", "1")
+        yield seen
+    finally:
+        put("events/sodp/run/enable", "0")
+        put("kprobe_events", "-:sodp/run\n")
+
+
+@contextlib.contextmanager
+def received_by(end, cpu):
+    """One CPU takes in all that comes to an end."""
+    path = f"/sys/class/net/{end['NETDEV']}/queues/rx-0/rps_cpus"
+    end.run(["sh", "-c", f"echo {1 << cpu:x} > {path}"])
+    try:
+        yield
+    finally:
+        end.run(["sh", "-c", f"echo 0 > {path}"])
+
+
+def pinned(both, stack, cpu, options):
+    """A flow whose sender has a CPU of its own."""
+    flow = Flow(both, cpu, "ib_write_bw", options)
+    stack.callback(flow.server.kill)
+    flow.args[1] = ["taskset", "-c", str(cpu)] + flow.args[1]
+    return flow
+
+
+def near_requests(both):
+    """Who waits for a peer of this host runs its responder, and no other's.
+
+    What another sends meanwhile comes to the same CPU.
+    """
+    if not os.path.exists(f"{TRACING}/kprobe_events"):
+        raise Skip("the kernel has no kprobe events")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(received_by(both.b, 0))
+        seen = stack.enter_context(responders_run())
+        stranger = pinned(both, stack, 1, "-s 65536 -n 1000000")
+        waiter = pinned(both, stack, 0, "-s 64 -t 1 -n 300")
+        old = counter(both.b, "rx_packets")
+        stranger.begin()
+        stack.callback(stranger.client.kill)
+        eventually(
+            "traffic", lambda: counter(both.b, "rx_packets") > old + 1000
+        )
+        waiter.begin()
+        waiter.rate(60)
+        if stranger.client.poll() is not None:
+            raise Failure(f"no stranger: {stranger.client.output()}")
+        thread = str(waiter.client.process.pid)
+        mine = [qp for who, qp in seen() if who == thread]
+    if len(set(mine)) != 1:
+        raise Failure(f"ran responders of {len(set(mine))} QPs")
+    return f"{len(mine)} times"
+
+
 ALONE = {
     "exclusive": exclusive,
     "half_port": half_port,
@@ -511,6 +588,7 @@ TOGETHER = {
     "conntrack": conntrack,
     "port_events": port_events,
     "near_datagrams": near_datagrams,
+    "near_requests": near_requests,
     "ingress": ingress,
     "addresses": addresses,
     "bridge": bridge,
