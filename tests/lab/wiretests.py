@@ -14,7 +14,7 @@ EVENTS = "down_up rerouted mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
 CONGEST = "queues slow refused level tail marks"
 # Of spaces.py, likewise
-SPACES = "sockets port_taken"
+SPACES = "sockets netdev_back port_taken"
 
 
 def here():

@@ -6,6 +6,7 @@ spaces.py [CASE…]
 
 import contextlib
 import errno
+import os
 import sys
 import time
 import types
@@ -13,8 +14,8 @@ import types
 import programs
 import topology
 import wire
-from ends import SLOW, Failure, LocalEnd, call, devices, environment
-from ends import run_cases, settle
+from ends import SLOW, Failure, LocalEnd, Skip, call, devices
+from ends import environment, run_cases, settle
 from events import LONG, TRANSFERS, Load, ended
 from events import eventually, pair, port_state, refresh, transfers
 from topology import Topology
@@ -180,6 +181,45 @@ def outside():
         return load.note
 
 
+@contextlib.contextmanager
+def tunnel(name):
+    """One of the netdevs that outlive their namespace, as a card does."""
+    # To nobody: no packet leaves
+    words = "local 127.0.0.1 remote 127.0.0.1 encap udp"
+    words += " udp_sport 5099 udp_dport 5098"
+    ids = "tunnel_id 1 peer_tunnel_id 1"
+    try:
+        call("modprobe", "l2tp_eth")
+    except Failure as err:
+        raise Skip(str(err))
+    call(*f"ip l2tp add tunnel {ids} {words}".split())
+    try:
+        ids = "tunnel_id 1 session_id 1 peer_session_id 1"
+        call(*f"ip l2tp add session name {name} {ids}".split())
+        yield
+    finally:
+        call(*"ip l2tp del tunnel tunnel_id 1".split())
+        call("modprobe", "-r", "l2tp_eth", "l2tp_netlink")
+
+
+def netdev_back():
+    """Its namespace goes, with what its device has there, and it is back."""
+    words = "rdma link add sodpc type sodp netdev t0".split()
+    with tunnel("t0"):
+        call(*"ip netns add c".split())
+        try:
+            call(*"ip link set t0 netns c".split())
+            within("c", "ip", "link", "set", "t0", "up")
+            within("c", *words)
+            want_ports("c", (1, 1), "a link")
+        finally:
+            call(*"ip netns del c".split())
+        eventually("device gone", lambda: not sees("", "sodpc"))
+        eventually("t0 back", lambda: os.path.exists("/sys/class/net/t0"))
+        call(*words)
+        call(*"rdma link delete sodpc".split())
+
+
 # --- another one has the port ---
 
 
@@ -289,6 +329,7 @@ CASES = {
     "netdev_moved": netdev_moved,
     "outside": outside,
     "port_taken": port_taken,
+    "netdev_back": netdev_back,
 }
 
 
