@@ -16,16 +16,16 @@
 
 /*
  * No more callbacks. Done once: by who drops the last reference, or before
- * that, with a reference, by sodp_child_detach_all().
+ * that, with a reference, by odp_child_detach_all().
  */
-static void child_detach(struct sodp_child *child)
+static void child_detach(struct odp_child *child)
 {
-	struct sodp_region *region = child->region;
+	struct odp_region *region = child->region;
 
 	if (child->detached)
 		return;
 	child->detached = true;
-	trace_sodp_child_destroy(region, child->start, child->last);
+	trace_odp_child_destroy(region, child->start, child->last);
 	/* Sleeps until no callback runs */
 	mmu_interval_notifier_remove(&child->interval_sub);
 	xa_cmpxchg(&region->children, child->index, child, NULL, 0);
@@ -34,7 +34,7 @@ static void child_detach(struct sodp_child *child)
 		wake_up_var(&region->live_children);
 }
 
-static void child_destroy(struct sodp_child *child)
+static void child_destroy(struct odp_child *child)
 {
 	child_detach(child);
 	kfree_rcu(child, rcu);
@@ -42,48 +42,48 @@ static void child_destroy(struct sodp_child *child)
 
 static void child_destroy_work(struct work_struct *work)
 {
-	child_destroy(container_of(work, struct sodp_child, destroy_work));
+	child_destroy(container_of(work, struct odp_child, destroy_work));
 }
 
 /**
- * sodp_child_put() - drop a reference; the last one destroys, but later
+ * odp_child_put() - drop a reference; the last one destroys, but later
  * @child: may be gone afterwards
  *
  * Context: Any process context, notifier callbacks included.
  */
-void sodp_child_put(struct sodp_child *child)
+void odp_child_put(struct odp_child *child)
 {
 	if (refcount_dec_and_test(&child->refs))
-		queue_work(sodp_gc_wq, &child->destroy_work);
+		queue_work(odp_gc_wq, &child->destroy_work);
 }
 
 /**
- * sodp_child_put_sync() - drop a reference; the last one destroys, now
+ * odp_child_put_sync() - drop a reference; the last one destroys, now
  * @child: may be gone afterwards
  *
  * Context: May sleep. No mmap_lock, no leaf_mutex, not in a callback.
  */
-void sodp_child_put_sync(struct sodp_child *child)
+void odp_child_put_sync(struct odp_child *child)
 {
 	if (refcount_dec_and_test(&child->refs))
 		child_destroy(child);
 }
 
 /* Ours was not needed. To remove it waits for invalidations under way. */
-static void child_put_unused(struct sodp_child *child, gfp_t gfp)
+static void child_put_unused(struct odp_child *child, gfp_t gfp)
 {
 	if (gfpflags_allow_blocking(gfp))
-		sodp_child_put_sync(child);
+		odp_child_put_sync(child);
 	else
-		sodp_child_put(child);
+		odp_child_put(child);
 }
 
-static struct sodp_child *child_create(struct sodp_region *region,
-				       unsigned long index, gfp_t gfp)
+static struct odp_child *child_create(struct odp_region *region,
+				      unsigned long index, gfp_t gfp)
 {
-	u64 first = (u64)index << SODP_CHILD_SHIFT;
-	u64 last = first + SODP_CHILD_SIZE - 1;
-	struct sodp_child *child;
+	u64 first = (u64)index << ODP_CHILD_SHIFT;
+	u64 last = first + ODP_CHILD_SIZE - 1;
+	struct odp_child *child;
 	int ret;
 
 	child = kzalloc(sizeof(*child), gfp | __GFP_ACCOUNT);
@@ -95,12 +95,12 @@ static struct sodp_child *child_create(struct sodp_region *region,
 	child->last = min(last, region->last | ~PAGE_MASK);
 	refcount_set(&child->refs, 1);
 	spin_lock_init(&child->inval_lock);
-	child->inval_by = SODP_INVAL_UNKNOWN;
+	child->inval_by = ODP_INVAL_UNKNOWN;
 	INIT_WORK(&child->destroy_work, child_destroy_work);
 	ret = mmu_interval_notifier_insert(&child->interval_sub, region->mm,
 					   child->start,
 					   child->last - child->start + 1,
-					   &sodp_child_ops);
+					   &odp_child_ops);
 	if (ret) {
 		kfree(child);
 		return ERR_PTR(ret);
@@ -112,19 +112,19 @@ static struct sodp_child *child_create(struct sodp_region *region,
 }
 
 /**
- * sodp_child_set_seq() - an invalidation in the span of a child has begun
+ * odp_child_set_seq() - an invalidation in the span of a child has begun
  * @child: which
  * @seq: what the callback was given
  *
  * Context: Notifier callbacks; does not sleep.
  */
-void sodp_child_set_seq(struct sodp_child *child, unsigned long seq)
+void odp_child_set_seq(struct odp_child *child, unsigned long seq)
 {
 	spin_lock(&child->inval_lock);
 	if (!child->inval_by)
 		child->inval_by = current;
 	else if (child->inval_by != current)
-		child->inval_by = SODP_INVAL_UNKNOWN;
+		child->inval_by = ODP_INVAL_UNKNOWN;
 	mmu_interval_set_seq(&child->interval_sub, seq);
 	spin_unlock(&child->inval_lock);
 }
@@ -133,18 +133,18 @@ void sodp_child_set_seq(struct sodp_child *child, unsigned long seq)
  * Numbers only rise; who is late with an older one, and overwrites a newer
  * one, makes somebody wait that need not.
  */
-static void child_is_quiet(struct sodp_child *child, unsigned long seq)
+static void child_is_quiet(struct odp_child *child, unsigned long seq)
 {
 	unsigned long *quiet_seq = &child->region->pool->quiet_seq;
 
 	if ((long)(seq - READ_ONCE(*quiet_seq)) <= 0)
 		return;
-	/* Pairs with smp_load_acquire() in sodp_child_try_seq() */
+	/* Pairs with smp_load_acquire() in odp_child_try_seq() */
 	smp_store_release(quiet_seq, seq);
 }
 
 /**
- * sodp_child_try_seq() - mmu_interval_read_begin() for who may not wait
+ * odp_child_try_seq() - mmu_interval_read_begin() for who may not wait
  * @child: which
  * @seq: as mmu_interval_read_begin() returns it, for
  *	mmu_interval_read_retry()
@@ -162,9 +162,9 @@ static void child_is_quiet(struct sodp_child *child, unsigned long seq)
  * only the first can be said of it.
  *
  * Context: Does not sleep. mmap_lock may be held. Not in a callback.
- * Return: true, or false if one may be in progress: sodp_child_wait_seq().
+ * Return: true, or false if one may be in progress: odp_child_wait_seq().
  */
-bool sodp_child_try_seq(struct sodp_child *child, unsigned long *seq)
+bool odp_child_try_seq(struct odp_child *child, unsigned long *seq)
 {
 	const struct task_struct *by;
 	unsigned long quiet_seq;
@@ -183,14 +183,14 @@ bool sodp_child_try_seq(struct sodp_child *child, unsigned long *seq)
 }
 
 /**
- * sodp_child_wait_seq() - wait until the invalidations under way are over
+ * odp_child_wait_seq() - wait until the invalidations under way are over
  * @child: which
  *
- * Afterwards sodp_child_try_seq() succeeds, until the next one begins.
+ * Afterwards odp_child_try_seq() succeeds, until the next one begins.
  *
  * Context: Sleeps. No mmap_lock, no leaf_mutex, not in a callback.
  */
-void sodp_child_wait_seq(struct sodp_child *child)
+void odp_child_wait_seq(struct odp_child *child)
 {
 	unsigned long seq = mmu_interval_read_begin(&child->interval_sub);
 
@@ -201,10 +201,10 @@ void sodp_child_wait_seq(struct sodp_child *child)
 	spin_unlock(&child->inval_lock);
 }
 
-static struct sodp_child *child_find(struct sodp_region *region,
-				     unsigned long index)
+static struct odp_child *child_find(struct odp_region *region,
+				    unsigned long index)
 {
-	struct sodp_child *child;
+	struct odp_child *child;
 
 	rcu_read_lock();
 	child = xa_load(&region->children, index);
@@ -218,10 +218,10 @@ static struct sodp_child *child_find(struct sodp_region *region,
  * Put @child where others find it. Return it, or the one that is there and
  * alive; NULL when that may be another by now.
  */
-static struct sodp_child *child_publish(struct sodp_child *child, gfp_t gfp)
+static struct odp_child *child_publish(struct odp_child *child, gfp_t gfp)
 {
 	struct xarray *children = &child->region->children;
-	struct sodp_child *seen, *old;
+	struct odp_child *seen, *old;
 
 	xa_lock(children);
 	/* Whoever frees it takes it out first, under xa_lock */
@@ -239,7 +239,7 @@ static struct sodp_child *child_publish(struct sodp_child *child, gfp_t gfp)
 }
 
 /**
- * sodp_child_get() - the child of a span, made if need be
+ * odp_child_get() - the child of a span, made if need be
  * @region: where; its memcg is the active one
  * @index: in region->children
  * @gfp: how to allocate; who may not wait does not make it either if that needs
@@ -252,10 +252,10 @@ static struct sodp_child *child_publish(struct sodp_child *child, gfp_t gfp)
  * Context: May sleep; mm_users held, mmap_lock not.
  * Return: a reference, or an ERR_PTR().
  */
-struct sodp_child *sodp_child_get(struct sodp_region *region,
-				  unsigned long index, gfp_t gfp)
+struct odp_child *odp_child_get(struct odp_region *region,
+				unsigned long index, gfp_t gfp)
 {
-	struct sodp_child *child, *found;
+	struct odp_child *child, *found;
 
 	for (;;) {
 		child = child_find(region, index);
@@ -270,11 +270,11 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 			return child;
 		found = child_publish(child, gfp);
 		if (found == child) {
-			trace_sodp_child_create(region, child->start,
-						child->last);
+			trace_odp_child_create(region, child->start,
+					       child->last);
 			/* The first fault need not find out */
 			if (gfpflags_allow_blocking(gfp))
-				sodp_child_wait_seq(child);
+				odp_child_wait_seq(child);
 			return child;
 		}
 		child_put_unused(child, gfp);
@@ -284,16 +284,16 @@ struct sodp_child *sodp_child_get(struct sodp_region *region,
 }
 
 /**
- * sodp_child_detach_all() - end the callbacks of a region
+ * odp_child_detach_all() - end the callbacks of a region
  * @region: dying, and not busy
  *
  * What faults that are waiting for a page keep is memory, not callbacks.
  *
  * Context: May sleep. No mmap_lock, no leaf_mutex, not in a callback.
  */
-void sodp_child_detach_all(struct sodp_region *region)
+void odp_child_detach_all(struct odp_region *region)
 {
-	struct sodp_child *child, *seen;
+	struct odp_child *child, *seen;
 	unsigned long index;
 
 	xa_for_each(&region->children, index, seen) {
@@ -301,7 +301,7 @@ void sodp_child_detach_all(struct sodp_region *region)
 		if (!child)
 			continue;
 		child_detach(child);
-		sodp_child_put_sync(child);
+		odp_child_put_sync(child);
 	}
 	/* Those whose last reference was dropped before we came */
 	wait_var_event(&region->live_children,

@@ -9,13 +9,13 @@
 #include "trace.h"
 
 /**
- * sodp_fault_complete() - does the snapshot have all that is needed
+ * odp_fault_complete() - does the snapshot have all that is needed
  * @fault: its pfns filled
  *
  * Context: Any.
  * Return: true if so.
  */
-bool sodp_fault_complete(const struct sodp_fault *fault)
+bool odp_fault_complete(const struct odp_fault *fault)
 {
 	unsigned int last = fault->whole ? fault->first + 1 : fault->last;
 	unsigned long need = HMM_PFN_VALID;
@@ -56,7 +56,7 @@ bool sodp_fault_complete(const struct sodp_fault *fault)
  * that no invalidation passed this leaf, so the page is still mapped.
  */
 static __always_inline unsigned long
-commit_entry(const struct sodp_fault *fault, unsigned long hmm_pfn)
+commit_entry(const struct odp_fault *fault, unsigned long hmm_pfn)
 {
 	unsigned long pfn = hmm_pfn & ~HMM_PFN_FLAGS;
 	struct folio *folio;
@@ -64,66 +64,66 @@ commit_entry(const struct sodp_fault *fault, unsigned long hmm_pfn)
 	if ((hmm_pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) != HMM_PFN_VALID)
 		return 0;
 	if ((hmm_pfn & HMM_PFN_WRITE) &&
-	    (fault->region->flags & SODP_REGION_WRITABLE)) {
+	    (fault->region->flags & ODP_REGION_WRITABLE)) {
 		folio = page_folio(pfn_to_page(pfn));
 		if (folio_test_dirty(folio))
-			return (pfn << PAGE_SHIFT) | SODP_ENTRY_FLAGS;
+			return (pfn << PAGE_SHIFT) | ODP_ENTRY_FLAGS;
 		if (fault->write) {
 			folio_mark_dirty(folio);
-			return (pfn << PAGE_SHIFT) | SODP_ENTRY_FLAGS;
+			return (pfn << PAGE_SHIFT) | ODP_ENTRY_FLAGS;
 		}
 	}
-	return (pfn << PAGE_SHIFT) | SODP_ENTRY_READ;
+	return (pfn << PAGE_SHIFT) | ODP_ENTRY_READ;
 }
 
 /*
  * One mapping of the CPU covers the leaf, and the region all of the leaf: one
  * entry will do. The table, if there is one, is kept empty meanwhile.
  */
-static void commit_huge(struct sodp_fault *fault)
+static void commit_huge(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 	unsigned long entry = commit_entry(fault, fault->pfns[fault->first]);
-	unsigned int added = SODP_LEAF_PAGES - leaf->present;
+	unsigned int added = ODP_LEAF_PAGES - leaf->present;
 	bool had_table = leaf->present && !leaf->huge_entry;
 	unsigned int page;
 
 	entry -= (unsigned long)fault->first << PAGE_SHIFT;
-	entry |= leaf->huge_entry & SODP_ENTRY_FLAGS;
+	entry |= leaf->huge_entry & ODP_ENTRY_FLAGS;
 	if (leaf->huge_entry == entry)
 		return;
 	WRITE_ONCE(leaf->huge_entry, entry);
 	/* An access that looked before may miss, which does no harm */
-	for (page = 0; had_table && page < SODP_LEAF_PAGES; page++)
+	for (page = 0; had_table && page < ODP_LEAF_PAGES; page++)
 		WRITE_ONCE(leaf->table[page], 0);
-	WRITE_ONCE(leaf->present, SODP_LEAF_PAGES);
+	WRITE_ONCE(leaf->present, ODP_LEAF_PAGES);
 	if (added)
-		sodp_count(fault->region, mapped_pages, added);
-	fault->pages += SODP_LEAF_PAGES;
+		odp_count(fault->region, mapped_pages, added);
+	fault->pages += ODP_LEAF_PAGES;
 	fault->huge++;
 }
 
-static void commit_table(struct sodp_fault *fault)
+static void commit_table(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 	unsigned int page, added = 0, changed = 0;
 	unsigned long old, entry;
 
 	for (page = fault->first; page < fault->end; page++) {
 		entry = commit_entry(fault, fault->pfns[page]);
 		old = leaf->table[page];
-		if (!entry || (entry | (old & SODP_ENTRY_FLAGS)) == old)
+		if (!entry || (entry | (old & ODP_ENTRY_FLAGS)) == old)
 			continue;
 		/* Writable once is writable until a notifier says otherwise */
 		WRITE_ONCE(leaf->table[page],
-			   entry | (old & SODP_ENTRY_FLAGS));
+			   entry | (old & ODP_ENTRY_FLAGS));
 		added += !old;
 		changed++;
 	}
 	WRITE_ONCE(leaf->present, leaf->present + added);
 	fault->pages += changed;
 	if (added)
-		sodp_count(fault->region, mapped_pages, added);
+		odp_count(fault->region, mapped_pages, added);
 }
 
 /*
@@ -131,11 +131,11 @@ static void commit_table(struct sodp_fault *fault)
  * have come in between, so this is not seen unless the mm has several ways
  * to map one page; the entry's pages are still mapped, no access is harmed.
  */
-static void commit_drop_huge(struct sodp_fault *fault)
+static void commit_drop_huge(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 
-	sodp_count(fault->region, mapped_pages, -(s64)leaf->present);
+	odp_count(fault->region, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
 	WRITE_ONCE(leaf->huge_entry, 0);
 }
@@ -151,7 +151,7 @@ static void commit_drop_huge(struct sodp_fault *fault)
  * fault had its leaf in region->leaves, sampled the count, then the sequence
  * (fault_sample()).
  *  - It had begun when we sampled the sequence: then either
- *    sodp_child_try_seq() saw that and there was no snapshot before it was
+ *    odp_child_try_seq() saw that and there was no snapshot before it was
  *    over; or it did not see the store, and then, by the barriers of
  *    child_publish_seq() and fault_sample(), the search comes after our leaf
  *    was published, and finds it.
@@ -166,9 +166,9 @@ static void commit_drop_huge(struct sodp_fault *fault)
  * for: mmu_interval_set_seq() is not called under leaf_mutex, and need not
  * be. A store that we see too early makes us look at the count, no more.
  */
-static bool commit_is_stale(const struct sodp_fault *fault)
+static bool commit_is_stale(const struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 
 	lockdep_assert_held(&leaf->leaf_mutex);
 	return mmu_interval_read_retry(&leaf->child->interval_sub,
@@ -177,28 +177,28 @@ static bool commit_is_stale(const struct sodp_fault *fault)
 }
 
 /**
- * sodp_fault_commit() - publish what the snapshot found
+ * odp_fault_commit() - publish what the snapshot found
  * @fault: its pfns filled, mmap_lock not held
  *
- * Context: May sleep; reclaims as sodp_fault_gfp() says.
+ * Context: May sleep; reclaims as odp_fault_gfp() says.
  * Return: 0; -EBUSY when an invalidation came first; -ESTALE when the leaf
  * was unlinked; -ENOMEM.
  */
-int sodp_fault_commit(struct sodp_fault *fault)
+int odp_fault_commit(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 	bool huge = fault->whole;
 	int ret = 0;
 
-	if (!huge && sodp_leaf_add_table(fault->region, leaf,
-					 sodp_fault_gfp(fault)))
+	if (!huge && odp_leaf_add_table(fault->region, leaf,
+					odp_fault_gfp(fault)))
 		return -ENOMEM;
 
 	mutex_lock(&leaf->leaf_mutex);
 	if (atomic_read(&leaf->accesses) & LEAF_DEAD) {
 		ret = -ESTALE;
 	} else if (commit_is_stale(fault)) {
-		sodp_count(fault->region, collisions, 1);
+		odp_count(fault->region, collisions, 1);
 		ret = -EBUSY;
 	} else if (huge) {
 		commit_huge(fault);
@@ -208,7 +208,7 @@ int sodp_fault_commit(struct sodp_fault *fault)
 		commit_table(fault);
 	}
 	mutex_unlock(&leaf->leaf_mutex);
-	trace_sodp_commit(fault->region, fault->base, fault->first,
-			  fault->end, huge, ret);
+	trace_odp_commit(fault->region, fault->base, fault->first,
+			 fault->end, huge, ret);
 	return ret;
 }

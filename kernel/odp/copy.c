@@ -25,7 +25,7 @@
 enum copy_stop { COPY_DST_MISSED, COPY_SRC_MISSED, COPY_BAD_MEMORY };
 
 /* Stands in for the table that a leaf does not have */
-static const unsigned long no_entries[SODP_LEAF_PAGES];
+static const unsigned long no_entries[ODP_LEAF_PAGES];
 
 /**
  * struct copy_side - one side of a chunk
@@ -40,9 +40,9 @@ struct copy_side {
 	unsigned long huge;
 };
 
-static __always_inline struct copy_side copy_open(const struct sodp_leaf *leaf)
+static __always_inline struct copy_side copy_open(const struct odp_leaf *leaf)
 {
-	/* Pairs with cmpxchg in sodp_leaf_add_table() */
+	/* Pairs with cmpxchg in odp_leaf_add_table() */
 	const unsigned long *table = READ_ONCE(leaf->table);
 
 	return (struct copy_side) {
@@ -61,19 +61,19 @@ static __always_inline void *copy_address(unsigned long entry,
 /* May a device write to, may it read from a page with this entry */
 static __always_inline bool copy_writable(unsigned long entry)
 {
-	return likely((entry & SODP_ENTRY_FLAGS) == SODP_ENTRY_FLAGS);
+	return likely((entry & ODP_ENTRY_FLAGS) == ODP_ENTRY_FLAGS);
 }
 
 static __always_inline bool copy_readable(unsigned long entry)
 {
-	return likely(entry & SODP_ENTRY_READ);
+	return likely(entry & ODP_ENTRY_READ);
 }
 
-/* sodp_memcpy(), with bytes copied as the result */
+/* odp_memcpy(), with bytes copied as the result */
 static __always_inline size_t copy_run(void *to, const void *from, size_t len,
 				       bool vector, enum copy_stop *stop)
 {
-	size_t left = sodp_memcpy(to, from, len, vector);
+	size_t left = odp_memcpy(to, from, len, vector);
 
 	if (likely(!left))
 		return len;
@@ -246,19 +246,19 @@ static __always_inline size_t copy_sides(struct copy_side dst,
  * Copy from leaf to leaf. Return the bytes copied; less than @len for the
  * reason in @stop.
  */
-static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
+static __always_inline size_t copy_chunk(const struct odp_leaf *dst_leaf,
 					 unsigned long dst_va,
-					 const struct sodp_leaf *src_leaf,
+					 const struct odp_leaf *src_leaf,
 					 unsigned long src_va, size_t len,
 					 enum copy_stop *stop)
 {
-	bool vector = sodp_vector_begin(len);
+	bool vector = odp_vector_begin(len);
 	size_t copied;
 
-	copied = copy_sides(copy_open(dst_leaf), dst_va & (SODP_LEAF_SIZE - 1),
-			    copy_open(src_leaf), src_va & (SODP_LEAF_SIZE - 1),
+	copied = copy_sides(copy_open(dst_leaf), dst_va & (ODP_LEAF_SIZE - 1),
+			    copy_open(src_leaf), src_va & (ODP_LEAF_SIZE - 1),
 			    len, vector, stop);
-	sodp_vector_end(vector);
+	odp_vector_end(vector);
 	return copied;
 }
 
@@ -266,19 +266,19 @@ static __always_inline size_t copy_chunk(const struct sodp_leaf *dst_leaf,
  * The short way for what stays inside one page on each side. Return false if
  * an entry is missing, or memory bad: the long way finds out which.
  */
-static __always_inline bool copy_small(const struct sodp_leaf *dst_leaf,
+static __always_inline bool copy_small(const struct odp_leaf *dst_leaf,
 				       unsigned long to,
-				       const struct sodp_leaf *src_leaf,
+				       const struct odp_leaf *src_leaf,
 				       unsigned long from, size_t len)
 {
-	unsigned long dst_entry = sodp_leaf_entry(dst_leaf, to);
-	unsigned long src_entry = sodp_leaf_entry(src_leaf, from);
+	unsigned long dst_entry = odp_leaf_entry(dst_leaf, to);
+	unsigned long src_entry = odp_leaf_entry(src_leaf, from);
 
 	if (!copy_writable(dst_entry) || !copy_readable(src_entry))
 		return false;
-	return !sodp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
-			    copy_address(src_entry, from & ~PAGE_MASK), len,
-			    false);
+	return !odp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
+			   copy_address(src_entry, from & ~PAGE_MASK), len,
+			   false);
 }
 
 /* Inside a page, and too short for vectors */
@@ -289,11 +289,11 @@ static __always_inline bool copy_is_small(u64 va, u64 len)
 
 static __always_inline size_t copy_chunk_size(u64 va, u64 left)
 {
-	return min3(left, SODP_LEAF_SIZE - (va & (SODP_LEAF_SIZE - 1)),
+	return min3(left, ODP_LEAF_SIZE - (va & (ODP_LEAF_SIZE - 1)),
 		    (u64)COPY_CHUNK);
 }
 
-static int copy_missed(struct sodp_miss *miss, struct sodp_region *region,
+static int copy_missed(struct odp_miss *miss, struct odp_region *region,
 		       u64 va, u64 len, u32 flags)
 {
 	miss->region = region;
@@ -304,7 +304,7 @@ static int copy_missed(struct sodp_miss *miss, struct sodp_region *region,
 }
 
 /**
- * sodp_copy() - copy from region to region
+ * odp_copy() - copy from region to region
  * @dst: written
  * @dst_va: first byte there
  * @src: read; may be @dst, and the ranges may overlap, but what is in them
@@ -321,24 +321,24 @@ static int copy_missed(struct sodp_miss *miss, struct sodp_region *region,
  * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry,
  * -EHWPOISON reading ended in a machine check.
  */
-int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
-	      u64 src_va, u64 len, u64 *done, struct sodp_miss *miss)
+int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
+	     u64 src_va, u64 len, u64 *done, struct odp_miss *miss)
 {
 	u64 left = len;
 	int ret = 0;
 
 	*done = 0;
-	if (!sodp_region_covers(dst, dst_va, len) ||
-	    !sodp_region_covers(src, src_va, len))
+	if (!odp_region_covers(dst, dst_va, len) ||
+	    !odp_region_covers(src, src_va, len))
 		return -EFAULT;
 	while (left) {
-		struct sodp_leaf *to, *from;
+		struct odp_leaf *to, *from;
 		enum copy_stop stop = COPY_DST_MISSED;
 		size_t chunk, copied = 0;
 
 		chunk = copy_chunk_size(dst_va, copy_chunk_size(src_va, left));
-		to = sodp_access_hold(dst, dst_va >> SODP_LEAF_SHIFT);
-		from = sodp_access_hold(src, src_va >> SODP_LEAF_SHIFT);
+		to = odp_access_hold(dst, dst_va >> ODP_LEAF_SHIFT);
+		from = odp_access_hold(src, src_va >> ODP_LEAF_SHIFT);
 		if (to && from) {
 			if (copy_is_small(dst_va, chunk) &&
 			    copy_is_small(src_va, chunk) &&
@@ -351,9 +351,9 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 			stop = COPY_SRC_MISSED;
 		}
 		if (from)
-			sodp_access_drop(from);
+			odp_access_drop(from);
 		if (to)
-			sodp_access_drop(to);
+			odp_access_drop(to);
 		dst_va += copied;
 		src_va += copied;
 		left -= copied;
@@ -363,7 +363,7 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 			ret = -EHWPOISON;
 		else if (stop == COPY_DST_MISSED)
 			ret = copy_missed(miss, dst, dst_va, left,
-					  SODP_FAULT_WRITE);
+					  ODP_FAULT_WRITE);
 		else
 			ret = copy_missed(miss, src, src_va, left, 0);
 		break;
@@ -371,20 +371,20 @@ int sodp_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 	*done = len - left;
 	return ret;
 }
-EXPORT_SYMBOL_GPL(sodp_copy);
+EXPORT_SYMBOL_GPL(odp_copy);
 
 /* One side of a chunk is a kernel buffer. Return the bytes copied. */
-static __always_inline size_t copy_buffer_chunk(const struct sodp_leaf *leaf,
+static __always_inline size_t copy_buffer_chunk(const struct odp_leaf *leaf,
 						unsigned long at, void *buffer,
 						size_t len, bool write,
 						enum copy_stop *stop)
 {
 	struct copy_side side = copy_open(leaf);
-	bool vector = sodp_vector_begin(len);
+	bool vector = odp_vector_begin(len);
 	size_t copied = 0;
 	void *address;
 
-	at &= SODP_LEAF_SIZE - 1;
+	at &= ODP_LEAF_SIZE - 1;
 	address = phys_to_virt((side.huge & PAGE_MASK) + at);
 	if (!side.huge && write)
 		copied = copy_to_table(side.table, at, buffer, len, vector,
@@ -396,31 +396,31 @@ static __always_inline size_t copy_buffer_chunk(const struct sodp_leaf *leaf,
 		copied = copy_run(buffer, address, len, vector, stop);
 	else if (copy_writable(side.huge))
 		copied = copy_run(address, buffer, len, vector, stop);
-	sodp_vector_end(vector);
+	odp_vector_end(vector);
 	return copied;
 }
 
 /* Inlined twice, so that @write is a constant */
-static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
+static __always_inline int copy_buffer(struct odp_region *region, u64 va,
 				       void *buffer, u64 len, bool write,
-				       u64 *done, struct sodp_miss *miss)
+				       u64 *done, struct odp_miss *miss)
 {
 	u64 left = len;
 	int ret = 0;
 
 	*done = 0;
-	if (!sodp_region_covers(region, va, len))
+	if (!odp_region_covers(region, va, len))
 		return -EFAULT;
 	while (left) {
 		size_t chunk = copy_chunk_size(va, left), copied = 0;
 		enum copy_stop stop = COPY_SRC_MISSED;
-		struct sodp_leaf *leaf;
+		struct odp_leaf *leaf;
 
-		leaf = sodp_access_hold(region, va >> SODP_LEAF_SHIFT);
+		leaf = odp_access_hold(region, va >> ODP_LEAF_SHIFT);
 		if (leaf) {
 			copied = copy_buffer_chunk(leaf, va, buffer, chunk,
 						   write, &stop);
-			sodp_access_drop(leaf);
+			odp_access_drop(leaf);
 		}
 		buffer += copied;
 		va += copied;
@@ -431,7 +431,7 @@ static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
 			ret = -EHWPOISON;
 		else
 			ret = copy_missed(miss, region, va, left,
-					  write ? SODP_FAULT_WRITE : 0);
+					  write ? ODP_FAULT_WRITE : 0);
 		break;
 	}
 	*done = len - left;
@@ -439,7 +439,7 @@ static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
 }
 
 /**
- * sodp_copy_in() - copy from a kernel buffer to a region
+ * odp_copy_in() - copy from a kernel buffer to a region
  * @dst: written
  * @dst_va: first byte there
  * @src: kernel memory
@@ -447,18 +447,18 @@ static __always_inline int copy_buffer(struct sodp_region *region, u64 va,
  * @done: bytes copied, also when it fails
  * @miss: what to fault in, when the result is -EAGAIN
  *
- * Context: As sodp_copy().
- * Return: As sodp_copy().
+ * Context: As odp_copy().
+ * Return: As odp_copy().
  */
-int sodp_copy_in(struct sodp_region *dst, u64 dst_va, const void *src,
-		 u64 len, u64 *done, struct sodp_miss *miss)
+int odp_copy_in(struct odp_region *dst, u64 dst_va, const void *src,
+		u64 len, u64 *done, struct odp_miss *miss)
 {
 	return copy_buffer(dst, dst_va, (void *)src, len, true, done, miss);
 }
-EXPORT_SYMBOL_GPL(sodp_copy_in);
+EXPORT_SYMBOL_GPL(odp_copy_in);
 
 /**
- * sodp_copy_out() - copy from a region to a kernel buffer
+ * odp_copy_out() - copy from a region to a kernel buffer
  * @dst: kernel memory
  * @src: read
  * @src_va: first byte there
@@ -466,28 +466,28 @@ EXPORT_SYMBOL_GPL(sodp_copy_in);
  * @done: bytes copied, also when it fails
  * @miss: what to fault in, when the result is -EAGAIN
  *
- * Context: As sodp_copy().
- * Return: As sodp_copy().
+ * Context: As odp_copy().
+ * Return: As odp_copy().
  */
-int sodp_copy_out(void *dst, struct sodp_region *src, u64 src_va, u64 len,
-		  u64 *done, struct sodp_miss *miss)
+int odp_copy_out(void *dst, struct odp_region *src, u64 src_va, u64 len,
+		 u64 *done, struct odp_miss *miss)
 {
 	return copy_buffer(src, src_va, dst, len, false, done, miss);
 }
-EXPORT_SYMBOL_GPL(sodp_copy_out);
+EXPORT_SYMBOL_GPL(odp_copy_out);
 
 /* Real atomics of the CPU, so the application's own are atomic with them */
-static int copy_atomic(atomic64_t *target, enum sodp_atomic_op op, u64 operand,
+static int copy_atomic(atomic64_t *target, enum odp_atomic_op op, u64 operand,
 		       u64 compare, u64 *old)
 {
 	switch (op) {
-	case SODP_ATOMIC_CAS:
+	case ODP_ATOMIC_CAS:
 		*old = atomic64_cmpxchg(target, compare, operand);
 		return 0;
-	case SODP_ATOMIC_FAA:
+	case ODP_ATOMIC_FAA:
 		*old = atomic64_fetch_add(operand, target);
 		return 0;
-	case SODP_ATOMIC_STORE:
+	case ODP_ATOMIC_STORE:
 		/* What was copied before is seen by who sees this */
 		atomic64_set_release(target, operand);
 		*old = 0;
@@ -497,7 +497,7 @@ static int copy_atomic(atomic64_t *target, enum sodp_atomic_op op, u64 operand,
 }
 
 /**
- * sodp_atomic() - an 8-byte atomic operation
+ * odp_atomic() - an 8-byte atomic operation
  * @region: where
  * @va: 8-byte aligned
  * @op: which
@@ -506,38 +506,38 @@ static int copy_atomic(atomic64_t *target, enum sodp_atomic_op op, u64 operand,
  * @old: what was there before; 0 for a store
  * @miss: what to fault in, when the result is -EAGAIN
  *
- * Context: As sodp_copy().
+ * Context: As odp_copy().
  * Return: 0, -EINVAL not aligned or not an operation, -EFAULT outside the
  * region, -EAGAIN the page has no entry, -EHWPOISON reading ended in a machine
  * check.
  */
-int sodp_atomic(struct sodp_region *region, u64 va, enum sodp_atomic_op op,
-		u64 operand, u64 compare, u64 *old, struct sodp_miss *miss)
+int odp_atomic(struct odp_region *region, u64 va, enum odp_atomic_op op,
+	       u64 operand, u64 compare, u64 *old, struct odp_miss *miss)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 	unsigned long entry;
 	atomic64_t *target;
 	int ret;
 
 	if (!IS_ALIGNED(va, sizeof(u64)))
 		return -EINVAL;
-	if (!sodp_region_covers(region, va, sizeof(u64)))
+	if (!odp_region_covers(region, va, sizeof(u64)))
 		return -EFAULT;
-	leaf = sodp_access_hold(region, va >> SODP_LEAF_SHIFT);
+	leaf = odp_access_hold(region, va >> ODP_LEAF_SHIFT);
 	if (!leaf)
 		return copy_missed(miss, region, va, sizeof(u64),
-				   SODP_FAULT_WRITE);
-	entry = sodp_leaf_entry(leaf, va);
+				   ODP_FAULT_WRITE);
+	entry = odp_leaf_entry(leaf, va);
 	target = copy_address(entry, va & ~PAGE_MASK);
 	if (!copy_writable(entry))
 		ret = copy_missed(miss, region, va, sizeof(u64),
-				  SODP_FAULT_WRITE);
-	else if (unlikely(!sodp_mc_readable(target)))
+				  ODP_FAULT_WRITE);
+	else if (unlikely(!odp_mc_readable(target)))
 		/* An atomic instruction would have no way back */
 		ret = -EHWPOISON;
 	else
 		ret = copy_atomic(target, op, operand, compare, old);
-	sodp_access_drop(leaf);
+	odp_access_drop(leaf);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(sodp_atomic);
+EXPORT_SYMBOL_GPL(odp_atomic);

@@ -2,11 +2,11 @@
 /*
  * core.h - what the files of rdma_odp.ko share
  *
- * odp_umem.h has the vocabulary. One name, one thing: interval_sub is always
+ * odp.h has the vocabulary. One name, one thing: interval_sub is always
  * the subscription to the mm's notifiers that a child owns.
  */
-#ifndef SODP_ODP_CORE_H
-#define SODP_ODP_CORE_H
+#ifndef ODP_CORE_H
+#define ODP_CORE_H
 
 #include <linux/bits.h>
 #include <linux/lockdep.h>
@@ -20,7 +20,7 @@
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
-#include <rdma/odp_umem.h>
+#include <rdma/odp.h>
 
 #include "../compat/compat.h"
 
@@ -46,7 +46,7 @@
  *
  * An access is a count in leaf->accesses. It is not a lock, but who holds one
  * keeps an invalidation, and so perhaps reclaim, waiting: between
- * sodp_access_begin() and sodp_access_end() nothing sleeps, takes mmap_lock,
+ * odp_access_begin() and odp_access_end() nothing sleeps, takes mmap_lock,
  * takes a leaf_mutex or allocates with reclaim. Lockdep is taught that at
  * module load (lockdep_teach()), with the map that both sides acquire.
  *
@@ -58,30 +58,30 @@
  *   domain  refs: the driver's, and one of each region.
  *   pool    refs: one of each region of its mm, the driver's, and one of
  *           each work from when it is queued until it has ended. The last
- *           one leaves the rest to sodp_gc_wq: with the last pool of a user
+ *           one leaves the rest to odp_gc_wq: with the last pool of a user
  *           goes his workqueue, which waits for its workers.
- *   region  refs: the driver's, by sodp_region_get() and sodp_region_put(),
+ *   region  refs: the driver's, by odp_region_get() and odp_region_put(),
  *           and one of each queued prefetch.
  *           busy: who works in it; destroy waits for them. A fault leaves it
  *           before it calls handle_mm_fault(), which may wait for a page
  *           for ever (userfaultfd, FUSE), and for one that is served by the
- *           very process whose exit called sodp_region_destroy().
+ *           very process whose exit called odp_region_destroy().
  *   child   refs: one of each of its leaves, one of each fault creating a
  *           leaf. The last one destroys it, from a workqueue, never from
- *           a notifier callback. sodp_region_destroy() detaches it before
+ *           a notifier callback. odp_region_destroy() detaches it before
  *           that: what is referenced then is memory only.
  *   leaf    refs: one of region->leaves, one of each fault, invalidation or
  *           collection using it. Freed by RCU. LEAF_DEAD is set, under
  *           leaf_mutex, when it leaves region->leaves.
  */
 
-#define SODP_LEAF_PAGES		(1U << (SODP_LEAF_SHIFT - PAGE_SHIFT))
-#define SODP_LEAF_ORDER		(SODP_LEAF_SHIFT - PAGE_SHIFT)
+#define ODP_LEAF_PAGES		(1U << (ODP_LEAF_SHIFT - PAGE_SHIFT))
+#define ODP_LEAF_ORDER		(ODP_LEAF_SHIFT - PAGE_SHIFT)
 
 /* An entry is the page's physical address and what the device may do */
-#define SODP_ENTRY_READ		BIT(0)
-#define SODP_ENTRY_WRITE	BIT(1)
-#define SODP_ENTRY_FLAGS	(SODP_ENTRY_READ | SODP_ENTRY_WRITE)
+#define ODP_ENTRY_READ		BIT(0)
+#define ODP_ENTRY_WRITE	BIT(1)
+#define ODP_ENTRY_FLAGS	(ODP_ENTRY_READ | ODP_ENTRY_WRITE)
 
 /* leaf->accesses: a count of accesses in flight, and these */
 #define LEAF_ZAPPING		BIT(30)	/* an invalidation waits or zaps */
@@ -97,28 +97,28 @@
 #define REGION_COUNT		(REGION_DYING - 1)
 
 /* Leaves that were accessed last, by a hash of their index */
-#define SODP_HINT_BITS		4
+#define ODP_HINT_BITS		4
 
 /* A leaf emptied this long ago may be freed: zap and refault do not churn */
-#define SODP_GC_DELAY		msecs_to_jiffies(200)
+#define ODP_GC_DELAY		msecs_to_jiffies(200)
 
 struct pool_user;
 
-struct sodp_domain {
-	struct sodp_odp_stats stats;
-	atomic64_t fault_buckets[SODP_FAULT_BUCKETS];
+struct odp_domain {
+	struct odp_stats stats;
+	atomic64_t fault_buckets[ODP_FAULT_BUCKETS];
 	/*
 	 * Read without a lock by faults (READ_ONCE, pairs with WRITE_ONCE in
-	 * sodp_domain_set_fault_model()): a fault may see half of a new
+	 * odp_domain_set_fault_model()): a fault may see half of a new
 	 * model, which delays it by some value between the two.
 	 */
-	struct sodp_fault_model fault_model;
+	struct odp_fault_model fault_model;
 	refcount_t refs;
 	char name[64];
 };
 
 /**
- * struct sodp_pool - the workers that wait for the pages of one mm
+ * struct odp_pool - the workers that wait for the pages of one mm
  * @refs: see DOC: Locking
  * @mm: whose; held by mmgrab()
  * @node: in the table of pools, by @mm
@@ -133,10 +133,10 @@ struct sodp_domain {
  * @listens: the mm has had an interval notifier, so that one more needs no
  *	mmap_lock (READ_ONCE, WRITE_ONCE)
  * @quiet_seq: no invalidation of the mm that gave a child this sequence or an
- *	older one is in progress: see sodp_child_try_seq() (release, acquire)
+ *	older one is in progress: see odp_child_try_seq() (release, acquire)
  * @release_work: runs when @refs is 0
  */
-struct sodp_pool {
+struct odp_pool {
 	refcount_t refs;
 	struct mm_struct *mm;
 	struct hlist_node node;
@@ -155,17 +155,17 @@ struct sodp_pool {
 };
 
 /**
- * struct sodp_region - a range of one mm, or pages that do not move
- * @leaves: struct sodp_leaf by va >> SODP_LEAF_SHIFT; read under RCU
- * @children: struct sodp_child by va >> SODP_CHILD_SHIFT; read under RCU
+ * struct odp_region - a range of one mm, or pages that do not move
+ * @leaves: struct odp_leaf by va >> ODP_LEAF_SHIFT; read under RCU
+ * @children: struct odp_child by va >> ODP_CHILD_SHIFT; read under RCU
  * @hints: leaves that need not be looked up in @leaves. Set while an access
  *	to the leaf is held, cleared when no access to it can begin any more,
  *	before it is freed by RCU (READ_ONCE, WRITE_ONCE, cmpxchg).
  * @domain: what it is counted in
  * @start: first byte
  * @last: last byte
- * @flags: enum sodp_region_flags
- * @is_static: filled by sodp_region_add_pages(), has no mm
+ * @flags: enum odp_region_flags
+ * @is_static: filled by odp_region_add_pages(), has no mm
  * @busy: who works in it (not who waits for pages), and REGION_DYING
  * @live_children: children not yet detached
  * @refs: references of the driver
@@ -175,11 +175,11 @@ struct sodp_pool {
  * @gc_work: frees leaves marked LEAF_MARK_EMPTY
  * @stats: counters
  */
-struct sodp_region {
+struct odp_region {
 	struct xarray leaves;
 	struct xarray children;
-	struct sodp_leaf *hints[1 << SODP_HINT_BITS];
-	struct sodp_domain *domain;
+	struct odp_leaf *hints[1 << ODP_HINT_BITS];
+	struct odp_domain *domain;
 	u64 start;
 	u64 last;
 	u32 flags;
@@ -188,16 +188,16 @@ struct sodp_region {
 	atomic_t live_children;
 	refcount_t refs;
 	struct mm_struct *mm;
-	struct sodp_pool *pool;
+	struct odp_pool *pool;
 	struct mem_cgroup *memcg;
 	struct delayed_work gc_work;
-	struct sodp_odp_stats stats;
+	struct odp_stats stats;
 };
 
-#define SODP_INVAL_UNKNOWN	((const struct task_struct *)ERR_PTR(-EBUSY))
+#define ODP_INVAL_UNKNOWN	((const struct task_struct *)ERR_PTR(-EBUSY))
 
 /**
- * struct sodp_child - an aligned 1 GiB span of a region
+ * struct odp_child - an aligned 1 GiB span of a region
  * @interval_sub: what tells us of invalidations in the span
  * @region: parent
  * @index: in region->children
@@ -207,15 +207,15 @@ struct sodp_region {
  * @inval_lock: @inval_by, and the writing of the sequence in @interval_sub. A
  *	leaf lock, taken in notifier callbacks and by faults.
  * @inval_by: who has invalidated in the span since it was known that nobody
- *	does; NULL nobody, SODP_INVAL_UNKNOWN several, or it is not known
+ *	does; NULL nobody, ODP_INVAL_UNKNOWN several, or it is not known
  * @detached: @interval_sub is removed; written by who has the last reference,
- *	or by sodp_region_destroy()
+ *	or by odp_region_destroy()
  * @destroy_work: runs when @refs is 0
  * @rcu: frees it
  */
-struct sodp_child {
+struct odp_child {
 	struct mmu_interval_notifier interval_sub;
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long index;
 	unsigned long start;
 	unsigned long last;
@@ -229,7 +229,7 @@ struct sodp_child {
 };
 
 /**
- * struct sodp_leaf - an aligned 2 MiB span of a region
+ * struct odp_leaf - an aligned 2 MiB span of a region
  * @accesses: accesses in flight, LEAF_ZAPPING, LEAF_DEAD
  * @around_next: page that follows the last one a fault mapped
  * @around_pages: how far beyond its needs the next sequential fault may go.
@@ -250,14 +250,14 @@ struct sodp_child {
  *	notifier callbacks, by the rules of DOC: Locking.
  * @rcu: frees it
  */
-struct sodp_leaf {
+struct odp_leaf {
 	atomic_t accesses;
 	u16 around_next;
 	u16 around_pages;
 	unsigned long huge_entry;
 	unsigned long *table;
 	unsigned long index;
-	struct sodp_child *child;
+	struct odp_child *child;
 	refcount_t refs;
 	unsigned int present;
 	unsigned long inval_count;
@@ -266,9 +266,9 @@ struct sodp_leaf {
 	struct rcu_head rcu;
 };
 
-#define sodp_count(region, counter, n)					\
+#define odp_count(region, counter, n)					\
 	do {								\
-		struct sodp_region *count_region = (region);		\
+		struct odp_region *count_region = (region);		\
 		s64 count_n = (n);					\
 									\
 		atomic64_add(count_n, &count_region->stats.counter);	\
@@ -277,63 +277,63 @@ struct sodp_leaf {
 	} while (0)
 
 /* main.c */
-extern struct workqueue_struct *sodp_gc_wq;
-extern struct lockdep_map sodp_accessor_map;
+extern struct workqueue_struct *odp_gc_wq;
+extern struct lockdep_map odp_accessor_map;
 
 /**
- * struct sodp_recall - a worker that may wait for a page of a region
+ * struct odp_recall - a worker that may wait for a page of a region
  * @node: in pool->recalls
  * @task: the worker; NULL: not a worker, and not in there
  * @region: referenced by whoever faults
  */
-struct sodp_recall {
+struct odp_recall {
 	struct list_head node;
 	struct task_struct *task;
-	struct sodp_region *region;
+	struct odp_region *region;
 };
 
 /* recall.c */
-bool sodp_recall_begin(struct sodp_region *region, struct sodp_recall *recall);
-void sodp_recall_end(struct sodp_recall *recall);
-void sodp_recall_all(struct sodp_region *region);
+bool odp_recall_begin(struct odp_region *region, struct odp_recall *recall);
+void odp_recall_end(struct odp_recall *recall);
+void odp_recall_all(struct odp_region *region);
 
 /* region.c */
-void sodp_region_wake(struct sodp_region *region);
+void odp_region_wake(struct odp_region *region);
 
 /**
- * sodp_region_leave() - done in a region, or about to wait for something
+ * odp_region_leave() - done in a region, or about to wait for something
  * @region: entered before
  *
  * Context: Any.
  */
-static __always_inline void sodp_region_leave(struct sodp_region *region)
+static __always_inline void odp_region_leave(struct odp_region *region)
 {
 	int left = atomic_dec_return(&region->busy);
 
 	/* It may be freed from here on; its address is still a key */
 	if (unlikely(left & REGION_DYING) && !(left & REGION_COUNT))
-		sodp_region_wake(region);
+		odp_region_wake(region);
 }
 
 /**
- * sodp_region_enter() - begin to work in a region
+ * odp_region_enter() - begin to work in a region
  * @region: which
  *
  * Context: Any.
  * Return: 0, or -ESRCH when it is being destroyed.
  */
-static __always_inline int sodp_region_enter(struct sodp_region *region)
+static __always_inline int odp_region_enter(struct odp_region *region)
 {
-	/* Pairs with atomic_fetch_or() in sodp_region_destroy() */
+	/* Pairs with atomic_fetch_or() in odp_region_destroy() */
 	if (likely(!(atomic_inc_return(&region->busy) & REGION_DYING)))
 		return 0;
-	sodp_region_leave(region);
+	odp_region_leave(region);
 	return -ESRCH;
 }
 
 /* Is a range inside a region; an empty one always is */
 static __always_inline bool
-sodp_region_covers(const struct sodp_region *region, u64 va, u64 len)
+odp_region_covers(const struct odp_region *region, u64 va, u64 len)
 {
 	if (!len)
 		return true;
@@ -341,130 +341,130 @@ sodp_region_covers(const struct sodp_region *region, u64 va, u64 len)
 	       len - 1 <= region->last - va;
 }
 
-static inline bool sodp_region_is_dying(const struct sodp_region *region)
+static inline bool odp_region_is_dying(const struct odp_region *region)
 {
 	return atomic_read(&region->busy) & REGION_DYING;
 }
 
 /* A hash: buffers are often a power of two apart */
-static __always_inline struct sodp_leaf **
-sodp_region_hint(struct sodp_region *region, unsigned long index)
+static __always_inline struct odp_leaf **
+odp_region_hint(struct odp_region *region, unsigned long index)
 {
-	return &region->hints[hash_long(index, SODP_HINT_BITS)];
+	return &region->hints[hash_long(index, ODP_HINT_BITS)];
 }
 
 /* child.c */
-struct sodp_child *sodp_child_get(struct sodp_region *region,
-				  unsigned long index, gfp_t gfp);
-void sodp_child_put(struct sodp_child *child);
-void sodp_child_put_sync(struct sodp_child *child);
-void sodp_child_detach_all(struct sodp_region *region);
-void sodp_child_set_seq(struct sodp_child *child, unsigned long seq);
-bool sodp_child_try_seq(struct sodp_child *child, unsigned long *seq);
-void sodp_child_wait_seq(struct sodp_child *child);
+struct odp_child *odp_child_get(struct odp_region *region,
+				unsigned long index, gfp_t gfp);
+void odp_child_put(struct odp_child *child);
+void odp_child_put_sync(struct odp_child *child);
+void odp_child_detach_all(struct odp_region *region);
+void odp_child_set_seq(struct odp_child *child, unsigned long seq);
+bool odp_child_try_seq(struct odp_child *child, unsigned long *seq);
+void odp_child_wait_seq(struct odp_child *child);
 
 /* leaf.c */
-int sodp_leaf_cache_init(void);
-void sodp_leaf_cache_exit(void);
-struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
-				unsigned long index, gfp_t gfp);
-struct sodp_leaf *sodp_leaf_find(struct sodp_region *region,
-				 unsigned long *index, unsigned long last);
-void sodp_leaf_put(struct sodp_leaf *leaf);
-int sodp_leaf_add_table(struct sodp_region *region, struct sodp_leaf *leaf,
-			gfp_t gfp);
-void sodp_leaf_unlink_all(struct sodp_region *region);
-void sodp_leaf_mark_empty(struct sodp_region *region, unsigned long index);
-void sodp_leaf_gc_work(struct work_struct *work);
-void sodp_leaf_lockdep_teach(void);
+int odp_leaf_cache_init(void);
+void odp_leaf_cache_exit(void);
+struct odp_leaf *odp_leaf_get(struct odp_region *region,
+			      unsigned long index, gfp_t gfp);
+struct odp_leaf *odp_leaf_find(struct odp_region *region,
+			       unsigned long *index, unsigned long last);
+void odp_leaf_put(struct odp_leaf *leaf);
+int odp_leaf_add_table(struct odp_region *region, struct odp_leaf *leaf,
+		       gfp_t gfp);
+void odp_leaf_unlink_all(struct odp_region *region);
+void odp_leaf_mark_empty(struct odp_region *region, unsigned long index);
+void odp_leaf_gc_work(struct work_struct *work);
+void odp_leaf_lockdep_teach(void);
 
 /**
- * sodp_leaf_entry() - the entry of one page
+ * odp_leaf_entry() - the entry of one page
  * @leaf: an access to it is held, or its leaf_mutex
  * @va: some byte of the page
  *
  * Return: the entry, 0 if there is none.
  */
 static __always_inline unsigned long
-sodp_leaf_entry(const struct sodp_leaf *leaf, unsigned long va)
+odp_leaf_entry(const struct odp_leaf *leaf, unsigned long va)
 {
 	/* Pairs with WRITE_ONCE in commit_huge() and leaf_zap() */
 	unsigned long entry = READ_ONCE(leaf->huge_entry);
 	const unsigned long *table;
 
 	if (entry)
-		return entry + (va & (SODP_LEAF_SIZE - 1) & PAGE_MASK);
-	/* Pairs with cmpxchg in sodp_leaf_add_table(), by the dependency */
+		return entry + (va & (ODP_LEAF_SIZE - 1) & PAGE_MASK);
+	/* Pairs with cmpxchg in odp_leaf_add_table(), by the dependency */
 	table = READ_ONCE(leaf->table);
 	if (!table)
 		return 0;
-	return READ_ONCE(table[(va >> PAGE_SHIFT) & (SODP_LEAF_PAGES - 1)]);
+	return READ_ONCE(table[(va >> PAGE_SHIFT) & (ODP_LEAF_PAGES - 1)]);
 }
 
 /* access.c */
-void sodp_access_wake(struct sodp_leaf *leaf);
-struct sodp_leaf *sodp_access_lookup(struct sodp_region *region,
-				     unsigned long index);
+void odp_access_wake(struct odp_leaf *leaf);
+struct odp_leaf *odp_access_lookup(struct odp_region *region,
+				   unsigned long index);
 
 /* A value-returning atomic: everything done in the access comes before it */
-static __always_inline void sodp_access_uncount(struct sodp_leaf *leaf)
+static __always_inline void odp_access_uncount(struct odp_leaf *leaf)
 {
 	int left = atomic_dec_return(&leaf->accesses);
 
 	/* The leaf may be freed from here on; its address is still a key */
 	if (unlikely(left & LEAF_CLOSED) && !(left & LEAF_COUNT))
-		sodp_access_wake(leaf);
+		odp_access_wake(leaf);
 }
 
 /**
- * sodp_access_hold() - open an access to a leaf
+ * odp_access_hold() - open an access to a leaf
  * @region: where
  * @index: of the leaf in region->leaves
  *
  * Context: Any in which nothing forbids a copy; never sleeps. On success the
- * rules of DOC: Locking hold until sodp_access_drop().
+ * rules of DOC: Locking hold until odp_access_drop().
  * Return: the leaf, NULL if there is none or it is being invalidated.
  */
-static __always_inline struct sodp_leaf *
-sodp_access_hold(struct sodp_region *region, unsigned long index)
+static __always_inline struct odp_leaf *
+odp_access_hold(struct odp_region *region, unsigned long index)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	/* As good as rcu_read_lock(), and inline */
 	rcu_read_lock_sched();
-	/* Pairs with WRITE_ONCE in sodp_access_lookup() */
-	leaf = READ_ONCE(*sodp_region_hint(region, index));
+	/* Pairs with WRITE_ONCE in odp_access_lookup() */
+	leaf = READ_ONCE(*odp_region_hint(region, index));
 	if (unlikely(!leaf || leaf->index != index)) {
-		leaf = sodp_access_lookup(region, index);
+		leaf = odp_access_lookup(region, index);
 	} else if (unlikely(atomic_inc_return(&leaf->accesses) & LEAF_CLOSED)) {
 		/*
 		 * Fully ordered: entries are read after it. Pairs with
 		 * atomic_fetch_or() in leaf_close() and leaf_unlink_locked().
 		 */
-		sodp_access_uncount(leaf);
+		odp_access_uncount(leaf);
 		leaf = NULL;
 	}
 	rcu_read_unlock_sched();
 	if (leaf)
-		lock_map_acquire_read(&sodp_accessor_map);
+		lock_map_acquire_read(&odp_accessor_map);
 	return leaf;
 }
 
-/* End what sodp_access_hold() began */
-static __always_inline void sodp_access_drop(struct sodp_leaf *leaf)
+/* End what odp_access_hold() began */
+static __always_inline void odp_access_drop(struct odp_leaf *leaf)
 {
-	lock_map_release(&sodp_accessor_map);
-	sodp_access_uncount(leaf);
+	lock_map_release(&odp_accessor_map);
+	odp_access_uncount(leaf);
 }
 
 /* invalidate.c */
-extern const struct mmu_interval_notifier_ops sodp_child_ops;
+extern const struct mmu_interval_notifier_ops odp_child_ops;
 
 /* fault.c */
-#define SODP_SCRATCH_BYTES	(SODP_LEAF_PAGES * sizeof(unsigned long))
+#define ODP_SCRATCH_BYTES	(ODP_LEAF_PAGES * sizeof(unsigned long))
 
 /**
- * struct sodp_fault - a fault in one leaf, as it goes
+ * struct odp_fault - a fault in one leaf, as it goes
  * @region: where
  * @leaf: where; referenced
  * @mm: of the region; mm_users held
@@ -475,9 +475,9 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @last: page after the last one needed
  * @end: page after the last one that is welcome (fault-around)
  * @tried: address whose fault was told to retry, to do it the patient way
- * @deadline: with SODP_FAULT_BRIEF, when what is there has to do, in ns
- * @flags: enum sodp_fault_flags
- * @write: @flags has SODP_FAULT_WRITE
+ * @deadline: with ODP_FAULT_BRIEF, when what is there has to do, in ns
+ * @flags: enum odp_fault_flags
+ * @write: @flags has ODP_FAULT_WRITE
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
@@ -493,9 +493,9 @@ extern const struct mmu_interval_notifier_ops sodp_child_ops;
  * @pages: pages committed
  * @huge: huge entries committed
  */
-struct sodp_fault {
-	struct sodp_region *region;
-	struct sodp_leaf *leaf;
+struct odp_fault {
+	struct odp_region *region;
+	struct odp_leaf *leaf;
 	struct mm_struct *mm;
 	unsigned long *pfns;
 	struct vm_area_struct *vma;
@@ -522,34 +522,34 @@ struct sodp_fault {
 };
 
 /* What the core itself needs: who may not wait does not reclaim for it */
-static inline gfp_t sodp_fault_gfp(const struct sodp_fault *fault)
+static inline gfp_t odp_fault_gfp(const struct odp_fault *fault)
 {
-	return fault->flags & SODP_FAULT_NOWAIT ? GFP_NOWAIT | __GFP_NOWARN :
+	return fault->flags & ODP_FAULT_NOWAIT ? GFP_NOWAIT | __GFP_NOWARN :
 						  GFP_KERNEL;
 }
 
-static inline bool sodp_fault_is_late(const struct sodp_fault *fault)
+static inline bool odp_fault_is_late(const struct odp_fault *fault)
 {
-	return (fault->flags & SODP_FAULT_BRIEF) &&
+	return (fault->flags & ODP_FAULT_BRIEF) &&
 	       ktime_get_ns() > fault->deadline;
 }
 
-int sodp_fault_init(void);
-void sodp_fault_exit(void);
+int odp_fault_init(void);
+void odp_fault_exit(void);
 
 /* populate.c */
-int sodp_fault_check_vmas(struct sodp_fault *fault);
-int sodp_fault_populate(struct sodp_fault *fault);
-int sodp_fault_snapshot(struct sodp_fault *fault);
+int odp_fault_check_vmas(struct odp_fault *fault);
+int odp_fault_populate(struct odp_fault *fault);
+int odp_fault_snapshot(struct odp_fault *fault);
 
 /* commit.c */
-bool sodp_fault_complete(const struct sodp_fault *fault);
-int sodp_fault_commit(struct sodp_fault *fault);
+bool odp_fault_complete(const struct odp_fault *fault);
+int odp_fault_commit(struct odp_fault *fault);
 
 /* stats.c */
-void sodp_domain_put(struct sodp_domain *domain);
-void sodp_stats_latency(struct sodp_domain *domain, u64 ns);
-bool sodp_fault_model_on(struct sodp_domain *domain);
-void sodp_fault_model_delay(struct sodp_domain *domain, unsigned long pages);
+void odp_domain_put(struct odp_domain *domain);
+void odp_stats_latency(struct odp_domain *domain, u64 ns);
+bool odp_fault_model_on(struct odp_domain *domain);
+void odp_fault_model_delay(struct odp_domain *domain, unsigned long pages);
 
-#endif /* SODP_ODP_CORE_H */
+#endif /* ODP_CORE_H */

@@ -30,7 +30,7 @@
 #define FAULT_HALVE_TRIES	8
 /* Who may not wait gives up sooner and lets a worker do it */
 #define FAULT_NOWAIT_TRIES	4
-/* SODP_FAULT_BRIEF */
+/* ODP_FAULT_BRIEF */
 #define FAULT_BRIEF_NS		(2 * NSEC_PER_MSEC)
 /* How often a page may look impossible after its fault was handled */
 #define FAULT_ERROR_TRIES	4
@@ -44,9 +44,9 @@ static struct kmem_cache *scratch_cache;
  * child's sequence. Return 0, or -EBUSY or -EAGAIN when an invalidation of the
  * child's span may be in progress: what is mapped may be about to go.
  */
-static int fault_sample(struct sodp_fault *fault)
+static int fault_sample(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 
 	/* Pairs with WRITE_ONCE in leaf_invalidate() */
 	fault->inval_count = READ_ONCE(leaf->inval_count);
@@ -57,40 +57,40 @@ static int fault_sample(struct sodp_fault *fault)
 	 * being read after the sequence (litmus/sample_order.litmus).
 	 */
 	smp_mb();
-	if (likely(sodp_child_try_seq(leaf->child, &fault->interval_seq)))
+	if (likely(odp_child_try_seq(leaf->child, &fault->interval_seq)))
 		return 0;
-	if (fault->flags & (SODP_FAULT_NOWAIT | SODP_FAULT_BRIEF))
+	if (fault->flags & (ODP_FAULT_NOWAIT | ODP_FAULT_BRIEF))
 		return -EAGAIN;
 	fault->disturbed = true;
 	return -EBUSY;
 }
 
-static int fault_look(struct sodp_fault *fault)
+static int fault_look(struct odp_fault *fault)
 {
 	int ret;
 
 	fault->populated = false;
 	ret = fault_sample(fault);
-	return ret ? ret : sodp_fault_snapshot(fault);
+	return ret ? ret : odp_fault_snapshot(fault);
 }
 
-static int fault_under_mmap_lock(struct sodp_fault *fault)
+static int fault_under_mmap_lock(struct odp_fault *fault)
 {
 	int ret;
 
-	ret = sodp_fault_check_vmas(fault);
+	ret = odp_fault_check_vmas(fault);
 	if (ret)
 		return ret;
 	ret = fault_look(fault);
-	if (ret || (fault->flags & SODP_FAULT_SNAPSHOT))
+	if (ret || (fault->flags & ODP_FAULT_SNAPSHOT))
 		return ret;
-	ret = sodp_fault_populate(fault);
+	ret = odp_fault_populate(fault);
 	if (!ret && fault->populated)
 		ret = fault_look(fault);
 	return ret;
 }
 
-static bool fault_found_any(const struct sodp_fault *fault)
+static bool fault_found_any(const struct odp_fault *fault)
 {
 	unsigned int page;
 
@@ -101,16 +101,16 @@ static bool fault_found_any(const struct sodp_fault *fault)
 }
 
 /* Who holds mmap_lock may wait for a page, so we leave the region meanwhile */
-static int fault_mmap_lock(struct sodp_fault *fault)
+static int fault_mmap_lock(struct odp_fault *fault)
 {
 	fault->locked = mmap_read_trylock(fault->mm);
 	if (likely(fault->locked))
 		return 0;
-	if (fault->flags & SODP_FAULT_NOWAIT)
+	if (fault->flags & ODP_FAULT_NOWAIT)
 		return -EAGAIN;
-	sodp_region_leave(fault->region);
+	odp_region_leave(fault->region);
 	mmap_read_lock(fault->mm);
-	fault->entered = !sodp_region_enter(fault->region);
+	fault->entered = !odp_region_enter(fault->region);
 	fault->locked = fault->entered;
 	if (fault->entered)
 		return 0;
@@ -122,7 +122,7 @@ static int fault_mmap_lock(struct sodp_fault *fault)
  * One round. Return 0; -EBUSY, -ESTALE or -ERESTART for another one; -EAGAIN
  * if it would wait and must not; or what is wrong.
  */
-static int fault_try(struct sodp_fault *fault)
+static int fault_try(struct odp_fault *fault)
 {
 	int ret;
 
@@ -136,23 +136,23 @@ static int fault_try(struct sodp_fault *fault)
 	fault->vma = NULL;
 	/* An unmap of many pages takes long, and no mmap() has to wait for us */
 	if (fault->disturbed)
-		sodp_child_wait_seq(fault->leaf->child);
+		odp_child_wait_seq(fault->leaf->child);
 	fault->disturbed = false;
 	if (ret)
 		return ret;
-	if (fault->flags & SODP_FAULT_SNAPSHOT)
-		return fault_found_any(fault) ? sodp_fault_commit(fault) : 0;
-	fault->incomplete = !sodp_fault_complete(fault);
+	if (fault->flags & ODP_FAULT_SNAPSHOT)
+		return fault_found_any(fault) ? odp_fault_commit(fault) : 0;
+	fault->incomplete = !odp_fault_complete(fault);
 	if (fault->incomplete)
 		return -EBUSY;
-	return sodp_fault_commit(fault);
+	return odp_fault_commit(fault);
 }
 
 /*
  * Handled, but not there. Gone again, or is there a page, but not one for a
  * device? hmm says error for the latter, and for some that only pass by.
  */
-static bool fault_page_is_error(const struct sodp_fault *fault)
+static bool fault_page_is_error(const struct odp_fault *fault)
 {
 	unsigned int page;
 
@@ -164,16 +164,16 @@ static bool fault_page_is_error(const struct sodp_fault *fault)
 	return false;
 }
 
-static int fault_new_leaf(struct sodp_fault *fault)
+static int fault_new_leaf(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
-	leaf = sodp_leaf_get(fault->region, fault->base >> SODP_LEAF_SHIFT,
-			     sodp_fault_gfp(fault));
+	leaf = odp_leaf_get(fault->region, fault->base >> ODP_LEAF_SHIFT,
+			    odp_fault_gfp(fault));
 	if (IS_ERR(leaf))
 		return PTR_ERR(leaf);
 	if (fault->leaf)
-		sodp_leaf_put(fault->leaf);
+		odp_leaf_put(fault->leaf);
 	fault->leaf = leaf;
 	return 0;
 }
@@ -186,14 +186,14 @@ static bool fault_is_transient(int ret)
 }
 
 /* Reasons to stop that are none of the memory's */
-static int fault_interrupted(const struct sodp_fault *fault, int ret,
+static int fault_interrupted(const struct odp_fault *fault, int ret,
 			     unsigned int tries)
 {
-	if (sodp_region_is_dying(fault->region))
+	if (odp_region_is_dying(fault->region))
 		return -ESRCH;
 	if (fatal_signal_pending(current))
 		return -EAGAIN;
-	if ((fault->flags & SODP_FAULT_NOWAIT) &&
+	if ((fault->flags & ODP_FAULT_NOWAIT) &&
 	    (tries > FAULT_NOWAIT_TRIES || ret == -ENOMEM))
 		return -EAGAIN;
 	return 0;
@@ -203,7 +203,7 @@ static int fault_interrupted(const struct sodp_fault *fault, int ret,
  * Memory that somebody keeps taking away (a hole punched again and again) may
  * never be there as a whole: go for less of it, down to one page.
  */
-static void fault_halve(struct sodp_fault *fault)
+static void fault_halve(struct odp_fault *fault)
 {
 	unsigned int pages = fault->last - fault->first;
 
@@ -218,7 +218,7 @@ static void fault_halve(struct sodp_fault *fault)
  * The range is halved now and then on the way, and when time is up only its
  * first page is tried; fault->last and fault->narrowed say so.
  */
-static int fault_leaf(struct sodp_fault *fault)
+static int fault_leaf(struct odp_fault *fault)
 {
 	unsigned long deadline = jiffies + FAULT_RETRY_TIME;
 	unsigned int tries, errors = 0;
@@ -261,41 +261,41 @@ static int fault_leaf(struct sodp_fault *fault)
 }
 
 /* Did somebody else map it in the meantime */
-static bool fault_is_covered(struct sodp_fault *fault)
+static bool fault_is_covered(struct odp_fault *fault)
 {
-	unsigned long need = SODP_ENTRY_READ;
-	struct sodp_leaf *leaf;
+	unsigned long need = ODP_ENTRY_READ;
+	struct odp_leaf *leaf;
 	unsigned int page;
 	bool covered = true;
 
 	if (!READ_ONCE(fault->leaf->present))
 		return false;
-	leaf = sodp_access_hold(fault->region, fault->base >> SODP_LEAF_SHIFT);
+	leaf = odp_access_hold(fault->region, fault->base >> ODP_LEAF_SHIFT);
 	if (!leaf)
 		return false;
 	if (fault->write)
-		need |= SODP_ENTRY_WRITE;
+		need |= ODP_ENTRY_WRITE;
 	for (page = fault->first; covered && page < fault->last; page++) {
 		unsigned long va = fault->base + (page << PAGE_SHIFT);
 
-		covered = (sodp_leaf_entry(leaf, va) & need) == need;
+		covered = (odp_leaf_entry(leaf, va) & need) == need;
 	}
-	sodp_access_drop(leaf);
+	odp_access_drop(leaf);
 	return covered;
 }
 
 /* How far a stream that comes from the leaf before may go on in this one */
-static unsigned int around_inherited(struct sodp_fault *fault)
+static unsigned int around_inherited(struct odp_fault *fault)
 {
-	unsigned long index = fault->base >> SODP_LEAF_SHIFT;
+	unsigned long index = fault->base >> ODP_LEAF_SHIFT;
 	unsigned int pages = 0;
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	if (!index)
 		return 0;
 	rcu_read_lock();
 	leaf = xa_load(&fault->region->leaves, index - 1);
-	if (leaf && READ_ONCE(leaf->around_next) == SODP_LEAF_PAGES)
+	if (leaf && READ_ONCE(leaf->around_next) == ODP_LEAF_PAGES)
 		pages = READ_ONCE(leaf->around_pages);
 	rcu_read_unlock();
 	return pages;
@@ -305,14 +305,14 @@ static unsigned int around_inherited(struct sodp_fault *fault)
  * Fault-around: a fault that starts where the one before ended is part of a
  * stream, and the window beyond its needs doubles. Others get none.
  */
-static void around_open(struct sodp_fault *fault)
+static void around_open(struct odp_fault *fault)
 {
-	struct sodp_leaf *leaf = fault->leaf;
+	struct odp_leaf *leaf = fault->leaf;
 	unsigned int pages = READ_ONCE(leaf->around_pages);
 	unsigned long rest;
 
 	fault->end = fault->last;
-	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT))
+	if (fault->flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT))
 		return;
 	/* Whatever a stream of the past has left behind in this leaf */
 	if (!fault->first)
@@ -321,18 +321,18 @@ static void around_open(struct sodp_fault *fault)
 		pages = 0;
 	rest = (fault->region->last - fault->base) >> PAGE_SHIFT;
 	fault->end = min_t(unsigned long, fault->last + pages,
-			   min_t(unsigned long, rest + 1, SODP_LEAF_PAGES));
+			   min_t(unsigned long, rest + 1, ODP_LEAF_PAGES));
 	pages = clamp_t(unsigned int, pages * 2, AROUND_MIN_PAGES,
-			SODP_LEAF_PAGES);
+			ODP_LEAF_PAGES);
 	WRITE_ONCE(leaf->around_pages, pages);
 }
 
-static void around_close(struct sodp_fault *fault)
+static void around_close(struct odp_fault *fault)
 {
-	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT))
+	if (fault->flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT))
 		return;
 	if (READ_ONCE(fault->leaf->huge_entry))
-		fault->end = SODP_LEAF_PAGES;
+		fault->end = ODP_LEAF_PAGES;
 	/* The same again, by one who may wait, is no stream */
 	if (fault->end == fault->first)
 		return;
@@ -340,13 +340,13 @@ static void around_close(struct sodp_fault *fault)
 }
 
 /* Fault in what [va, last] needs of the leaf that va is in */
-static int fault_piece(struct sodp_fault *fault, u64 va, u64 last)
+static int fault_piece(struct odp_fault *fault, u64 va, u64 last)
 {
 	int ret;
 
-	fault->base = va & ~(SODP_LEAF_SIZE - 1);
+	fault->base = va & ~(ODP_LEAF_SIZE - 1);
 	fault->first = (va - fault->base) >> PAGE_SHIFT;
-	last = min_t(u64, last - fault->base, SODP_LEAF_SIZE - 1);
+	last = min_t(u64, last - fault->base, ODP_LEAF_SIZE - 1);
 	fault->last = (last >> PAGE_SHIFT) + 1;
 	fault->leaf = NULL;
 	fault->tried = ULONG_MAX;
@@ -360,21 +360,21 @@ static int fault_piece(struct sodp_fault *fault, u64 va, u64 last)
 		around_close(fault);
 	}
 	/* Advice: what cannot be mapped is left out */
-	if (ret && (fault->flags & SODP_FAULT_SNAPSHOT) && ret != -ESRCH)
+	if (ret && (fault->flags & ODP_FAULT_SNAPSHOT) && ret != -ESRCH)
 		ret = 0;
 	if (fault->entered && !READ_ONCE(fault->leaf->present))
-		sodp_leaf_mark_empty(fault->region,
-				     fault->base >> SODP_LEAF_SHIFT);
-	sodp_leaf_put(fault->leaf);
+		odp_leaf_mark_empty(fault->region,
+				    fault->base >> ODP_LEAF_SHIFT);
+	odp_leaf_put(fault->leaf);
 	return ret;
 }
 
-static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
+static int fault_pieces(struct odp_fault *fault, u64 va, u64 last)
 {
 	int ret = 0;
 
 	while (!ret && va <= last) {
-		if (sodp_region_is_dying(fault->region))
+		if (odp_region_is_dying(fault->region))
 			return -ESRCH;
 		if (fatal_signal_pending(current))
 			return -EAGAIN;
@@ -385,41 +385,41 @@ static int fault_pieces(struct sodp_fault *fault, u64 va, u64 last)
 		 * What was got would be gone by the time the rest is there.
 		 * The caller uses it, and comes back for the rest.
 		 */
-		if (fault->narrowed && !(fault->flags & SODP_FAULT_PREFETCH))
+		if (fault->narrowed && !(fault->flags & ODP_FAULT_PREFETCH))
 			break;
-		if (va <= last && sodp_fault_is_late(fault))
+		if (va <= last && odp_fault_is_late(fault))
 			break;
 		cond_resched();
 	}
 	return ret;
 }
 
-static int fault_range(struct sodp_fault *fault, u64 va, u64 last)
+static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 {
-	struct sodp_region *region = fault->region;
-	bool waits = !(fault->flags & SODP_FAULT_NOWAIT);
-	struct sodp_recall recall;
+	struct odp_region *region = fault->region;
+	bool waits = !(fault->flags & ODP_FAULT_NOWAIT);
+	struct odp_recall recall;
 	int ret;
 
 	if (!mmget_not_zero(region->mm))
 		return -ESRCH;
 	fault->mm = region->mm;
 	ret = -ENOMEM;
-	fault->pfns = kmem_cache_alloc(scratch_cache, sodp_fault_gfp(fault));
+	fault->pfns = kmem_cache_alloc(scratch_cache, odp_fault_gfp(fault));
 	if (!fault->pfns)
 		goto out_mmput;
 	ret = -ESRCH;
-	if (waits && !sodp_recall_begin(region, &recall))
+	if (waits && !odp_recall_begin(region, &recall))
 		goto out_recall;
-	fault->entered = !sodp_region_enter(region);
+	fault->entered = !odp_region_enter(region);
 	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
 	/* It may have been left, and destroyed, during a wait for a page */
 	if (fault->entered)
-		sodp_region_leave(region);
+		odp_region_leave(region);
 out_recall:
 	if (waits)
-		sodp_recall_end(&recall);
+		odp_recall_end(&recall);
 	kmem_cache_free(scratch_cache, fault->pfns);
 out_mmput:
 	/* The last user's exit would run here, under our callers' locks */
@@ -428,40 +428,40 @@ out_mmput:
 }
 
 /* A no-wait fault that gave up is not counted: the worker's will be */
-static void fault_account(const struct sodp_fault *fault, int ret, u64 ns)
+static void fault_account(const struct odp_fault *fault, int ret, u64 ns)
 {
-	struct sodp_region *region = fault->region;
+	struct odp_region *region = fault->region;
 
-	if (fault->flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT)) {
-		sodp_count(region, prefetch_pages, fault->pages);
+	if (fault->flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT)) {
+		odp_count(region, prefetch_pages, fault->pages);
 		return;
 	}
 	if (fault->pages)
-		sodp_count(region, fault_pages, fault->pages);
+		odp_count(region, fault_pages, fault->pages);
 	if (fault->huge)
-		sodp_count(region, fault_huge, fault->huge);
+		odp_count(region, fault_huge, fault->huge);
 	if (ret == -EAGAIN) {
-		if (fault->flags & SODP_FAULT_NOWAIT)
-			sodp_count(region, faults_handed_over, 1);
+		if (fault->flags & ODP_FAULT_NOWAIT)
+			odp_count(region, faults_handed_over, 1);
 		return;
 	}
-	sodp_count(region, faults, 1);
+	odp_count(region, faults, 1);
 	if (fault->write)
-		sodp_count(region, faults_write, 1);
+		odp_count(region, faults_write, 1);
 	else
-		sodp_count(region, faults_read, 1);
+		odp_count(region, faults_read, 1);
 	if (ret)
-		sodp_count(region, faults_failed, 1);
-	sodp_stats_latency(region->domain, ns);
+		odp_count(region, faults_failed, 1);
+	odp_stats_latency(region->domain, ns);
 }
 
-static int fault_validate(struct sodp_region *region, u64 va, u64 len,
+static int fault_validate(struct odp_region *region, u64 va, u64 len,
 			  u32 flags)
 {
-	if (!sodp_region_covers(region, va, len))
+	if (!odp_region_covers(region, va, len))
 		return -EFAULT;
-	if ((flags & SODP_FAULT_WRITE) &&
-	    !(region->flags & SODP_REGION_WRITABLE))
+	if ((flags & ODP_FAULT_WRITE) &&
+	    !(region->flags & ODP_REGION_WRITABLE))
 		return -EACCES;
 	/* All pages of a static region are there, or will never be */
 	if (region->is_static)
@@ -470,16 +470,16 @@ static int fault_validate(struct sodp_region *region, u64 va, u64 len,
 }
 
 /**
- * sodp_region_fault() - map a range for the device
+ * odp_region_fault() - map a range for the device
  * @region: where
  * @va: first byte
  * @len: bytes, all that the operation still needs
- * @flags: enum sodp_fault_flags
+ * @flags: enum odp_fault_flags
  *
  * Afterwards every page of the range had an entry, readable or, with
- * SODP_FAULT_WRITE, writable; it may be gone again by the time the caller
+ * ODP_FAULT_WRITE, writable; it may be gone again by the time the caller
  * looks, who then faults again. Where pages are taken away faster than a
- * range of them can be had, or where SODP_FAULT_BRIEF is asked for and they
+ * range of them can be had, or where ODP_FAULT_BRIEF is asked for and they
  * take their time, only the first ones are mapped: use them.
  *
  * The caller's mm does not matter; the caller has a reference to the region.
@@ -489,43 +489,43 @@ static int fault_validate(struct sodp_region *region, u64 va, u64 len,
  * be destroyed meanwhile, which does not wait for us, and then it is -ESRCH.
  *
  * Context: May sleep. Neither mmap_lock nor an access held.
- * Return: 0; -EAGAIN when it would wait under SODP_FAULT_NOWAIT, or should be
+ * Return: 0; -EAGAIN when it would wait under ODP_FAULT_NOWAIT, or should be
  * tried again; -EFAULT outside the region, not mapped or not permitted;
  * -EACCES writing to a region that is not writable; -ESRCH the process, or
  * the region, is gone; -ENOMEM.
  */
-int sodp_region_fault(struct sodp_region *region, u64 va, u64 len, u32 flags)
+int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags)
 {
-	struct sodp_fault fault = {
+	struct odp_fault fault = {
 		.region = region,
 		.flags = flags,
-		.write = flags & SODP_FAULT_WRITE,
+		.write = flags & ODP_FAULT_WRITE,
 	};
-	bool advice = flags & (SODP_FAULT_PREFETCH | SODP_FAULT_SNAPSHOT);
-	bool model = !advice && sodp_fault_model_on(region->domain);
+	bool advice = flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT);
+	bool model = !advice && odp_fault_model_on(region->domain);
 	u64 began;
 	int ret;
 
 	if (!len)
 		return 0;
-	trace_sodp_fault_begin(region, va, len, flags);
+	trace_odp_fault_begin(region, va, len, flags);
 	began = advice ? 0 : ktime_get_ns();
 	fault.deadline = began + FAULT_BRIEF_NS;
 	ret = fault_validate(region, va, len, flags);
-	if (!ret && model && (flags & SODP_FAULT_NOWAIT))
+	if (!ret && model && (flags & ODP_FAULT_NOWAIT))
 		ret = -EAGAIN;
 	if (!ret)
 		ret = fault_range(&fault, va, va + len - 1);
 	/* Not without reclaim: somebody else may */
-	if (ret == -ENOMEM && (flags & SODP_FAULT_NOWAIT))
+	if (ret == -ENOMEM && (flags & ODP_FAULT_NOWAIT))
 		ret = -EAGAIN;
 	if (!ret && model)
-		sodp_fault_model_delay(region->domain, fault.pages);
+		odp_fault_model_delay(region->domain, fault.pages);
 	fault_account(&fault, ret, advice ? 0 : ktime_get_ns() - began);
-	trace_sodp_fault_end(region, va, len, fault.pages, ret);
+	trace_odp_fault_end(region, va, len, fault.pages, ret);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(sodp_region_fault);
+EXPORT_SYMBOL_GPL(odp_region_fault);
 
 /*
  * A constructor, so that a scratch is not cleared at every fault. It is
@@ -533,18 +533,18 @@ EXPORT_SYMBOL_GPL(sodp_region_fault);
  */
 static void scratch_init(void *scratch)
 {
-	memset(scratch, 0, SODP_SCRATCH_BYTES);
+	memset(scratch, 0, ODP_SCRATCH_BYTES);
 }
 
-int sodp_fault_init(void)
+int odp_fault_init(void)
 {
-	scratch_cache = kmem_cache_create("sodp_scratch", SODP_SCRATCH_BYTES,
+	scratch_cache = kmem_cache_create("odp_scratch", ODP_SCRATCH_BYTES,
 					  sizeof(unsigned long), 0,
 					  scratch_init);
 	return scratch_cache ? 0 : -ENOMEM;
 }
 
-void sodp_fault_exit(void)
+void odp_fault_exit(void)
 {
 	kmem_cache_destroy(scratch_cache);
 }

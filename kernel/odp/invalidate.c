@@ -27,12 +27,12 @@ struct leaf_zap {
 };
 
 /* Keep new accesses out, and wait for those in flight if that is allowed */
-static bool leaf_close(struct sodp_leaf *leaf, bool blockable)
+static bool leaf_close(struct odp_leaf *leaf, bool blockable)
 {
 	int accesses;
 
 	lockdep_assert_held(&leaf->leaf_mutex);
-	/* Fully ordered. Pairs with atomic_inc_return in sodp_access_hold() */
+	/* Fully ordered. Pairs with atomic_inc_return in odp_access_hold() */
 	accesses = atomic_fetch_or(LEAF_ZAPPING, &leaf->accesses);
 	if (!(accesses & LEAF_COUNT))
 		return true;
@@ -40,8 +40,8 @@ static bool leaf_close(struct sodp_leaf *leaf, bool blockable)
 		atomic_andnot(LEAF_ZAPPING, &leaf->accesses);
 		return false;
 	}
-	lock_map_acquire(&sodp_accessor_map);
-	lock_map_release(&sodp_accessor_map);
+	lock_map_acquire(&odp_accessor_map);
+	lock_map_release(&odp_accessor_map);
 	wait_var_event(&leaf->accesses,
 		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
 	/* What the last access did comes before what the caller does now */
@@ -49,8 +49,8 @@ static bool leaf_close(struct sodp_leaf *leaf, bool blockable)
 	return true;
 }
 
-/* Pairs with atomic_inc_return() in sodp_access_hold(): entries first */
-static void leaf_reopen(struct sodp_leaf *leaf)
+/* Pairs with atomic_inc_return() in odp_access_hold(): entries first */
+static void leaf_reopen(struct odp_leaf *leaf)
 {
 	atomic_fetch_andnot_release(LEAF_ZAPPING, &leaf->accesses);
 }
@@ -59,20 +59,20 @@ static void leaf_reopen(struct sodp_leaf *leaf)
  * Part of a huge entry goes: spell it out in the table. Nothing here may
  * reclaim, we may be called by reclaim. Return false if there is no memory.
  */
-static bool leaf_split(struct sodp_region *region, struct sodp_leaf *leaf)
+static bool leaf_split(struct odp_region *region, struct odp_leaf *leaf)
 {
 	unsigned long entry = leaf->huge_entry;
 	unsigned int i;
 
-	if (sodp_leaf_add_table(region, leaf, GFP_NOWAIT | __GFP_NOWARN))
+	if (odp_leaf_add_table(region, leaf, GFP_NOWAIT | __GFP_NOWARN))
 		return false;
-	for (i = 0; i < SODP_LEAF_PAGES; i++, entry += PAGE_SIZE)
+	for (i = 0; i < ODP_LEAF_PAGES; i++, entry += PAGE_SIZE)
 		WRITE_ONCE(leaf->table[i], entry);
 	WRITE_ONCE(leaf->huge_entry, 0);
 	return true;
 }
 
-static unsigned long leaf_clear(struct sodp_leaf *leaf, unsigned int from,
+static unsigned long leaf_clear(struct odp_leaf *leaf, unsigned int from,
 				unsigned int to)
 {
 	unsigned int i, gone = 0;
@@ -91,42 +91,42 @@ static unsigned long leaf_clear(struct sodp_leaf *leaf, unsigned int from,
  * Unmap pages of a leaf that no access is in flight to. Nothing is done per
  * page when all of them go: dirtying was done at commit, see commit_entry().
  */
-static unsigned long leaf_zap(struct sodp_region *region,
-			      struct sodp_leaf *leaf, unsigned int from,
+static unsigned long leaf_zap(struct odp_region *region,
+			      struct odp_leaf *leaf, unsigned int from,
 			      unsigned int to)
 {
 	unsigned long gone = leaf->present;
-	bool whole = to - from == SODP_LEAF_PAGES;
+	bool whole = to - from == ODP_LEAF_PAGES;
 
 	if (leaf->huge_entry && (whole || !leaf_split(region, leaf))) {
 		WRITE_ONCE(leaf->huge_entry, 0);
 	} else {
 		if (!whole)
 			return leaf_clear(leaf, from, to);
-		memset(leaf->table, 0, SODP_SCRATCH_BYTES);
+		memset(leaf->table, 0, ODP_SCRATCH_BYTES);
 	}
 	WRITE_ONCE(leaf->present, 0);
 	return gone;
 }
 
 /* Take the right to write away; a huge entry loses it as a whole */
-static unsigned long leaf_downgrade(struct sodp_leaf *leaf, unsigned int from,
+static unsigned long leaf_downgrade(struct odp_leaf *leaf, unsigned int from,
 				    unsigned int to)
 {
 	unsigned long changed = 0;
 	unsigned int i;
 
 	if (leaf->huge_entry) {
-		if (leaf->huge_entry & SODP_ENTRY_WRITE)
+		if (leaf->huge_entry & ODP_ENTRY_WRITE)
 			changed = to - from;
 		WRITE_ONCE(leaf->huge_entry,
-			   leaf->huge_entry & ~SODP_ENTRY_WRITE);
+			   leaf->huge_entry & ~ODP_ENTRY_WRITE);
 		return changed;
 	}
 	for (i = from; i < to; i++) {
-		if (!(leaf->table[i] & SODP_ENTRY_WRITE))
+		if (!(leaf->table[i] & ODP_ENTRY_WRITE))
 			continue;
-		WRITE_ONCE(leaf->table[i], leaf->table[i] & ~SODP_ENTRY_WRITE);
+		WRITE_ONCE(leaf->table[i], leaf->table[i] & ~ODP_ENTRY_WRITE);
 		changed++;
 	}
 	return changed;
@@ -136,7 +136,7 @@ static unsigned long leaf_downgrade(struct sodp_leaf *leaf, unsigned int from,
  * One leaf of an invalidation. Return false only if it would have to wait and
  * must not; then nothing was changed.
  */
-static bool leaf_invalidate(struct sodp_region *region, struct sodp_leaf *leaf,
+static bool leaf_invalidate(struct odp_region *region, struct odp_leaf *leaf,
 			    const struct leaf_zap *zap, unsigned long *pages)
 {
 	unsigned long gone = 0;
@@ -168,9 +168,9 @@ static bool leaf_invalidate(struct sodp_region *region, struct sodp_leaf *leaf,
 		return true;
 	*pages += gone;
 	if (!zap->downgrade)
-		sodp_count(region, mapped_pages, -(s64)gone);
+		odp_count(region, mapped_pages, -(s64)gone);
 	if (empty)
-		sodp_leaf_mark_empty(region, leaf->index);
+		odp_leaf_mark_empty(region, leaf->index);
 	return true;
 }
 
@@ -193,16 +193,16 @@ static bool invalidate_is_downgrade(const struct mmu_notifier_range *range)
  * order would not do: a CPU may search while the store is in its buffer, and
  * the page that a fault has found meanwhile would be the device's for good.
  */
-static void child_publish_seq(struct sodp_child *child,
+static void child_publish_seq(struct odp_child *child,
 			      unsigned long interval_seq)
 {
-	sodp_child_set_seq(child, interval_seq);
+	odp_child_set_seq(child, interval_seq);
 	/* Pairs with smp_mb() in fault_sample() */
 	smp_mb();
 }
 
 /* See "late" in child_invalidate() */
-static void child_publish_seq_late(struct sodp_child *child,
+static void child_publish_seq_late(struct odp_child *child,
 				   const struct mmu_notifier_range *range,
 				   unsigned long interval_seq)
 {
@@ -219,21 +219,21 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 			     const struct mmu_notifier_range *range,
 			     unsigned long interval_seq)
 {
-	struct sodp_child *child =
-		container_of(interval_sub, struct sodp_child, interval_sub);
-	struct sodp_region *region = child->region;
+	struct odp_child *child =
+		container_of(interval_sub, struct odp_child, interval_sub);
+	struct odp_region *region = child->region;
 	/* At exit the range is the whole address space: clip it */
 	unsigned long start = max(range->start, child->start);
 	unsigned long last = min(range->end - 1, child->last);
-	unsigned long index = start >> SODP_LEAF_SHIFT;
+	unsigned long index = start >> ODP_LEAF_SHIFT;
 	struct leaf_zap zap = {
 		.downgrade = invalidate_is_downgrade(range),
 		.blockable = mmu_notifier_range_blockable(range),
 	};
 	/* For the self-test of the barrier: make ODP_LATE_SEQ=y must fail it */
-	const bool late = IS_ENABLED(CONFIG_SODP_LATE_SEQ);
+	const bool late = IS_ENABLED(CONFIG_ODP_LATE_SEQ);
 	unsigned long pages = 0;
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 	bool done = true;
 
 	if (!late)
@@ -241,27 +241,27 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 	for (; done; index++) {
 		unsigned long base;
 
-		leaf = sodp_leaf_find(region, &index, last >> SODP_LEAF_SHIFT);
+		leaf = odp_leaf_find(region, &index, last >> ODP_LEAF_SHIFT);
 		if (!leaf)
 			break;
-		base = index << SODP_LEAF_SHIFT;
+		base = index << ODP_LEAF_SHIFT;
 		zap.from = (max(start, base) - base) >> PAGE_SHIFT;
-		zap.to = SODP_LEAF_PAGES;
-		if (last - base < SODP_LEAF_SIZE)
+		zap.to = ODP_LEAF_PAGES;
+		if (last - base < ODP_LEAF_SIZE)
 			zap.to = ((last - base) >> PAGE_SHIFT) + 1;
 		done = leaf_invalidate(region, leaf, &zap, &pages);
-		sodp_leaf_put(leaf);
+		odp_leaf_put(leaf);
 	}
 	if (late)
 		child_publish_seq_late(child, range, interval_seq);
 	if (pages) {
-		sodp_count(region, invalidations, 1);
-		sodp_count(region, invalidated_pages, pages);
+		odp_count(region, invalidations, 1);
+		odp_count(region, invalidated_pages, pages);
 	}
-	trace_sodp_invalidate(region, start, last, range->event, pages, done);
+	trace_odp_invalidate(region, start, last, range->event, pages, done);
 	return done;
 }
 
-const struct mmu_interval_notifier_ops sodp_child_ops = {
+const struct mmu_interval_notifier_ops odp_child_ops = {
 	.invalidate = child_invalidate,
 };

@@ -13,10 +13,10 @@ static struct kmem_cache *leaf_cache;
 
 static void leaf_free_rcu(struct rcu_head *rcu)
 {
-	kmem_cache_free(leaf_cache, container_of(rcu, struct sodp_leaf, rcu));
+	kmem_cache_free(leaf_cache, container_of(rcu, struct odp_leaf, rcu));
 }
 
-static void leaf_free(struct sodp_leaf *leaf)
+static void leaf_free(struct odp_leaf *leaf)
 {
 	/*
 	 * No access is in flight (leaf_unlink_locked() waited, and an access
@@ -27,35 +27,35 @@ static void leaf_free(struct sodp_leaf *leaf)
 }
 
 /**
- * sodp_leaf_put() - drop a reference
+ * odp_leaf_put() - drop a reference
  * @leaf: may be gone afterwards
  *
  * Context: Any process context, notifier callbacks included.
  */
-void sodp_leaf_put(struct sodp_leaf *leaf)
+void odp_leaf_put(struct odp_leaf *leaf)
 {
-	struct sodp_child *child = leaf->child;
+	struct odp_child *child = leaf->child;
 
 	if (!refcount_dec_and_test(&leaf->refs))
 		return;
 	leaf_free(leaf);
 	if (child)
-		sodp_child_put(child);
+		odp_child_put(child);
 }
 
-static void leaf_put_sync(struct sodp_leaf *leaf)
+static void leaf_put_sync(struct odp_leaf *leaf)
 {
-	struct sodp_child *child = leaf->child;
+	struct odp_child *child = leaf->child;
 
 	if (!refcount_dec_and_test(&leaf->refs))
 		return;
 	leaf_free(leaf);
 	if (child)
-		sodp_child_put_sync(child);
+		odp_child_put_sync(child);
 }
 
 /**
- * sodp_leaf_find() - the first leaf at or after an index
+ * odp_leaf_find() - the first leaf at or after an index
  * @region: where
  * @index: in: where to start, out: where the leaf is
  * @last: how far to look
@@ -63,10 +63,10 @@ static void leaf_put_sync(struct sodp_leaf *leaf)
  * Context: Any process context.
  * Return: a reference, NULL if there is none.
  */
-struct sodp_leaf *sodp_leaf_find(struct sodp_region *region,
-				 unsigned long *index, unsigned long last)
+struct odp_leaf *odp_leaf_find(struct odp_region *region,
+			       unsigned long *index, unsigned long last)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	rcu_read_lock();
 	leaf = xa_find(&region->leaves, index, last, XA_PRESENT);
@@ -76,10 +76,10 @@ struct sodp_leaf *sodp_leaf_find(struct sodp_region *region,
 	return leaf;
 }
 
-static struct sodp_leaf *leaf_lookup(struct sodp_region *region,
-				     unsigned long index)
+static struct odp_leaf *leaf_lookup(struct odp_region *region,
+				    unsigned long index)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	rcu_read_lock();
 	leaf = xa_load(&region->leaves, index);
@@ -90,7 +90,7 @@ static struct sodp_leaf *leaf_lookup(struct sodp_region *region,
 }
 
 /* One place, hence one lockdep class */
-static void leaf_init(struct sodp_leaf *leaf, unsigned long index)
+static void leaf_init(struct odp_leaf *leaf, unsigned long index)
 {
 	leaf->index = index;
 	/* One for region->leaves, one for the caller */
@@ -98,10 +98,10 @@ static void leaf_init(struct sodp_leaf *leaf, unsigned long index)
 	mutex_init(&leaf->leaf_mutex);
 }
 
-static struct sodp_leaf *leaf_create(struct sodp_region *region,
-				     unsigned long index, gfp_t gfp)
+static struct odp_leaf *leaf_create(struct odp_region *region,
+				    unsigned long index, gfp_t gfp)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	leaf = kmem_cache_zalloc(leaf_cache, gfp | __GFP_ACCOUNT);
 	if (!leaf)
@@ -109,9 +109,9 @@ static struct sodp_leaf *leaf_create(struct sodp_region *region,
 	leaf_init(leaf, index);
 	if (!region->is_static) {
 		unsigned long child_index =
-			index >> (SODP_CHILD_SHIFT - SODP_LEAF_SHIFT);
-		struct sodp_child *child =
-			sodp_child_get(region, child_index, gfp);
+			index >> (ODP_CHILD_SHIFT - ODP_LEAF_SHIFT);
+		struct odp_child *child =
+			odp_child_get(region, child_index, gfp);
 
 		if (IS_ERR(child)) {
 			kmem_cache_free(leaf_cache, leaf);
@@ -123,19 +123,19 @@ static struct sodp_leaf *leaf_create(struct sodp_region *region,
 }
 
 /**
- * sodp_leaf_get() - the leaf of a span, made if need be
+ * odp_leaf_get() - the leaf of a span, made if need be
  * @region: where
  * @index: in region->leaves
- * @gfp: as in sodp_child_get()
+ * @gfp: as in odp_child_get()
  *
  * Context: As @gfp; mm_users held, mmap_lock not.
  * Return: a reference, or an ERR_PTR().
  */
-struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
-				unsigned long index, gfp_t gfp)
+struct odp_leaf *odp_leaf_get(struct odp_region *region,
+			      unsigned long index, gfp_t gfp)
 {
 	struct mem_cgroup *old_memcg;
-	struct sodp_leaf *leaf, *old;
+	struct odp_leaf *leaf, *old;
 
 	leaf = leaf_lookup(region, index);
 	if (leaf)
@@ -161,7 +161,7 @@ struct sodp_leaf *sodp_leaf_get(struct sodp_region *region,
 	if (gfpflags_allow_blocking(gfp))
 		leaf_put_sync(leaf);
 	else
-		sodp_leaf_put(leaf);
+		odp_leaf_put(leaf);
 	leaf = old;
 out:
 	set_active_memcg(old_memcg);
@@ -169,7 +169,7 @@ out:
 }
 
 /**
- * sodp_leaf_add_table() - give a leaf its table, if it has none
+ * odp_leaf_add_table() - give a leaf its table, if it has none
  * @region: where
  * @leaf: referenced
  * @gfp: how to allocate; notifier callbacks must not reclaim
@@ -177,8 +177,8 @@ out:
  * Context: As @gfp.
  * Return: 0 or -ENOMEM.
  */
-int sodp_leaf_add_table(struct sodp_region *region, struct sodp_leaf *leaf,
-			gfp_t gfp)
+int odp_leaf_add_table(struct odp_region *region, struct odp_leaf *leaf,
+		       gfp_t gfp)
 {
 	struct mem_cgroup *old_memcg;
 	unsigned long table;
@@ -200,49 +200,49 @@ int sodp_leaf_add_table(struct sodp_region *region, struct sodp_leaf *leaf,
  * Under leaf_mutex: @leaf leaves the region. No access begins after this, and
  * those in flight end before: an invalidation finds the leaf until then.
  */
-static void leaf_unlink_locked(struct sodp_region *region,
-			       struct sodp_leaf *leaf)
+static void leaf_unlink_locked(struct odp_region *region,
+			       struct odp_leaf *leaf)
 {
 	lockdep_assert_held(&leaf->leaf_mutex);
-	/* Pairs with atomic_inc_return() in sodp_access_hold() */
+	/* Pairs with atomic_inc_return() in odp_access_hold() */
 	atomic_fetch_or(LEAF_DEAD, &leaf->accesses);
-	lock_map_acquire(&sodp_accessor_map);
-	lock_map_release(&sodp_accessor_map);
+	lock_map_acquire(&odp_accessor_map);
+	lock_map_release(&odp_accessor_map);
 	wait_var_event(&leaf->accesses,
 		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
 	/* What the last access did comes before the leaf cannot be found */
 	smp_mb();
 	xa_erase(&region->leaves, leaf->index);
 	if (leaf->present)
-		sodp_count(region, mapped_pages, -(s64)leaf->present);
+		odp_count(region, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
 }
 
 /* Drop the reference of the region to a leaf that was unlinked */
-static void leaf_unlinked_and_put(struct sodp_region *region,
-				  struct sodp_leaf *leaf)
+static void leaf_unlinked_and_put(struct odp_region *region,
+				  struct odp_leaf *leaf)
 {
 	/*
 	 * Only who has an access sets a hint, so there will be none again.
 	 * Who has read it already counts itself under RCU and backs off.
 	 */
-	cmpxchg(sodp_region_hint(region, leaf->index), leaf, NULL);
+	cmpxchg(odp_region_hint(region, leaf->index), leaf, NULL);
 	leaf_put_sync(leaf);
 }
 
 /**
- * sodp_leaf_unlink_all() - empty a region that nobody faults in any more
+ * odp_leaf_unlink_all() - empty a region that nobody faults in any more
  * @region: dying, and not busy
  *
  * Context: May sleep.
  */
-void sodp_leaf_unlink_all(struct sodp_region *region)
+void odp_leaf_unlink_all(struct odp_region *region)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 	unsigned long index = 0;
 	bool unlinked;
 
-	while ((leaf = sodp_leaf_find(region, &index, ULONG_MAX))) {
+	while ((leaf = odp_leaf_find(region, &index, ULONG_MAX))) {
 		mutex_lock(&leaf->leaf_mutex);
 		unlinked = !(atomic_read(&leaf->accesses) & LEAF_DEAD);
 		if (unlinked)
@@ -256,7 +256,7 @@ void sodp_leaf_unlink_all(struct sodp_region *region)
 }
 
 /**
- * sodp_leaf_mark_empty() - a leaf may have lost its last page
+ * odp_leaf_mark_empty() - a leaf may have lost its last page
  * @region: where
  * @index: which
  *
@@ -264,16 +264,16 @@ void sodp_leaf_unlink_all(struct sodp_region *region)
  * collector clears the mark under it, so a mark set after the leaf was
  * emptied and unlocked is never lost.
  */
-void sodp_leaf_mark_empty(struct sodp_region *region, unsigned long index)
+void odp_leaf_mark_empty(struct odp_region *region, unsigned long index)
 {
 	xa_set_mark(&region->leaves, index, LEAF_MARK_EMPTY);
-	queue_delayed_work(sodp_gc_wq, &region->gc_work, SODP_GC_DELAY);
+	queue_delayed_work(odp_gc_wq, &region->gc_work, ODP_GC_DELAY);
 }
 
-static struct sodp_leaf *leaf_find_marked(struct sodp_region *region,
-					  unsigned long *index)
+static struct odp_leaf *leaf_find_marked(struct odp_region *region,
+					 unsigned long *index)
 {
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 
 	rcu_read_lock();
 	leaf = xa_find(&region->leaves, index, ULONG_MAX, LEAF_MARK_EMPTY);
@@ -288,7 +288,7 @@ static struct sodp_leaf *leaf_find_marked(struct sodp_region *region,
  * Unlink a marked leaf if it is empty and unused. Return whether it has to be
  * looked at again: a fault that uses it now may leave it empty.
  */
-static bool leaf_collect(struct sodp_region *region, struct sodp_leaf *leaf)
+static bool leaf_collect(struct odp_region *region, struct odp_leaf *leaf)
 {
 	bool dead, busy, unlink;
 
@@ -308,57 +308,57 @@ static bool leaf_collect(struct sodp_region *region, struct sodp_leaf *leaf)
 }
 
 /**
- * sodp_leaf_gc_work() - free the leaves that are empty
+ * odp_leaf_gc_work() - free the leaves that are empty
  * @work: region->gc_work
  *
  * Context: Workqueue.
  */
-void sodp_leaf_gc_work(struct work_struct *work)
+void odp_leaf_gc_work(struct work_struct *work)
 {
-	struct sodp_region *region =
-		container_of(to_delayed_work(work), struct sodp_region, gc_work);
-	struct sodp_leaf *leaf;
+	struct odp_region *region =
+		container_of(to_delayed_work(work), struct odp_region, gc_work);
+	struct odp_leaf *leaf;
 	unsigned long index = 0;
 	bool again = false;
 
 	while ((leaf = leaf_find_marked(region, &index))) {
 		again |= leaf_collect(region, leaf);
-		sodp_leaf_put(leaf);
+		odp_leaf_put(leaf);
 		index++;
 		cond_resched();
 	}
-	if (again && !sodp_region_is_dying(region))
-		queue_delayed_work(sodp_gc_wq, &region->gc_work,
-				   SODP_GC_DELAY);
+	if (again && !odp_region_is_dying(region))
+		queue_delayed_work(odp_gc_wq, &region->gc_work,
+				   ODP_GC_DELAY);
 }
 
 /**
- * sodp_leaf_lockdep_teach() - a leaf_mutex, and below it the wait for accesses
+ * odp_leaf_lockdep_teach() - a leaf_mutex, and below it the wait for accesses
  *
  * Context: Module load, with what comes before them held.
  */
-void sodp_leaf_lockdep_teach(void)
+void odp_leaf_lockdep_teach(void)
 {
 	/* mutex_init() of leaf_init(): the class is that of every leaf */
-	struct sodp_leaf *leaf = kmem_cache_zalloc(leaf_cache, GFP_NOWAIT);
+	struct odp_leaf *leaf = kmem_cache_zalloc(leaf_cache, GFP_NOWAIT);
 
 	if (!leaf)
 		return;
 	leaf_init(leaf, 0);
 	mutex_lock(&leaf->leaf_mutex);
-	lock_map_acquire(&sodp_accessor_map);
-	lock_map_release(&sodp_accessor_map);
+	lock_map_acquire(&odp_accessor_map);
+	lock_map_release(&odp_accessor_map);
 	mutex_unlock(&leaf->leaf_mutex);
 	kmem_cache_free(leaf_cache, leaf);
 }
 
-int sodp_leaf_cache_init(void)
+int odp_leaf_cache_init(void)
 {
-	leaf_cache = KMEM_CACHE(sodp_leaf, SLAB_ACCOUNT);
+	leaf_cache = KMEM_CACHE(odp_leaf, SLAB_ACCOUNT);
 	return leaf_cache ? 0 : -ENOMEM;
 }
 
-void sodp_leaf_cache_exit(void)
+void odp_leaf_cache_exit(void)
 {
 	/* Pairs with call_rcu() in leaf_free() */
 	rcu_barrier();

@@ -10,12 +10,12 @@
 #include "core.h"
 
 /* Collects empty leaves, destroys children and pools; never waits for pages */
-struct workqueue_struct *sodp_gc_wq;
+struct workqueue_struct *odp_gc_wq;
 
 /* Held by accesses in flight and by who waits for them: DOC: Locking */
 #ifdef CONFIG_LOCKDEP
-struct lockdep_map sodp_accessor_map =
-	STATIC_LOCKDEP_MAP_INIT("sodp_accessor", &sodp_accessor_map);
+struct lockdep_map odp_accessor_map =
+	STATIC_LOCKDEP_MAP_INIT("odp_accessor", &odp_accessor_map);
 #endif
 
 /*
@@ -30,7 +30,7 @@ static void lockdep_teach(void)
 	if (current->mm)
 		mmap_read_lock(current->mm);
 	fs_reclaim_acquire(GFP_KERNEL);
-	sodp_leaf_lockdep_teach();
+	odp_leaf_lockdep_teach();
 	fs_reclaim_release(GFP_KERNEL);
 	if (current->mm)
 		mmap_read_unlock(current->mm);
@@ -40,32 +40,32 @@ static int __init odp_init(void)
 {
 	int ret = -ENOMEM;
 
-	sodp_gc_wq = alloc_workqueue("sodp_gc", WQ_UNBOUND, 0);
-	if (!sodp_gc_wq)
+	odp_gc_wq = alloc_workqueue("odp_gc", WQ_UNBOUND, 0);
+	if (!odp_gc_wq)
 		return ret;
-	ret = sodp_leaf_cache_init();
+	ret = odp_leaf_cache_init();
 	if (ret)
 		goto err_gc_wq;
-	ret = sodp_fault_init();
+	ret = odp_fault_init();
 	if (ret)
 		goto err_leaf_cache;
 	lockdep_teach();
 	return 0;
 
 err_leaf_cache:
-	sodp_leaf_cache_exit();
+	odp_leaf_cache_exit();
 err_gc_wq:
-	destroy_workqueue(sodp_gc_wq);
+	destroy_workqueue(odp_gc_wq);
 	return ret;
 }
 
 static void __exit odp_exit(void)
 {
-	/* Prefetches fault, and what they drop last is for sodp_gc_wq */
-	sodp_pools_wait();
-	sodp_fault_exit();
-	destroy_workqueue(sodp_gc_wq);
-	sodp_leaf_cache_exit();
+	/* Prefetches fault, and what they drop last is for odp_gc_wq */
+	odp_pools_wait();
+	odp_fault_exit();
+	destroy_workqueue(odp_gc_wq);
+	odp_leaf_cache_exit();
 }
 
 module_init(odp_init);

@@ -13,7 +13,7 @@
 #include "core.h"
 #include "memcpy.h"
 
-#ifdef SODP_MEMCPY_X86
+#ifdef ODP_MEMCPY_X86
 
 /* Below this a string instruction takes longer to start than to run */
 #define COPY_REP_MIN		128
@@ -42,15 +42,15 @@ static __always_inline size_t copy_words(void *to, const void *from,
 					 size_t len)
 {
 	for (; len >= 32; len -= 32) {
-		asm goto(SODP_MC_WORDS_4(SODP_MC_LOAD, 0x0, 0x8, 0x10, 0x18)
-			 SODP_MC_WORDS_4(SODP_MC_STORE, 0x0, 0x8, 0x10, 0x18)
+		asm goto(ODP_MC_WORDS_4(ODP_MC_LOAD, 0x0, 0x8, 0x10, 0x18)
+			 ODP_MC_WORDS_4(ODP_MC_STORE, 0x0, 0x8, 0x10, 0x18)
 			 : : "r" (to), "r" (from)
 			 : "rax", "r8", "r9", "r10", "memory" : failed);
 		to += 32;
 		from += 32;
 	}
 	for (; len; len -= 8) {
-		sodp_mc_move("q", "rax", to, from, failed);
+		odp_mc_move("q", "rax", to, from, failed);
 		to += 8;
 		from += 8;
 	}
@@ -63,19 +63,19 @@ failed:
 static __always_inline size_t copy_head(void *to, const void *from, size_t len)
 {
 	if (len & 1) {
-		sodp_mc_move("b", "al", to, from, failed);
+		odp_mc_move("b", "al", to, from, failed);
 		len -= 1;
 		to += 1;
 		from += 1;
 	}
 	if (len & 2) {
-		sodp_mc_move("w", "ax", to, from, failed);
+		odp_mc_move("w", "ax", to, from, failed);
 		len -= 2;
 		to += 2;
 		from += 2;
 	}
 	if (len) {
-		sodp_mc_move("l", "eax", to, from, failed);
+		odp_mc_move("l", "eax", to, from, failed);
 		len -= 4;
 	}
 	return 0;
@@ -87,23 +87,23 @@ failed:
 static __always_inline size_t copy_tail(void *to, const void *from, size_t len)
 {
 	if (likely(len == 8)) {
-		sodp_mc_move("q", "rax", to, from, failed);
+		odp_mc_move("q", "rax", to, from, failed);
 		return 0;
 	}
 	if (len & 4) {
-		sodp_mc_move("l", "eax", to, from, failed);
+		odp_mc_move("l", "eax", to, from, failed);
 		len -= 4;
 		to += 4;
 		from += 4;
 	}
 	if (len & 2) {
-		sodp_mc_move("w", "ax", to, from, failed);
+		odp_mc_move("w", "ax", to, from, failed);
 		len -= 2;
 		to += 2;
 		from += 2;
 	}
 	if (len) {
-		sodp_mc_move("b", "al", to, from, failed);
+		odp_mc_move("b", "al", to, from, failed);
 		len -= 1;
 	}
 	return 0;
@@ -112,7 +112,7 @@ failed:
 }
 
 /**
- * sodp_memcpy_long() - sodp_memcpy() of any length
+ * odp_memcpy_long() - odp_memcpy() of any length
  * @to: written
  * @from: read
  * @len: bytes, not 0
@@ -120,11 +120,11 @@ failed:
  * Context: Any.
  * Return: bytes at the end that were not copied.
  */
-size_t sodp_memcpy_long(void *to, const void *from, size_t len)
+size_t odp_memcpy_long(void *to, const void *from, size_t len)
 {
 	size_t tail, part, left;
 
-	tail = sodp_memcpy_tail(to, len);
+	tail = odp_memcpy_tail(to, len);
 	len -= tail;
 	/* What makes @to aligned */
 	part = len & 7;
@@ -156,9 +156,9 @@ static size_t copy_body(void *to, const void *from, size_t len)
 	return copy_mc_to_kernel(to, from, len);
 }
 
-size_t sodp_memcpy_long(void *to, const void *from, size_t len)
+size_t odp_memcpy_long(void *to, const void *from, size_t len)
 {
-	size_t tail = sodp_memcpy_tail(to, len), left;
+	size_t tail = odp_memcpy_tail(to, len), left;
 	u64 word;
 
 	len -= tail;

@@ -20,39 +20,39 @@
  * Bad memory does not take the machine down. A load that ends in a machine
  * check has a fixup, and the bytes not copied are returned.
  */
-#ifndef SODP_ODP_MEMCPY_H
-#define SODP_ODP_MEMCPY_H
+#ifndef ODP_MEMCPY_H
+#define ODP_MEMCPY_H
 
 #include <linux/string.h>
 #include <linux/types.h>
 
 /* The tools that see every access want to see these too */
 #if defined(CONFIG_X86_64) && !defined(CONFIG_KASAN) && !defined(CONFIG_KMSAN)
-#define SODP_MEMCPY_X86
+#define ODP_MEMCPY_X86
 #include <asm/asm.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
 #endif
 
 /* The bytes that are stored last */
-static __always_inline size_t sodp_memcpy_tail(const void *to, size_t len)
+static __always_inline size_t odp_memcpy_tail(const void *to, size_t len)
 {
 	return min_t(size_t, len, (((unsigned long)to + len - 1) & 7) + 1);
 }
 
-size_t sodp_memcpy_long(void *to, const void *from, size_t len);
+size_t odp_memcpy_long(void *to, const void *from, size_t len);
 
-#ifdef SODP_MEMCPY_X86
+#ifdef ODP_MEMCPY_X86
 
 /* Below this saving the registers costs more than vectors gain */
-#define SODP_VECTOR_MIN		4096
-#define SODP_VECTOR_BLOCK	512
+#define ODP_VECTOR_MIN		4096
+#define ODP_VECTOR_BLOCK	512
 
 /*
  * A load, to be fixed up by a jump to @failed, and the store of what was
  * loaded. Of one size, given by the suffix and by the name of rax.
  */
-#define sodp_mc_move(suffix, reg, to, from, failed)			\
+#define odp_mc_move(suffix, reg, to, from, failed)			\
 	asm goto("1:\tmov" suffix " (%1), %%" reg "\n\t"		\
 		 "mov" suffix " %%" reg ", (%0)\n"			\
 		 _ASM_EXTABLE_TYPE(1b, %l[failed],			\
@@ -60,14 +60,14 @@ size_t sodp_memcpy_long(void *to, const void *from, size_t len);
 		 : : "r" (to), "r" (from) : "rax", "memory" : failed)
 
 /* A load, with its fixup, or a store, in asm goto: %0 to, %1 from */
-#define SODP_MC_LOAD(mov, offset, reg)					\
+#define ODP_MC_LOAD(mov, offset, reg)					\
 	"1:\t" mov " " #offset "(%1), %%" #reg "\n"			\
 	_ASM_EXTABLE_TYPE(1b, %l[failed], EX_TYPE_DEFAULT_MCE_SAFE)
-#define SODP_MC_STORE(mov, offset, reg)					\
+#define ODP_MC_STORE(mov, offset, reg)					\
 	"\t" mov " %%" #reg ", " #offset "(%0)\n"
 
 /* A block but for its last 32 bytes */
-#define SODP_VECTOR_15(move)						\
+#define ODP_VECTOR_15(move)						\
 	move("vmovdqu", 0x0, ymm0) move("vmovdqu", 0x20, ymm1)		\
 	move("vmovdqu", 0x40, ymm2) move("vmovdqu", 0x60, ymm3)		\
 	move("vmovdqu", 0x80, ymm4) move("vmovdqu", 0xa0, ymm5)		\
@@ -76,15 +76,15 @@ size_t sodp_memcpy_long(void *to, const void *from, size_t len);
 	move("vmovdqu", 0x140, ymm10) move("vmovdqu", 0x160, ymm11)	\
 	move("vmovdqu", 0x180, ymm12) move("vmovdqu", 0x1a0, ymm13)	\
 	move("vmovdqu", 0x1c0, ymm14)
-#define SODP_VECTOR_16(move)						\
-	SODP_VECTOR_15(move) move("vmovdqu", 0x1e0, ymm15)
-#define SODP_MC_WORDS_4(move, o0, o1, o2, o3)				\
+#define ODP_VECTOR_16(move)						\
+	ODP_VECTOR_15(move) move("vmovdqu", 0x1e0, ymm15)
+#define ODP_MC_WORDS_4(move, o0, o1, o2, o3)				\
 	move("movq", o0, rax) move("movq", o1, r8)			\
 	move("movq", o2, r9) move("movq", o3, r10)
 
-static __always_inline bool sodp_vector_begin(size_t len)
+static __always_inline bool odp_vector_begin(size_t len)
 {
-	if (len < SODP_VECTOR_MIN ||
+	if (len < ODP_VECTOR_MIN ||
 	    cpu_feature_enabled(X86_FEATURE_FSRM) ||
 	    cpu_feature_enabled(X86_FEATURE_ERMS) ||
 	    !cpu_feature_enabled(X86_FEATURE_AVX))
@@ -95,8 +95,8 @@ static __always_inline bool sodp_vector_begin(size_t len)
 	return true;
 }
 
-/* @vector: what sodp_vector_begin() returned */
-static __always_inline void sodp_vector_end(bool vector)
+/* @vector: what odp_vector_begin() returned */
+static __always_inline void odp_vector_end(bool vector)
 {
 	if (vector)
 		kernel_fpu_end();
@@ -104,67 +104,67 @@ static __always_inline void sodp_vector_end(bool vector)
 
 /*
  * By vector registers, of which the kernel's compiler knows nothing. @len is
- * not less than SODP_VECTOR_BLOCK. Return bytes not copied.
+ * not less than ODP_VECTOR_BLOCK. Return bytes not copied.
  */
-static __always_inline size_t sodp_memcpy_vector(void *to, const void *from,
-						 size_t len)
+static __always_inline size_t odp_memcpy_vector(void *to, const void *from,
+						size_t len)
 {
-	size_t blocks = (len - 1) / SODP_VECTOR_BLOCK;
+	size_t blocks = (len - 1) / ODP_VECTOR_BLOCK;
 
-	len -= blocks * SODP_VECTOR_BLOCK;
+	len -= blocks * ODP_VECTOR_BLOCK;
 	for (; blocks; blocks--) {
-		asm goto(SODP_VECTOR_16(SODP_MC_LOAD)
-			 SODP_VECTOR_16(SODP_MC_STORE)
+		asm goto(ODP_VECTOR_16(ODP_MC_LOAD)
+			 ODP_VECTOR_16(ODP_MC_STORE)
 			 : : "r" (to), "r" (from) : "memory" : failed);
-		to += SODP_VECTOR_BLOCK;
-		from += SODP_VECTOR_BLOCK;
+		to += ODP_VECTOR_BLOCK;
+		from += ODP_VECTOR_BLOCK;
 	}
-	if (len < SODP_VECTOR_BLOCK || unlikely((unsigned long)to & 7))
-		return sodp_memcpy_long(to, from, len);
+	if (len < ODP_VECTOR_BLOCK || unlikely((unsigned long)to & 7))
+		return odp_memcpy_long(to, from, len);
 	/* The last words one by one */
-	asm goto(SODP_VECTOR_15(SODP_MC_LOAD)
-		 SODP_MC_WORDS_4(SODP_MC_LOAD, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
-		 SODP_VECTOR_15(SODP_MC_STORE)
-		 SODP_MC_WORDS_4(SODP_MC_STORE, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
+	asm goto(ODP_VECTOR_15(ODP_MC_LOAD)
+		 ODP_MC_WORDS_4(ODP_MC_LOAD, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
+		 ODP_VECTOR_15(ODP_MC_STORE)
+		 ODP_MC_WORDS_4(ODP_MC_STORE, 0x1e0, 0x1e8, 0x1f0, 0x1f8)
 		 : : "r" (to), "r" (from)
 		 : "rax", "r8", "r9", "r10", "memory" : failed);
 	return 0;
 failed:
-	return blocks * SODP_VECTOR_BLOCK + len;
+	return blocks * ODP_VECTOR_BLOCK + len;
 }
 
 /**
- * sodp_memcpy() - copy; see above
+ * odp_memcpy() - copy; see above
  * @to: written
  * @from: read; does not overlap @to
  * @len: bytes, not 0
- * @vector: between sodp_vector_begin(), when true, and sodp_vector_end()
+ * @vector: between odp_vector_begin(), when true, and odp_vector_end()
  *
  * Context: Any.
  * Return: bytes at the end that were not copied, because there is an error in
  * memory; 0 is good.
  */
-static __always_inline size_t sodp_memcpy(void *to, const void *from,
-					  size_t len, bool vector)
+static __always_inline size_t odp_memcpy(void *to, const void *from,
+					 size_t len, bool vector)
 {
-	if (vector && len >= SODP_VECTOR_BLOCK)
-		return sodp_memcpy_vector(to, from, len);
+	if (vector && len >= ODP_VECTOR_BLOCK)
+		return odp_memcpy_vector(to, from, len);
 	/* One store: who polls on an aligned word sees all or none */
 	if (len == 8 && likely(!((unsigned long)to & 7))) {
-		sodp_mc_move("q", "rax", to, from, failed);
+		odp_mc_move("q", "rax", to, from, failed);
 		return 0;
 	}
-	return sodp_memcpy_long(to, from, len);
+	return odp_memcpy_long(to, from, len);
 failed:
 	return len;
 }
 
 /* Return whether a word can be read */
-static __always_inline bool sodp_mc_readable(const void *from)
+static __always_inline bool odp_mc_readable(const void *from)
 {
 	u64 word;
 
-	sodp_mc_move("q", "rax", &word, from, failed);
+	odp_mc_move("q", "rax", &word, from, failed);
 	return true;
 failed:
 	return false;
@@ -172,26 +172,26 @@ failed:
 
 #else
 
-static __always_inline bool sodp_vector_begin(size_t len)
+static __always_inline bool odp_vector_begin(size_t len)
 {
 	return false;
 }
 
-static __always_inline void sodp_vector_end(bool vector)
+static __always_inline void odp_vector_end(bool vector)
 {
 }
 
-static __always_inline size_t sodp_memcpy(void *to, const void *from,
-					  size_t len, bool vector)
+static __always_inline size_t odp_memcpy(void *to, const void *from,
+					 size_t len, bool vector)
 {
-	return sodp_memcpy_long(to, from, len);
+	return odp_memcpy_long(to, from, len);
 }
 
-static __always_inline bool sodp_mc_readable(const void *from)
+static __always_inline bool odp_mc_readable(const void *from)
 {
 	return true;
 }
 
 #endif
 
-#endif /* SODP_ODP_MEMCPY_H */
+#endif /* ODP_MEMCPY_H */

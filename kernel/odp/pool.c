@@ -73,7 +73,7 @@ static struct pool_user *user_alloc(kuid_t uid)
 	 * Programs that poll take all the CPUs at times, and what they wait
 	 * for is this. A fault is short, or waits: it takes nobody's CPU.
 	 */
-	user->wq = alloc_workqueue("sodp_fault_%u", WQ_UNBOUND | WQ_HIGHPRI,
+	user->wq = alloc_workqueue("odp_fault_%u", WQ_UNBOUND | WQ_HIGHPRI,
 				   POOL_USER_MAX_ACTIVE, __kuid_val(uid));
 	if (!user->wq) {
 		kfree(user);
@@ -124,8 +124,8 @@ static void user_put(struct pool_user *user)
 /* Whoever had the last reference may have been one of its workers */
 static void pool_release_work(struct work_struct *work)
 {
-	struct sodp_pool *pool = container_of(work, struct sodp_pool,
-					      release_work);
+	struct odp_pool *pool = container_of(work, struct odp_pool,
+					     release_work);
 
 	WARN_ON_ONCE(pool->active || !list_empty(&pool->waiting));
 	user_put(pool->user);
@@ -135,9 +135,9 @@ static void pool_release_work(struct work_struct *work)
 		wake_up_var(&pools_alive);
 }
 
-static struct sodp_pool *pool_alloc(struct mm_struct *mm)
+static struct odp_pool *pool_alloc(struct mm_struct *mm)
 {
-	struct sodp_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+	struct odp_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
 
 	if (!pool)
 		return NULL;
@@ -157,9 +157,9 @@ static struct sodp_pool *pool_alloc(struct mm_struct *mm)
 	return pool;
 }
 
-static struct sodp_pool *pool_find(struct mm_struct *mm)
+static struct odp_pool *pool_find(struct mm_struct *mm)
 {
-	struct sodp_pool *pool;
+	struct odp_pool *pool;
 
 	lockdep_assert_held(&pools_lock);
 	hash_for_each_possible(pools, pool, node, (unsigned long)mm)
@@ -171,20 +171,20 @@ static struct sodp_pool *pool_find(struct mm_struct *mm)
 }
 
 /**
- * sodp_pool_get() - the pool of the calling process
+ * odp_pool_get() - the pool of the calling process
  *
  * It is made when there is none; every region of the process has a reference.
  * A driver that takes one for as long as a process uses it makes creating the
  * first region as cheap as the others.
  *
  * Context: Process context, may sleep.
- * Return: the pool, for sodp_pool_put(); ERR_PTR(-EINVAL) without a mm,
+ * Return: the pool, for odp_pool_put(); ERR_PTR(-EINVAL) without a mm,
  * ERR_PTR(-ENOMEM).
  */
-struct sodp_pool *sodp_pool_get(void)
+struct odp_pool *odp_pool_get(void)
 {
 	struct mm_struct *mm = current->mm;
-	struct sodp_pool *pool, *other;
+	struct odp_pool *pool, *other;
 
 	if (!mm)
 		return ERR_PTR(-EINVAL);
@@ -208,15 +208,15 @@ struct sodp_pool *sodp_pool_get(void)
 	pool_release_work(&pool->release_work);
 	return other;
 }
-EXPORT_SYMBOL_GPL(sodp_pool_get);
+EXPORT_SYMBOL_GPL(odp_pool_get);
 
 /**
- * sodp_pool_put() - drop a reference
+ * odp_pool_put() - drop a reference
  * @pool: goes, some time after the last one
  *
  * Context: Process context; does not wait.
  */
-void sodp_pool_put(struct sodp_pool *pool)
+void odp_pool_put(struct odp_pool *pool)
 {
 	bool last;
 
@@ -228,32 +228,32 @@ void sodp_pool_put(struct sodp_pool *pool)
 		hash_del(&pool->node);
 	spin_unlock(&pools_lock);
 	if (last)
-		queue_work(sodp_gc_wq, &pool->release_work);
+		queue_work(odp_gc_wq, &pool->release_work);
 }
-EXPORT_SYMBOL_GPL(sodp_pool_put);
+EXPORT_SYMBOL_GPL(odp_pool_put);
 
 /**
- * sodp_pools_wait() - wait until the last worker has come back
+ * odp_pools_wait() - wait until the last worker has come back
  *
  * For a driver that unloads: all regions are destroyed, and nothing takes a
  * reference on a pool any more. Takes as long as the longest wait for a page.
  *
  * Context: May sleep.
  */
-void sodp_pools_wait(void)
+void odp_pools_wait(void)
 {
 	wait_var_event(&pools_alive, !atomic_read(&pools_alive));
 }
-EXPORT_SYMBOL_GPL(sodp_pools_wait);
+EXPORT_SYMBOL_GPL(odp_pools_wait);
 
-static void pool_start_locked(struct sodp_pool *pool)
+static void pool_start_locked(struct odp_pool *pool)
 {
-	struct sodp_pool_work *work;
+	struct odp_pool_work *work;
 
 	lockdep_assert_held(&pool->work_lock);
 	while (pool->active < POOL_MAX_ACTIVE) {
 		work = list_first_entry_or_null(&pool->waiting,
-						struct sodp_pool_work, node);
+						struct odp_pool_work, node);
 		if (!work)
 			return;
 		list_del_init(&work->node);
@@ -263,7 +263,7 @@ static void pool_start_locked(struct sodp_pool *pool)
 }
 
 /* One that was started has ended, or will not begin */
-static void pool_ended(struct sodp_pool *pool)
+static void pool_ended(struct odp_pool *pool)
 {
 	spin_lock(&pool->work_lock);
 	pool->active--;
@@ -273,34 +273,34 @@ static void pool_ended(struct sodp_pool *pool)
 
 static void pool_run(struct work_struct *base)
 {
-	struct sodp_pool_work *work = container_of(base, struct sodp_pool_work,
-						   work);
-	struct sodp_pool *pool = work->pool;
+	struct odp_pool_work *work = container_of(base, struct odp_pool_work,
+						  work);
+	struct odp_pool *pool = work->pool;
 
 	work->run(work);
 	/* It may be freed, or queued again, by now */
 	pool_ended(pool);
-	sodp_pool_put(pool);
+	odp_pool_put(pool);
 }
 
 /**
- * sodp_pool_work_init() - prepare work for sodp_region_queue_work()
+ * odp_pool_work_init() - prepare work for odp_region_queue_work()
  * @work: not queued
- * @run: does it; may call sodp_region_fault(), which may wait for ever
+ * @run: does it; may call odp_region_fault(), which may wait for ever
  *
  * Context: Any.
  */
-void sodp_pool_work_init(struct sodp_pool_work *work,
-			 void (*run)(struct sodp_pool_work *work))
+void odp_pool_work_init(struct odp_pool_work *work,
+			void (*run)(struct odp_pool_work *work))
 {
 	INIT_WORK(&work->work, pool_run);
 	INIT_LIST_HEAD(&work->node);
 	work->run = run;
 }
-EXPORT_SYMBOL_GPL(sodp_pool_work_init);
+EXPORT_SYMBOL_GPL(odp_pool_work_init);
 
 /**
- * sodp_region_queue_work() - have a worker of the region's process do it
+ * odp_region_queue_work() - have a worker of the region's process do it
  * @region: not static; the caller's reference stays until the work has begun
  * @work: not queued; it may drop the last reference to the region
  *
@@ -309,10 +309,10 @@ EXPORT_SYMBOL_GPL(sodp_pool_work_init);
  *
  * Context: Process.
  */
-void sodp_region_queue_work(struct sodp_region *region,
-			    struct sodp_pool_work *work)
+void odp_region_queue_work(struct odp_region *region,
+			   struct odp_pool_work *work)
 {
-	struct sodp_pool *pool = region->pool;
+	struct odp_pool *pool = region->pool;
 
 	/* Until it has ended */
 	refcount_inc(&pool->refs);
@@ -322,10 +322,10 @@ void sodp_region_queue_work(struct sodp_region *region,
 	pool_start_locked(pool);
 	spin_unlock(&pool->work_lock);
 }
-EXPORT_SYMBOL_GPL(sodp_region_queue_work);
+EXPORT_SYMBOL_GPL(odp_region_queue_work);
 
 /**
- * sodp_region_cancel_work() - take work back that has not begun
+ * odp_region_cancel_work() - take work back that has not begun
  * @region: where it was queued, referenced by the caller
  * @work: nobody queues it meanwhile
  *
@@ -334,10 +334,10 @@ EXPORT_SYMBOL_GPL(sodp_region_queue_work);
  * Context: Process.
  * Return: true: it was queued, and will not run.
  */
-bool sodp_region_cancel_work(struct sodp_region *region,
-			     struct sodp_pool_work *work)
+bool odp_region_cancel_work(struct odp_region *region,
+			    struct odp_pool_work *work)
 {
-	struct sodp_pool *pool = region->pool;
+	struct odp_pool *pool = region->pool;
 	bool waiting;
 
 	spin_lock(&pool->work_lock);
@@ -350,7 +350,7 @@ bool sodp_region_cancel_work(struct sodp_region *region,
 			return false;
 		pool_ended(pool);
 	}
-	sodp_pool_put(pool);
+	odp_pool_put(pool);
 	return true;
 }
-EXPORT_SYMBOL_GPL(sodp_region_cancel_work);
+EXPORT_SYMBOL_GPL(odp_region_cancel_work);

@@ -24,7 +24,7 @@
 /* How many between two looks at the clock */
 #define FAULT_CLOCK_PAGES	16
 
-static unsigned long fault_va(const struct sodp_fault *fault, unsigned int page)
+static unsigned long fault_va(const struct odp_fault *fault, unsigned int page)
 {
 	return fault->base + ((unsigned long)page << PAGE_SHIFT);
 }
@@ -38,7 +38,7 @@ static unsigned long vma_file_magic(const struct vm_area_struct *vma)
  * What get_user_pages() refuses, we refuse. Memory of these two may not be in
  * the kernel's direct map, through which we copy.
  */
-static int fault_check_vma(const struct sodp_fault *fault,
+static int fault_check_vma(const struct odp_fault *fault,
 			   struct vm_area_struct *vma)
 {
 	unsigned long magic = vma_file_magic(vma);
@@ -51,7 +51,7 @@ static int fault_check_vma(const struct sodp_fault *fault,
 		return -EFAULT;
 #ifdef VM_SHADOW_STACK
 	/* Its entries look writable to hmm, to one who only reads too */
-	if ((fault->region->flags & SODP_REGION_WRITABLE) &&
+	if ((fault->region->flags & ODP_REGION_WRITABLE) &&
 	    (vma->vm_flags & VM_SHADOW_STACK))
 		return -EFAULT;
 #endif
@@ -63,7 +63,7 @@ static int fault_check_vma(const struct sodp_fault *fault,
 }
 
 /**
- * sodp_fault_check_vmas() - is all that is needed mapped, and allowed
+ * odp_fault_check_vmas() - is all that is needed mapped, and allowed
  * @fault: locked; gets @vma, and @end clipped to it
  *
  * What is present is taken from the snapshot without another look at the
@@ -72,7 +72,7 @@ static int fault_check_vma(const struct sodp_fault *fault,
  * Context: mmap_lock held.
  * Return: 0 or -EFAULT.
  */
-int sodp_fault_check_vmas(struct sodp_fault *fault)
+int odp_fault_check_vmas(struct odp_fault *fault)
 {
 	unsigned long va = fault_va(fault, fault->first);
 	unsigned long last = fault_va(fault, fault->last) - 1;
@@ -97,7 +97,7 @@ int sodp_fault_check_vmas(struct sodp_fault *fault)
 }
 
 /* Look what the mm has mapped from page @from to before page @to */
-static int fault_walk(struct sodp_fault *fault, unsigned int from,
+static int fault_walk(struct odp_fault *fault, unsigned int from,
 		      unsigned int to)
 {
 	struct hmm_range range = {
@@ -155,7 +155,7 @@ static bool fault_is_huge(struct mm_struct *mm, unsigned long va)
 }
 
 /* The rest of a blank snapshot, for those who look at it */
-static void fault_write_blank(struct sodp_fault *fault)
+static void fault_write_blank(struct odp_fault *fault)
 {
 	if (!fault->blank)
 		return;
@@ -165,7 +165,7 @@ static void fault_write_blank(struct sodp_fault *fault)
 }
 
 /**
- * sodp_fault_snapshot() - look what the mm has mapped
+ * odp_fault_snapshot() - look what the mm has mapped
  * @fault: locked; its pfns of @first to @end are filled; only the first one,
  *	and @whole is set, when one mapping of the CPU covers the leaf; only
  *	that, and @blank is set, when nothing is mapped
@@ -173,7 +173,7 @@ static void fault_write_blank(struct sodp_fault *fault)
  * Context: mmap_lock held.
  * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
  */
-int sodp_fault_snapshot(struct sodp_fault *fault)
+int odp_fault_snapshot(struct odp_fault *fault)
 {
 	unsigned int first = fault->first, end = fault->end;
 	unsigned long hmm_pfn;
@@ -186,18 +186,18 @@ int sodp_fault_snapshot(struct sodp_fault *fault)
 		/* What the first fault brings may make the rest needless */
 		fault->pfns[first] = 0;
 		fault->blank = true;
-		if (fault->flags & SODP_FAULT_SNAPSHOT)
+		if (fault->flags & ODP_FAULT_SNAPSHOT)
 			fault_write_blank(fault);
 		return 0;
 	case FAULT_PMD_HUGE:
 		/* A region that has only part of it makes no huge entry */
-		if (!sodp_region_covers(fault->region, fault->base,
-					SODP_LEAF_SIZE))
+		if (!odp_region_covers(fault->region, fault->base,
+				       ODP_LEAF_SIZE))
 			break;
 		ret = fault_walk(fault, first, first + 1);
 		hmm_pfn = fault->pfns[first];
 		if (ret || ((hmm_pfn & HMM_PFN_VALID) &&
-			    hmm_pfn_to_map_order(hmm_pfn) >= SODP_LEAF_ORDER)) {
+			    hmm_pfn_to_map_order(hmm_pfn) >= ODP_LEAF_ORDER)) {
 			fault->whole = !ret;
 			return ret;
 		}
@@ -209,7 +209,7 @@ int sodp_fault_snapshot(struct sodp_fault *fault)
 }
 
 /* Does @page need handle_mm_fault(), going by the snapshot */
-static __always_inline bool fault_page_missing(const struct sodp_fault *fault,
+static __always_inline bool fault_page_missing(const struct odp_fault *fault,
 					       unsigned int page)
 {
 	unsigned long need = HMM_PFN_VALID;
@@ -253,7 +253,7 @@ static bool fault_tmpfs_may_wait(struct vm_area_struct *vma, unsigned long va)
  * may be made to do that for its own memory, as if it had touched it, but not
  * for another's. Workers of a device do it for whoever owns the memory.
  */
-static bool fault_may_wait(const struct sodp_fault *fault,
+static bool fault_may_wait(const struct odp_fault *fault,
 			   struct vm_area_struct *vma, unsigned long va)
 {
 	unsigned long magic = vma_file_magic(vma);
@@ -261,14 +261,14 @@ static bool fault_may_wait(const struct sodp_fault *fault,
 	if (current->mm && current->mm != fault->mm)
 		return true;
 	if (is_vm_hugetlb_page(vma) &&
-	    huge_page_size(hstate_vma(vma)) > SODP_LEAF_SIZE)
+	    huge_page_size(hstate_vma(vma)) > ODP_LEAF_SIZE)
 		return true;
 	if (magic == TMPFS_MAGIC)
 		return fault_tmpfs_may_wait(vma, va);
 	return magic && magic != HUGETLBFS_MAGIC;
 }
 
-static unsigned int fault_mm_flags(const struct sodp_fault *fault,
+static unsigned int fault_mm_flags(const struct odp_fault *fault,
 				   unsigned long va, bool nowait)
 {
 	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY;
@@ -287,10 +287,10 @@ static unsigned int fault_mm_flags(const struct sodp_fault *fault,
 
 /*
  * The call that may wait for a page. The region is left meanwhile, unless it
- * cannot wait, so that sodp_region_destroy() need not wait for the page. We
+ * cannot wait, so that odp_region_destroy() need not wait for the page. We
  * keep the leaf, and by it the child: memory, which destroy takes no notice of.
  */
-static vm_fault_t fault_handle(struct sodp_fault *fault,
+static vm_fault_t fault_handle(struct odp_fault *fault,
 			       struct vm_area_struct *vma, unsigned long va,
 			       bool nowait)
 {
@@ -299,9 +299,9 @@ static vm_fault_t fault_handle(struct sodp_fault *fault,
 
 	if (nowait)
 		return handle_mm_fault(vma, va, flags, NULL);
-	sodp_region_leave(fault->region);
+	odp_region_leave(fault->region);
 	result = handle_mm_fault(vma, va, flags, NULL);
-	fault->entered = !sodp_region_enter(fault->region);
+	fault->entered = !odp_region_enter(fault->region);
 	return result;
 }
 
@@ -310,7 +310,7 @@ static vm_fault_t fault_handle(struct sodp_fault *fault,
  * -ERESTART if mmap_lock was dropped, start over; -ESRCH if the region was
  * destroyed meanwhile; or what is wrong.
  */
-static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
+static int fault_one(struct odp_fault *fault, struct vm_area_struct *vma,
 		     unsigned int page, bool nowait)
 {
 	unsigned long va = fault_va(fault, page);
@@ -342,7 +342,7 @@ static int fault_one(struct sodp_fault *fault, struct vm_area_struct *vma,
  * One page was faulted in: more may have come with it. Return the page to go
  * on with.
  */
-static unsigned int fault_skip_ahead(struct sodp_fault *fault,
+static unsigned int fault_skip_ahead(struct odp_fault *fault,
 				     struct vm_area_struct *vma,
 				     unsigned int page, unsigned int to)
 {
@@ -356,22 +356,22 @@ static unsigned int fault_skip_ahead(struct sodp_fault *fault,
 	return next;
 }
 
-static bool fault_is_late(const struct sodp_fault *fault, unsigned int page)
+static bool fault_is_late(const struct odp_fault *fault, unsigned int page)
 {
-	return !(page % FAULT_CLOCK_PAGES) && sodp_fault_is_late(fault);
+	return !(page % FAULT_CLOCK_PAGES) && odp_fault_is_late(fault);
 }
 
 /* What is before @page has to do */
-static void fault_cut(struct sodp_fault *fault, unsigned int page)
+static void fault_cut(struct odp_fault *fault, unsigned int page)
 {
 	fault->last = page;
 	fault->end = page;
 	fault->narrowed = true;
 }
 
-static int fault_populate_needed(struct sodp_fault *fault)
+static int fault_populate_needed(struct odp_fault *fault)
 {
-	bool nowait = fault->flags & SODP_FAULT_NOWAIT;
+	bool nowait = fault->flags & ODP_FAULT_NOWAIT;
 	struct vm_area_struct *vma = fault->vma;
 	unsigned int page = fault->first;
 	bool peek = true;
@@ -415,7 +415,7 @@ static int fault_populate_needed(struct sodp_fault *fault)
  * Fault-around. Only memory that would be written anyway is created, and
  * nothing that goes wrong here is an error of the fault.
  */
-static void fault_populate_around(struct sodp_fault *fault)
+static void fault_populate_around(struct odp_fault *fault)
 {
 	struct vm_area_struct *vma = fault->vma;
 	unsigned int page = fault->last;
@@ -434,17 +434,17 @@ static void fault_populate_around(struct sodp_fault *fault)
 }
 
 /**
- * sodp_fault_populate() - fault in what the snapshot misses
+ * odp_fault_populate() - fault in what the snapshot misses
  * @fault: locked, its vmas checked, its pfns filled; when it returns
  *	@locked says whether mmap_lock is still held, @populated whether a
  *	new snapshot is needed
  *
  * Context: mmap_lock held. May sleep, and may wait for long with it dropped,
- * unless SODP_FAULT_NOWAIT.
+ * unless ODP_FAULT_NOWAIT.
  * Return: 0; -EAGAIN if it would wait and must not; -ERESTART to start over;
  * -EFAULT, -ENOMEM.
  */
-int sodp_fault_populate(struct sodp_fault *fault)
+int odp_fault_populate(struct odp_fault *fault)
 {
 	int ret;
 

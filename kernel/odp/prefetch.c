@@ -18,54 +18,54 @@
 /**
  * struct prefetch_request - an asynchronous prefetch
  * @work: queued
- * @region: referenced, not entered: sodp_region_destroy() does not wait for
+ * @region: referenced, not entered: odp_region_destroy() does not wait for
  *	us, we find out
  * @va: first byte
  * @len: bytes
  * @advice: which
  */
 struct prefetch_request {
-	struct sodp_pool_work work;
-	struct sodp_region *region;
+	struct odp_pool_work work;
+	struct odp_region *region;
 	u64 va;
 	u64 len;
-	enum sodp_advice advice;
+	enum odp_advice advice;
 };
 
-static int prefetch_carry_out(struct sodp_region *region, u64 va, u64 len,
-			      enum sodp_advice advice)
+static int prefetch_carry_out(struct odp_region *region, u64 va, u64 len,
+			      enum odp_advice advice)
 {
-	u32 flags = SODP_FAULT_PREFETCH;
+	u32 flags = ODP_FAULT_PREFETCH;
 	int ret;
 
-	if (advice == SODP_ADVICE_PREFETCH_WRITE)
-		flags |= SODP_FAULT_WRITE;
-	else if (advice == SODP_ADVICE_NO_FAULT)
-		flags |= SODP_FAULT_SNAPSHOT;
-	ret = sodp_region_fault(region, va, len, flags);
-	sodp_count(region, prefetches, 1);
-	trace_sodp_prefetch(region, va, len, advice, ret);
+	if (advice == ODP_ADVICE_PREFETCH_WRITE)
+		flags |= ODP_FAULT_WRITE;
+	else if (advice == ODP_ADVICE_NO_FAULT)
+		flags |= ODP_FAULT_SNAPSHOT;
+	ret = odp_region_fault(region, va, len, flags);
+	odp_count(region, prefetches, 1);
+	trace_odp_prefetch(region, va, len, advice, ret);
 	return ret;
 }
 
-static void prefetch_work(struct sodp_pool_work *work)
+static void prefetch_work(struct odp_pool_work *work)
 {
 	struct prefetch_request *request =
 		container_of(work, struct prefetch_request, work);
-	struct sodp_region *region = request->region;
+	struct odp_region *region = request->region;
 
 	/* Stops at the next leaf, or at once, when the region is dying */
 	prefetch_carry_out(region, request->va, request->len, request->advice);
 	atomic_dec(&region->pool->prefetches);
-	sodp_region_put(region);
+	odp_region_put(region);
 	kfree(request);
 }
 
 /* Return -EAGAIN when the caller should do it itself */
-static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
-			  enum sodp_advice advice)
+static int prefetch_queue(struct odp_region *region, u64 va, u64 len,
+			  enum odp_advice advice)
 {
-	struct sodp_pool *pool = region->pool;
+	struct odp_pool *pool = region->pool;
 	struct prefetch_request *request;
 
 	if (atomic_inc_return(&pool->prefetches) > PREFETCH_MAX_QUEUED)
@@ -73,13 +73,13 @@ static int prefetch_queue(struct sodp_region *region, u64 va, u64 len,
 	request = kmalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
 		goto err_queued;
-	sodp_region_get(region);
-	sodp_pool_work_init(&request->work, prefetch_work);
+	odp_region_get(region);
+	odp_pool_work_init(&request->work, prefetch_work);
 	request->region = region;
 	request->va = va;
 	request->len = len;
 	request->advice = advice;
-	sodp_region_queue_work(region, &request->work);
+	odp_region_queue_work(region, &request->work);
 	return 0;
 
 err_queued:
@@ -88,11 +88,11 @@ err_queued:
 }
 
 /**
- * sodp_region_prefetch() - act on an application's advice
+ * odp_region_prefetch() - act on an application's advice
  * @region: where
  * @va: first byte
  * @len: bytes
- * @advice: SODP_ADVICE_NO_FAULT maps what is present and is never an error
+ * @advice: ODP_ADVICE_NO_FAULT maps what is present and is never an error
  * @flush: be done on return; else be done some time later, as far as possible
  *
  * Context: May sleep. Neither mmap_lock nor an access held.
@@ -101,19 +101,19 @@ err_queued:
  * not writable; -EINTR a fatal signal came; -ESRCH the process or the region
  * is gone; -ENOMEM.
  */
-int sodp_region_prefetch(struct sodp_region *region, u64 va, u64 len,
-			 enum sodp_advice advice, bool flush)
+int odp_region_prefetch(struct odp_region *region, u64 va, u64 len,
+			enum odp_advice advice, bool flush)
 {
 	int ret;
 
 	if (region->is_static)
 		return -EINVAL;
-	if (!sodp_region_covers(region, va, len))
+	if (!odp_region_covers(region, va, len))
 		return -EFAULT;
-	if (advice == SODP_ADVICE_PREFETCH_WRITE &&
-	    !(region->flags & SODP_REGION_WRITABLE))
+	if (advice == ODP_ADVICE_PREFETCH_WRITE &&
+	    !(region->flags & ODP_REGION_WRITABLE))
 		return -EPERM;
-	if (sodp_region_is_dying(region))
+	if (odp_region_is_dying(region))
 		return -ESRCH;
 	if (!flush) {
 		ret = prefetch_queue(region, va, len, advice);
@@ -125,4 +125,4 @@ int sodp_region_prefetch(struct sodp_region *region, u64 va, u64 len,
 		return 0;
 	return ret == -EAGAIN ? -EINTR : ret;
 }
-EXPORT_SYMBOL_GPL(sodp_region_prefetch);
+EXPORT_SYMBOL_GPL(odp_region_prefetch);

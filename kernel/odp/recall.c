@@ -19,9 +19,9 @@
  * Each of those in the list holds mm_users: if nobody else does, nobody will,
  * for the mm has no thread that could hand it on.
  */
-static void recall_orphan_locked(struct sodp_pool *pool)
+static void recall_orphan_locked(struct odp_pool *pool)
 {
-	struct sodp_recall *recall;
+	struct odp_recall *recall;
 
 	lockdep_assert_held(&pool->work_lock);
 	if (pool->orphaned ||
@@ -33,18 +33,18 @@ static void recall_orphan_locked(struct sodp_pool *pool)
 }
 
 /**
- * sodp_recall_begin() - a fault begins that may wait
+ * odp_recall_begin() - a fault begins that may wait
  * @region: where, referenced; not entered yet; mm_users is held
- * @recall: to be given to sodp_recall_end()
+ * @recall: to be given to odp_recall_end()
  *
  * Whoever is not a kernel thread gets its signals from elsewhere.
  *
  * Context: May sleep.
  * Return: false: nobody uses the mm any more.
  */
-bool sodp_recall_begin(struct sodp_region *region, struct sodp_recall *recall)
+bool odp_recall_begin(struct odp_region *region, struct odp_recall *recall)
 {
-	struct sodp_pool *pool = region->pool;
+	struct odp_pool *pool = region->pool;
 	bool orphaned;
 
 	recall->task = NULL;
@@ -63,16 +63,16 @@ bool sodp_recall_begin(struct sodp_region *region, struct sodp_recall *recall)
 }
 
 /**
- * sodp_recall_end() - the fault is over
- * @recall: of sodp_recall_begin()
+ * odp_recall_end() - the fault is over
+ * @recall: of odp_recall_begin()
  *
  * The thread is somebody else's from here on: it keeps no signal.
  *
  * Context: May sleep.
  */
-void sodp_recall_end(struct sodp_recall *recall)
+void odp_recall_end(struct odp_recall *recall)
 {
-	struct sodp_pool *pool;
+	struct odp_pool *pool;
 
 	if (!recall->task)
 		return;
@@ -86,7 +86,7 @@ void sodp_recall_end(struct sodp_recall *recall)
 }
 
 /**
- * sodp_recall_all() - end the waits of a region that is dying
+ * odp_recall_all() - end the waits of a region that is dying
  * @region: REGION_DYING is set: who has not begun yet will see it when it
  *	enters, and everybody else when it comes back
  *
@@ -94,10 +94,10 @@ void sodp_recall_end(struct sodp_recall *recall)
  *
  * Context: Process.
  */
-void sodp_recall_all(struct sodp_region *region)
+void odp_recall_all(struct odp_region *region)
 {
-	struct sodp_pool *pool = region->pool;
-	struct sodp_recall *recall;
+	struct odp_pool *pool = region->pool;
+	struct odp_recall *recall;
 
 	if (!pool)
 		return;
@@ -109,7 +109,7 @@ void sodp_recall_all(struct sodp_region *region)
 }
 
 /**
- * sodp_pool_closed() - a process has closed a file of the driver's
+ * odp_pool_closed() - a process has closed a file of the driver's
  * @pool: of the process that opened it
  *
  * If that was its exit, and workers are the last to use its mm, their waits
@@ -117,11 +117,11 @@ void sodp_recall_all(struct sodp_region *region)
  *
  * Context: Process.
  */
-void sodp_pool_closed(struct sodp_pool *pool)
+void odp_pool_closed(struct odp_pool *pool)
 {
 	spin_lock(&pool->work_lock);
 	if (pool->nr_recalls)
 		recall_orphan_locked(pool);
 	spin_unlock(&pool->work_lock);
 }
-EXPORT_SYMBOL_GPL(sodp_pool_closed);
+EXPORT_SYMBOL_GPL(odp_pool_closed);

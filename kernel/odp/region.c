@@ -13,20 +13,20 @@
 #include "core.h"
 
 /**
- * sodp_region_wake() - the last one has left a dying region
+ * odp_region_wake() - the last one has left a dying region
  * @region: used as a key only, it may have been freed
  *
  * Context: Any.
  */
-void sodp_region_wake(struct sodp_region *region)
+void odp_region_wake(struct odp_region *region)
 {
 	wake_up_var(&region->busy);
 }
 
-static struct sodp_region *region_alloc(struct sodp_domain *domain, u64 start,
-					u64 length, u32 flags)
+static struct odp_region *region_alloc(struct odp_domain *domain, u64 start,
+				       u64 length, u32 flags)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 last;
 
 	if (!length)
@@ -43,46 +43,46 @@ static struct sodp_region *region_alloc(struct sodp_domain *domain, u64 start,
 	region->last = last;
 	region->flags = flags;
 	refcount_set(&region->refs, 1);
-	INIT_DELAYED_WORK(&region->gc_work, sodp_leaf_gc_work);
+	INIT_DELAYED_WORK(&region->gc_work, odp_leaf_gc_work);
 	refcount_inc(&domain->refs);
 	return region;
 }
 
 /**
- * sodp_region_create() - a region of the caller's memory
+ * odp_region_create() - a region of the caller's memory
  * @domain: what to count it in
  * @start: first byte, of any alignment
  * @length: bytes; may reach beyond what is mapped, now or ever
- * @flags: enum sodp_region_flags; an implicit region is clipped to the
+ * @flags: enum odp_region_flags; an implicit region is clipped to the
  *	address space
  *
  * Maps nothing and tells the mm nothing: that happens at the first fault.
  *
  * Context: Process context of the memory's owner.
- * Return: a region with one reference, for sodp_region_destroy(); -EINVAL
+ * Return: a region with one reference, for odp_region_destroy(); -EINVAL
  * empty or no memory, -EOVERFLOW, -EFAULT outside the address space, -ENOMEM.
  */
-struct sodp_region *sodp_region_create(struct sodp_domain *domain, u64 start,
-				       u64 length, u32 flags)
+struct odp_region *odp_region_create(struct odp_domain *domain, u64 start,
+				     u64 length, u32 flags)
 {
 	struct mm_struct *mm = current->mm;
-	struct sodp_region *region;
-	struct sodp_pool *pool;
+	struct odp_region *region;
+	struct odp_pool *pool;
 
 	if (!mm)
 		return ERR_PTR(-EINVAL);
 	region = region_alloc(domain, start, length, flags);
 	if (IS_ERR(region))
 		return region;
-	if (flags & SODP_REGION_IMPLICIT)
+	if (flags & ODP_REGION_IMPLICIT)
 		region->last = min_t(u64, region->last, mm->task_size - 1);
 	if (region->start > region->last || region->last >= mm->task_size) {
-		sodp_region_put(region);
+		odp_region_put(region);
 		return ERR_PTR(-EFAULT);
 	}
-	pool = sodp_pool_get();
+	pool = odp_pool_get();
 	if (IS_ERR(pool)) {
-		sodp_region_put(region);
+		odp_region_put(region);
 		return ERR_CAST(pool);
 	}
 	region->pool = pool;
@@ -91,54 +91,54 @@ struct sodp_region *sodp_region_create(struct sodp_domain *domain, u64 start,
 	region->memcg = get_mem_cgroup_from_mm(mm);
 	return region;
 }
-EXPORT_SYMBOL_GPL(sodp_region_create);
+EXPORT_SYMBOL_GPL(odp_region_create);
 
 /**
- * sodp_region_create_static() - a region of pages that do not move
+ * odp_region_create_static() - a region of pages that do not move
  * @domain: what to count it in
  * @start: first byte
  * @length: bytes
- * @flags: enum sodp_region_flags
+ * @flags: enum odp_region_flags
  *
  * Accessed and copied like any other, by the same code. Empty until
- * sodp_region_add_pages(). The driver keeps the pages until the region is
+ * odp_region_add_pages(). The driver keeps the pages until the region is
  * destroyed.
  *
  * Context: May sleep.
- * Return: a region with one reference, for sodp_region_destroy(); -EINVAL,
+ * Return: a region with one reference, for odp_region_destroy(); -EINVAL,
  * -EOVERFLOW, -ENOMEM.
  */
-struct sodp_region *sodp_region_create_static(struct sodp_domain *domain,
-					      u64 start, u64 length, u32 flags)
+struct odp_region *odp_region_create_static(struct odp_domain *domain,
+					    u64 start, u64 length, u32 flags)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 
 	region = region_alloc(domain, start, length, flags);
 	if (!IS_ERR(region))
 		region->is_static = true;
 	return region;
 }
-EXPORT_SYMBOL_GPL(sodp_region_create_static);
+EXPORT_SYMBOL_GPL(odp_region_create_static);
 
 /* Pages @first to @first + @nr of a leaf; the caller is alone with it */
-static int region_fill_leaf(struct sodp_region *region, struct sodp_leaf *leaf,
+static int region_fill_leaf(struct odp_region *region, struct odp_leaf *leaf,
 			    unsigned int first, unsigned long pfn,
 			    unsigned int nr)
 {
-	unsigned long entry = (pfn << PAGE_SHIFT) | SODP_ENTRY_READ;
+	unsigned long entry = (pfn << PAGE_SHIFT) | ODP_ENTRY_READ;
 	unsigned int i, added = 0;
 
-	if (region->flags & SODP_REGION_WRITABLE)
-		entry |= SODP_ENTRY_WRITE;
-	if (nr < SODP_LEAF_PAGES &&
-	    sodp_leaf_add_table(region, leaf, GFP_KERNEL))
+	if (region->flags & ODP_REGION_WRITABLE)
+		entry |= ODP_ENTRY_WRITE;
+	if (nr < ODP_LEAF_PAGES &&
+	    odp_leaf_add_table(region, leaf, GFP_KERNEL))
 		return -ENOMEM;
 	mutex_lock(&leaf->leaf_mutex);
-	if (nr == SODP_LEAF_PAGES) {
+	if (nr == ODP_LEAF_PAGES) {
 		added = nr - leaf->present;
 		WRITE_ONCE(leaf->huge_entry, entry);
 	}
-	for (i = first; nr < SODP_LEAF_PAGES && i < first + nr; i++) {
+	for (i = first; nr < ODP_LEAF_PAGES && i < first + nr; i++) {
 		added += !leaf->table[i];
 		WRITE_ONCE(leaf->table[i], entry);
 		entry += PAGE_SIZE;
@@ -146,12 +146,12 @@ static int region_fill_leaf(struct sodp_region *region, struct sodp_leaf *leaf,
 	WRITE_ONCE(leaf->present, leaf->present + added);
 	mutex_unlock(&leaf->leaf_mutex);
 	if (added)
-		sodp_count(region, mapped_pages, added);
+		odp_count(region, mapped_pages, added);
 	return 0;
 }
 
 /**
- * sodp_region_add_pages() - put pages into a static region
+ * odp_region_add_pages() - put pages into a static region
  * @region: static, and not yet in use
  * @va: where; page aligned
  * @pfn: first page
@@ -161,8 +161,8 @@ static int region_fill_leaf(struct sodp_region *region, struct sodp_leaf *leaf,
  * Context: May sleep. One caller at a time.
  * Return: 0, -EINVAL, -EFAULT outside the region, -ENOMEM.
  */
-int sodp_region_add_pages(struct sodp_region *region, u64 va,
-			  unsigned long pfn, unsigned long nr_pages)
+int odp_region_add_pages(struct odp_region *region, u64 va,
+			 unsigned long pfn, unsigned long nr_pages)
 {
 	u64 first = region->start & PAGE_MASK;
 	u64 last = region->last | ~PAGE_MASK;
@@ -176,65 +176,65 @@ int sodp_region_add_pages(struct sodp_region *region, u64 va,
 	    nr_pages - 1 > (last - va) >> PAGE_SHIFT)
 		return -EFAULT;
 	while (!ret && nr_pages) {
-		unsigned int page = (va >> PAGE_SHIFT) & (SODP_LEAF_PAGES - 1);
+		unsigned int page = (va >> PAGE_SHIFT) & (ODP_LEAF_PAGES - 1);
 		unsigned int nr = min_t(unsigned long, nr_pages,
-					SODP_LEAF_PAGES - page);
-		struct sodp_leaf *leaf;
+					ODP_LEAF_PAGES - page);
+		struct odp_leaf *leaf;
 
-		leaf = sodp_leaf_get(region, va >> SODP_LEAF_SHIFT,
-				     GFP_KERNEL);
+		leaf = odp_leaf_get(region, va >> ODP_LEAF_SHIFT,
+				    GFP_KERNEL);
 		if (IS_ERR(leaf))
 			return PTR_ERR(leaf);
 		ret = region_fill_leaf(region, leaf, page, pfn, nr);
-		sodp_leaf_put(leaf);
+		odp_leaf_put(leaf);
 		va += (u64)nr << PAGE_SHIFT;
 		pfn += nr;
 		nr_pages -= nr;
 	}
 	return ret;
 }
-EXPORT_SYMBOL_GPL(sodp_region_add_pages);
+EXPORT_SYMBOL_GPL(odp_region_add_pages);
 
 /**
- * sodp_region_get() - take a reference
+ * odp_region_get() - take a reference
  * @region: which
  *
- * Keeps the structure, not the mapping: after sodp_region_destroy() every
+ * Keeps the structure, not the mapping: after odp_region_destroy() every
  * access and fault of it fails.
  *
  * Context: Any.
  */
-void sodp_region_get(struct sodp_region *region)
+void odp_region_get(struct odp_region *region)
 {
 	refcount_inc(&region->refs);
 }
-EXPORT_SYMBOL_GPL(sodp_region_get);
+EXPORT_SYMBOL_GPL(odp_region_get);
 
 /**
- * sodp_region_put() - drop a reference
+ * odp_region_put() - drop a reference
  * @region: may be gone afterwards
  *
  * Context: Process context; does not wait.
  */
-void sodp_region_put(struct sodp_region *region)
+void odp_region_put(struct odp_region *region)
 {
 	if (!refcount_dec_and_test(&region->refs))
 		return;
 	if (region->pool)
-		sodp_pool_put(region->pool);
+		odp_pool_put(region->pool);
 	if (region->mm)
 		mmdrop(region->mm);
 	mem_cgroup_put(region->memcg);
-	sodp_domain_put(region->domain);
+	odp_domain_put(region->domain);
 	xa_destroy(&region->children);
 	xa_destroy(&region->leaves);
 	kfree(region);
 }
-EXPORT_SYMBOL_GPL(sodp_region_put);
+EXPORT_SYMBOL_GPL(odp_region_put);
 
 /**
- * sodp_region_destroy() - end a region, and drop the first reference
- * @region: from sodp_region_create() or sodp_region_create_static()
+ * odp_region_destroy() - end a region, and drop the first reference
+ * @region: from odp_region_create() or odp_region_create_static()
  *
  * Called once. When it returns no page is touched, no callback or collection
  * of this region runs or will run, nothing will be mapped; what others try
@@ -257,68 +257,68 @@ EXPORT_SYMBOL_GPL(sodp_region_put);
  * Context: May sleep. No mmap_lock, no access, and not in a notifier
  * callback.
  */
-void sodp_region_destroy(struct sodp_region *region)
+void odp_region_destroy(struct odp_region *region)
 {
-	/* Pairs with atomic_inc_return() in sodp_region_enter() */
+	/* Pairs with atomic_inc_return() in odp_region_enter() */
 	atomic_fetch_or(REGION_DYING, &region->busy);
-	sodp_recall_all(region);
+	odp_recall_all(region);
 	wait_var_event(&region->busy,
 		       !(atomic_read(&region->busy) & REGION_COUNT));
-	sodp_leaf_unlink_all(region);
-	sodp_child_detach_all(region);
+	odp_leaf_unlink_all(region);
+	odp_child_detach_all(region);
 	cancel_delayed_work_sync(&region->gc_work);
-	sodp_region_put(region);
+	odp_region_put(region);
 }
-EXPORT_SYMBOL_GPL(sodp_region_destroy);
+EXPORT_SYMBOL_GPL(odp_region_destroy);
 
 /**
- * sodp_region_stats() - the counters of a region
+ * odp_region_stats() - the counters of a region
  * @region: which
  *
  * Context: Any.
  * Return: live counters, good as long as the region is.
  */
-const struct sodp_odp_stats *sodp_region_stats(struct sodp_region *region)
+const struct odp_stats *odp_region_stats(struct odp_region *region)
 {
 	return &region->stats;
 }
-EXPORT_SYMBOL_GPL(sodp_region_stats);
+EXPORT_SYMBOL_GPL(odp_region_stats);
 
 /**
- * sodp_region_is_odp() - can its pages come and go
+ * odp_region_is_odp() - can its pages come and go
  * @region: which
  *
  * Context: Any.
  * Return: false for a static region.
  */
-bool sodp_region_is_odp(const struct sodp_region *region)
+bool odp_region_is_odp(const struct odp_region *region)
 {
 	return !region->is_static;
 }
-EXPORT_SYMBOL_GPL(sodp_region_is_odp);
+EXPORT_SYMBOL_GPL(odp_region_is_odp);
 
 /**
- * sodp_region_is_implicit() - was it created with SODP_REGION_IMPLICIT
+ * odp_region_is_implicit() - was it created with ODP_REGION_IMPLICIT
  * @region: which
  *
  * Context: Any.
  * Return: true if so.
  */
-bool sodp_region_is_implicit(const struct sodp_region *region)
+bool odp_region_is_implicit(const struct odp_region *region)
 {
-	return region->flags & SODP_REGION_IMPLICIT;
+	return region->flags & ODP_REGION_IMPLICIT;
 }
-EXPORT_SYMBOL_GPL(sodp_region_is_implicit);
+EXPORT_SYMBOL_GPL(odp_region_is_implicit);
 
 /**
- * sodp_region_is_callers() - is it of the memory of the current process
+ * odp_region_is_callers() - is it of the memory of the current process
  * @region: which
  *
  * Context: Process.
  * Return: false for a static region, and in another process or after exec.
  */
-bool sodp_region_is_callers(const struct sodp_region *region)
+bool odp_region_is_callers(const struct odp_region *region)
 {
 	return region->mm && region->mm == current->mm;
 }
-EXPORT_SYMBOL_GPL(sodp_region_is_callers);
+EXPORT_SYMBOL_GPL(odp_region_is_callers);

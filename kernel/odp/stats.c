@@ -16,15 +16,15 @@
 #define FAULT_MODEL_MAX_NS	(5ULL * NSEC_PER_SEC)
 
 /**
- * sodp_domain_create() - what the regions of one device share
+ * odp_domain_create() - what the regions of one device share
  * @name: of the device, for messages
  *
  * Context: May sleep.
  * Return: a domain, or ERR_PTR(-ENOMEM).
  */
-struct sodp_domain *sodp_domain_create(const char *name)
+struct odp_domain *odp_domain_create(const char *name)
 {
-	struct sodp_domain *domain;
+	struct odp_domain *domain;
 
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
@@ -33,140 +33,140 @@ struct sodp_domain *sodp_domain_create(const char *name)
 	strscpy(domain->name, name, sizeof(domain->name));
 	return domain;
 }
-EXPORT_SYMBOL_GPL(sodp_domain_create);
+EXPORT_SYMBOL_GPL(odp_domain_create);
 
 /**
- * sodp_domain_put() - drop a reference
+ * odp_domain_put() - drop a reference
  * @domain: may be gone afterwards
  *
  * Context: Any.
  */
-void sodp_domain_put(struct sodp_domain *domain)
+void odp_domain_put(struct odp_domain *domain)
 {
 	if (refcount_dec_and_test(&domain->refs))
 		kfree(domain);
 }
 
 /**
- * sodp_domain_destroy() - the driver is done with a domain
+ * odp_domain_destroy() - the driver is done with a domain
  * @domain: all of its regions are destroyed; while somebody has references to
  *	some, the domain stays too
  *
  * Context: Any.
  */
-void sodp_domain_destroy(struct sodp_domain *domain)
+void odp_domain_destroy(struct odp_domain *domain)
 {
-	sodp_domain_put(domain);
+	odp_domain_put(domain);
 }
-EXPORT_SYMBOL_GPL(sodp_domain_destroy);
+EXPORT_SYMBOL_GPL(odp_domain_destroy);
 
 /**
- * sodp_domain_stats() - the sum of the counters of all regions, past included
+ * odp_domain_stats() - the sum of the counters of all regions, past included
  * @domain: which
  *
  * Context: Any.
  * Return: live counters, good as long as the domain is.
  */
-const struct sodp_odp_stats *sodp_domain_stats(struct sodp_domain *domain)
+const struct odp_stats *odp_domain_stats(struct odp_domain *domain)
 {
 	return &domain->stats;
 }
-EXPORT_SYMBOL_GPL(sodp_domain_stats);
+EXPORT_SYMBOL_GPL(odp_domain_stats);
 
 /**
- * sodp_domain_fault_bucket() - one column of the fault latency histogram
+ * odp_domain_fault_bucket() - one column of the fault latency histogram
  * @domain: which
  * @i: column: faults of [2^i, 2^(i+1)) us, the first and the last open-ended
  *
  * Context: Any.
  * Return: faults counted, 0 if there is no such column.
  */
-u64 sodp_domain_fault_bucket(struct sodp_domain *domain, unsigned int i)
+u64 odp_domain_fault_bucket(struct odp_domain *domain, unsigned int i)
 {
-	if (i >= SODP_FAULT_BUCKETS)
+	if (i >= ODP_FAULT_BUCKETS)
 		return 0;
 	return atomic64_read(&domain->fault_buckets[i]);
 }
-EXPORT_SYMBOL_GPL(sodp_domain_fault_bucket);
+EXPORT_SYMBOL_GPL(odp_domain_fault_bucket);
 
 /**
- * sodp_stats_latency() - count one fault in the histogram
+ * odp_stats_latency() - count one fault in the histogram
  * @domain: where
  * @ns: how long it took
  *
  * Context: Any.
  */
-void sodp_stats_latency(struct sodp_domain *domain, u64 ns)
+void odp_stats_latency(struct odp_domain *domain, u64 ns)
 {
 	u64 us = div_u64(ns, NSEC_PER_USEC);
 	unsigned int i = us ? ilog2(us) : 0;
 
-	atomic64_inc(&domain->fault_buckets[min(i, SODP_FAULT_BUCKETS - 1U)]);
+	atomic64_inc(&domain->fault_buckets[min(i, ODP_FAULT_BUCKETS - 1U)]);
 }
 
 /**
- * sodp_domain_set_fault_model() - make faults slower, from now on
+ * odp_domain_set_fault_model() - make faults slower, from now on
  * @domain: where
  * @model: how; all zero for no delay
  *
  * Context: Any.
  */
-void sodp_domain_set_fault_model(struct sodp_domain *domain,
-				 const struct sodp_fault_model *model)
+void odp_domain_set_fault_model(struct odp_domain *domain,
+				const struct odp_fault_model *model)
 {
-	/* Pair with READ_ONCE in sodp_domain_get_fault_model() */
+	/* Pair with READ_ONCE in odp_domain_get_fault_model() */
 	WRITE_ONCE(domain->fault_model.fixed_ns, model->fixed_ns);
 	WRITE_ONCE(domain->fault_model.per_page_ns, model->per_page_ns);
 	WRITE_ONCE(domain->fault_model.jitter_ns, model->jitter_ns);
 }
-EXPORT_SYMBOL_GPL(sodp_domain_set_fault_model);
+EXPORT_SYMBOL_GPL(odp_domain_set_fault_model);
 
 /**
- * sodp_domain_get_fault_model() - what was set
+ * odp_domain_get_fault_model() - what was set
  * @domain: where
  * @model: filled
  *
  * Context: Any.
  */
-void sodp_domain_get_fault_model(struct sodp_domain *domain,
-				 struct sodp_fault_model *model)
+void odp_domain_get_fault_model(struct odp_domain *domain,
+				struct odp_fault_model *model)
 {
-	/* Pair with WRITE_ONCE in sodp_domain_set_fault_model() */
+	/* Pair with WRITE_ONCE in odp_domain_set_fault_model() */
 	model->fixed_ns = READ_ONCE(domain->fault_model.fixed_ns);
 	model->per_page_ns = READ_ONCE(domain->fault_model.per_page_ns);
 	model->jitter_ns = READ_ONCE(domain->fault_model.jitter_ns);
 }
-EXPORT_SYMBOL_GPL(sodp_domain_get_fault_model);
+EXPORT_SYMBOL_GPL(odp_domain_get_fault_model);
 
 /**
- * sodp_fault_model_on() - are faults delayed
+ * odp_fault_model_on() - are faults delayed
  * @domain: where
  *
  * Context: Any.
  * Return: true if so.
  */
-bool sodp_fault_model_on(struct sodp_domain *domain)
+bool odp_fault_model_on(struct odp_domain *domain)
 {
-	struct sodp_fault_model model;
+	struct odp_fault_model model;
 
-	sodp_domain_get_fault_model(domain, &model);
+	odp_domain_get_fault_model(domain, &model);
 	return model.fixed_ns || model.per_page_ns || model.jitter_ns;
 }
 
 /**
- * sodp_fault_model_delay() - wait as long as a NIC would
+ * odp_fault_model_delay() - wait as long as a NIC would
  * @domain: where
  * @pages: that the fault mapped
  *
- * Context: May sleep. Not in the region: sodp_region_destroy() does not wait
+ * Context: May sleep. Not in the region: odp_region_destroy() does not wait
  * for a delay.
  */
-void sodp_fault_model_delay(struct sodp_domain *domain, unsigned long pages)
+void odp_fault_model_delay(struct odp_domain *domain, unsigned long pages)
 {
-	struct sodp_fault_model model;
+	struct odp_fault_model model;
 	u64 ns;
 
-	sodp_domain_get_fault_model(domain, &model);
+	odp_domain_get_fault_model(domain, &model);
 	ns = model.fixed_ns + (u64)model.per_page_ns * pages;
 	if (model.jitter_ns)
 		ns += get_random_u32() % model.jitter_ns;

@@ -3,17 +3,17 @@
  * trace.h - trace points of the ODP core
  */
 #undef TRACE_SYSTEM
-#define TRACE_SYSTEM sodp_odp
+#define TRACE_SYSTEM rdma_odp
 
-#if !defined(SODP_ODP_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
-#define SODP_ODP_TRACE_H
+#if !defined(ODP_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define ODP_TRACE_H
 
 #include <linux/tracepoint.h>
 
-struct sodp_region;
+struct odp_region;
 
-DECLARE_EVENT_CLASS(sodp_child,
-	TP_PROTO(const struct sodp_region *region, unsigned long start,
+DECLARE_EVENT_CLASS(odp_child,
+	TP_PROTO(const struct odp_region *region, unsigned long start,
 		 unsigned long last),
 	TP_ARGS(region, start, last),
 	TP_STRUCT__entry(
@@ -30,20 +30,20 @@ DECLARE_EVENT_CLASS(sodp_child,
 		  __entry->start, __entry->last)
 );
 
-DEFINE_EVENT(sodp_child, sodp_child_create,
-	TP_PROTO(const struct sodp_region *region, unsigned long start,
+DEFINE_EVENT(odp_child, odp_child_create,
+	TP_PROTO(const struct odp_region *region, unsigned long start,
 		 unsigned long last),
 	TP_ARGS(region, start, last)
 );
 
-DEFINE_EVENT(sodp_child, sodp_child_destroy,
-	TP_PROTO(const struct sodp_region *region, unsigned long start,
+DEFINE_EVENT(odp_child, odp_child_destroy,
+	TP_PROTO(const struct odp_region *region, unsigned long start,
 		 unsigned long last),
 	TP_ARGS(region, start, last)
 );
 
-TRACE_EVENT(sodp_fault_begin,
-	TP_PROTO(const struct sodp_region *region, u64 va, u64 len, u32 flags),
+TRACE_EVENT(odp_fault_begin,
+	TP_PROTO(const struct odp_region *region, u64 va, u64 len, u32 flags),
 	TP_ARGS(region, va, len, flags),
 	TP_STRUCT__entry(
 		__field(const void *, region)
@@ -61,8 +61,8 @@ TRACE_EVENT(sodp_fault_begin,
 		  __entry->va, __entry->len, __entry->flags)
 );
 
-TRACE_EVENT(sodp_fault_end,
-	TP_PROTO(const struct sodp_region *region, u64 va, u64 len,
+TRACE_EVENT(odp_fault_end,
+	TP_PROTO(const struct odp_region *region, u64 va, u64 len,
 		 unsigned long pages, int ret),
 	TP_ARGS(region, va, len, pages, ret),
 	TP_STRUCT__entry(
@@ -84,8 +84,8 @@ TRACE_EVENT(sodp_fault_end,
 		  __entry->ret)
 );
 
-TRACE_EVENT(sodp_commit,
-	TP_PROTO(const struct sodp_region *region, unsigned long base,
+TRACE_EVENT(odp_commit,
+	TP_PROTO(const struct odp_region *region, unsigned long base,
 		 unsigned int first, unsigned int end, bool huge, int ret),
 	TP_ARGS(region, base, first, end, huge, ret),
 	TP_STRUCT__entry(
@@ -109,8 +109,8 @@ TRACE_EVENT(sodp_commit,
 		  __entry->end, __entry->huge, __entry->ret)
 );
 
-TRACE_EVENT(sodp_invalidate,
-	TP_PROTO(const struct sodp_region *region, unsigned long start,
+TRACE_EVENT(odp_invalidate,
+	TP_PROTO(const struct odp_region *region, unsigned long start,
 		 unsigned long last, unsigned int event, unsigned long pages,
 		 bool done),
 	TP_ARGS(region, start, last, event, pages, done),
@@ -135,8 +135,8 @@ TRACE_EVENT(sodp_invalidate,
 		  __entry->event, __entry->pages, __entry->done)
 );
 
-TRACE_EVENT(sodp_prefetch,
-	TP_PROTO(const struct sodp_region *region, u64 va, u64 len,
+TRACE_EVENT(odp_prefetch,
+	TP_PROTO(const struct odp_region *region, u64 va, u64 len,
 		 unsigned int advice, int ret),
 	TP_ARGS(region, va, len, advice, ret),
 	TP_STRUCT__entry(
@@ -158,7 +158,7 @@ TRACE_EVENT(sodp_prefetch,
 		  __entry->advice, __entry->ret)
 );
 
-#endif /* SODP_ODP_TRACE_H */
+#endif /* ODP_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH
 #define TRACE_INCLUDE_PATH .

@@ -98,13 +98,13 @@ static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
 	if (ret)
 		return ret;
 	/* Its regions have references of their own, but come and go */
-	context->pool = sodp_pool_get();
+	context->pool = odp_pool_get();
 	if (IS_ERR(context->pool))
 		return PTR_ERR(context->pool);
 	ret = ib_copy_to_udata(udata, &resp,
 			       min(sizeof(resp), udata->outlen));
 	if (ret)
-		sodp_pool_put(context->pool);
+		odp_pool_put(context->pool);
 	return ret;
 }
 
@@ -113,7 +113,7 @@ static void dev_dealloc_ucontext(struct ib_ucontext *ucontext)
 	struct sodp_ucontext *context = to_sodp_ucontext(ucontext);
 
 	sodp_payer_put(context->payer);
-	sodp_pool_put(context->pool);
+	odp_pool_put(context->pool);
 }
 
 /* Its presence lets uverbs take the device away from open files */

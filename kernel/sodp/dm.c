@@ -85,15 +85,15 @@ int sodp_dm_dealloc(struct ib_dm *ibdm, struct uverbs_attr_bundle *attrs)
 	return 0;
 }
 
-static int dm_add_pages(struct sodp_region *region, const struct sodp_dm *dm)
+static int dm_add_pages(struct odp_region *region, const struct sodp_dm *dm)
 {
 	size_t off;
 	int ret = 0;
 
 	for (off = 0; off < dm->ring->size && !ret; off += PAGE_SIZE)
-		ret = sodp_region_add_pages(region, off,
-					    vmalloc_to_pfn(dm->ring->mem + off),
-					    1);
+		ret = odp_region_add_pages(region, off,
+					   vmalloc_to_pfn(dm->ring->mem + off),
+					   1);
 	return ret;
 }
 
@@ -122,13 +122,13 @@ struct ib_mr *sodp_dm_reg_mr(struct ib_pd *pd, struct ib_dm *ibdm,
 
 	if (attr->access_flags & ~(SODP_ACCESS_PLAIN | IB_ZERO_BASED))
 		return ERR_PTR(-EOPNOTSUPP);
-	b.region = sodp_region_create_static(dev->domain, 0, dm->ring->size,
-					     SODP_REGION_WRITABLE);
+	b.region = odp_region_create_static(dev->domain, 0, dm->ring->size,
+					    ODP_REGION_WRITABLE);
 	if (IS_ERR(b.region))
 		return ERR_CAST(b.region);
 	ret = dm_add_pages(b.region, dm);
 	if (ret) {
-		sodp_region_destroy(b.region);
+		odp_region_destroy(b.region);
 		return ERR_PTR(ret);
 	}
 	return sodp_mr_create(pd, &b, 0, attr->access_flags);

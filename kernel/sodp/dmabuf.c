@@ -43,7 +43,7 @@ static int dmabuf_page(const struct sodp_dmabuf *dmabuf, u64 off,
 
 /* Long runs get huge entries where they fill a leaf */
 static int dmabuf_add_pages(const struct sodp_dmabuf *dmabuf,
-			    struct sodp_region *region)
+			    struct odp_region *region)
 {
 	unsigned long pfn = 0, nr = 0;
 	u64 start = dmabuf->first;
@@ -59,13 +59,13 @@ static int dmabuf_add_pages(const struct sodp_dmabuf *dmabuf,
 			nr++;
 			continue;
 		}
-		ret = sodp_region_add_pages(region, start, pfn, nr);
+		ret = odp_region_add_pages(region, start, pfn, nr);
 		start = off;
 		pfn = page_to_pfn(page);
 		nr = 1;
 		cond_resched();
 	}
-	return ret ? : sodp_region_add_pages(region, start, pfn, nr);
+	return ret ? : odp_region_add_pages(region, start, pfn, nr);
 }
 
 /* The exporter may page what it exports, and does not see our writes */
@@ -137,15 +137,15 @@ static int dmabuf_back(struct sodp_dev *dev, struct sodp_backing *b)
 	struct sodp_dmabuf *dmabuf = b->dmabuf;
 	int ret;
 
-	b->region = sodp_region_create_static(dev->domain, dmabuf->first,
-					      dmabuf->end - dmabuf->first,
-					      dmabuf->writable ?
-					      SODP_REGION_WRITABLE : 0);
+	b->region = odp_region_create_static(dev->domain, dmabuf->first,
+					     dmabuf->end - dmabuf->first,
+					     dmabuf->writable ?
+					     ODP_REGION_WRITABLE : 0);
 	if (IS_ERR(b->region))
 		return PTR_ERR(b->region);
 	ret = dmabuf_add_pages(dmabuf, b->region);
 	if (ret)
-		sodp_region_destroy(b->region);
+		odp_region_destroy(b->region);
 	return ret;
 }
 

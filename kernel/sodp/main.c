@@ -117,7 +117,7 @@ void sodp_device_remove(struct sodp_dev *dev)
 	WARN_ON(!xa_empty(&dev->avs));
 	sodp_keys_destroy(dev);
 	if (!IS_ERR_OR_NULL(dev->domain))
-		sodp_domain_destroy(dev->domain);
+		odp_domain_destroy(dev->domain);
 	WARN_ON_ONCE(!xa_empty(&dev->qp_counters));
 	xa_destroy(&dev->qp_counters);
 	free_percpu(dev->counters);
@@ -187,7 +187,7 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	dev->counters = alloc_percpu(struct sodp_counters);
 	if (!dev->counters)
 		goto err_dealloc;
-	dev->domain = sodp_domain_create(name);
+	dev->domain = odp_domain_create(name);
 	if (IS_ERR(dev->domain))
 		goto err_dealloc;
 	if (sodp_net_get(dev))
@@ -359,7 +359,7 @@ static void __exit sodp_exit(void)
 	 */
 	sodp_qps_wait();
 	/* A worker that let go of the last may still be on its way out */
-	sodp_pools_wait();
+	odp_pools_wait();
 	sodp_rescue_exit();
 	destroy_workqueue(sodp_wq);
 	/* QPs and keys are freed by RCU */

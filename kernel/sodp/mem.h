@@ -42,7 +42,7 @@ struct sodp_key {
 	struct rcu_head rcu;
 	/* grant */
 	struct ib_pd *pd;
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 iova;
 	u64 length;
 	u64 va;			/* address in the region of iova */
@@ -65,7 +65,7 @@ struct sodp_key {
 
 /* What an MR is made of: a region, and what keeps its pages */
 struct sodp_backing {
-	struct sodp_region *region;
+	struct odp_region *region;
 	struct ib_umem *umem;		/* pinned user memory */
 	struct sodp_dmabuf *dmabuf;
 	u64 va;				/* address in the region */
@@ -104,7 +104,7 @@ struct sodp_mw {
  */
 struct sodp_seg {
 	struct sodp_key *key;
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 va;
 	u64 length;
 	u8 why;		/* enum sodp_vendor_err */

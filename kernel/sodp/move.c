@@ -49,24 +49,24 @@ static u8 *cursor_buf(struct sodp_cursor *cursor, u64 pos, u64 *run)
  */
 static int move_piece(struct sodp_seg *d, u64 d_off, u8 *dbuf,
 		      struct sodp_seg *s, u64 s_off, const u8 *sbuf, u64 len,
-		      u64 *moved, struct sodp_miss *miss)
+		      u64 *moved, struct odp_miss *miss)
 {
 	if (likely(d && s))
-		return sodp_copy(d->region, d->va + d_off, s->region,
-				 s->va + s_off, len, moved, miss);
+		return odp_copy(d->region, d->va + d_off, s->region,
+				s->va + s_off, len, moved, miss);
 	if (d)
-		return sodp_copy_in(d->region, d->va + d_off, sbuf, len, moved,
-				    miss);
+		return odp_copy_in(d->region, d->va + d_off, sbuf, len, moved,
+				   miss);
 	if (s)
-		return sodp_copy_out(dbuf, s->region, s->va + s_off, len,
-				     moved, miss);
+		return odp_copy_out(dbuf, s->region, s->va + s_off, len,
+				    moved, miss);
 	memcpy(dbuf, sbuf, len);
 	*moved = len;
 	return 0;
 }
 
 /* Fault for all that the message still needs of the segment, not a piece */
-static void move_widen_miss(struct sodp_miss *miss, const struct sodp_seg *seg,
+static void move_widen_miss(struct odp_miss *miss, const struct sodp_seg *seg,
 			    u64 left)
 {
 	u64 end = seg->va + seg->length;
@@ -148,14 +148,14 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 						 SODP_E_REM_OP;
 		if (WARN_ON_ONCE(ret != -EAGAIN))
 			return SODP_E_REM_OP;
-		if (stop->miss.flags & SODP_FAULT_WRITE) {
+		if (stop->miss.flags & ODP_FAULT_WRITE) {
 			move_widen_miss(&stop->miss, d, need - *done);
 			stop->remote = dst_remote;
 		} else {
 			move_widen_miss(&stop->miss, s, need - *done);
 			stop->remote = !dst_remote;
 		}
-		sodp_region_get(stop->miss.region);
+		odp_region_get(stop->miss.region);
 		return SODP_AGAIN;
 	}
 	return SODP_OK;

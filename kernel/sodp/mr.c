@@ -16,7 +16,7 @@
 static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 		       int access, struct sodp_backing *b)
 {
-	u32 flags = access & SODP_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
+	u32 flags = access & SODP_ACCESS_WRITABLE ? ODP_REGION_WRITABLE : 0;
 	/*
 	 * What the region is cut to. Not TASK_SIZE, which an i386 process can
 	 * change by its personality after its memory was laid out.
@@ -31,20 +31,20 @@ static int mr_back_odp(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 			return -EINVAL;
 		b->implicit = true;
 		b->length = task_size;
-		flags |= SODP_REGION_IMPLICIT;
+		flags |= ODP_REGION_IMPLICIT;
 	} else if (!length || start + length < start) {
 		return -EINVAL;
 	} else if (start + length > task_size) {
 		return -EFAULT;
 	}
-	b->region = sodp_region_create(dev->domain, start, b->length, flags);
+	b->region = odp_region_create(dev->domain, start, b->length, flags);
 	return PTR_ERR_OR_ZERO(b->region);
 }
 
 static int mr_back_pinned(struct sodp_dev *dev, u64 start, u64 length,
 			  int access, struct sodp_backing *b)
 {
-	u32 flags = access & SODP_ACCESS_WRITABLE ? SODP_REGION_WRITABLE : 0;
+	u32 flags = access & SODP_ACCESS_WRITABLE ? ODP_REGION_WRITABLE : 0;
 	u64 va = start & PAGE_MASK;
 	struct scatterlist *sg;
 	int ret;
@@ -55,9 +55,9 @@ static int mr_back_pinned(struct sodp_dev *dev, u64 start, u64 length,
 	b->umem = sodp_umem_get(&dev->base_dev, start, length, access);
 	if (IS_ERR(b->umem))
 		return PTR_ERR(b->umem);
-	b->region = sodp_region_create_static(dev->domain, va,
-					      PAGE_ALIGN(start + length) - va,
-					      flags);
+	b->region = odp_region_create_static(dev->domain, va,
+					     PAGE_ALIGN(start + length) - va,
+					     flags);
 	if (IS_ERR(b->region)) {
 		ret = PTR_ERR(b->region);
 		goto err_release_umem;
@@ -66,8 +66,8 @@ static int mr_back_pinned(struct sodp_dev *dev, u64 start, u64 length,
 		unsigned long nr = PAGE_ALIGN(sg->offset + sg->length) >>
 				   PAGE_SHIFT;
 
-		ret = sodp_region_add_pages(b->region, va,
-					    page_to_pfn(sg_page(sg)), nr);
+		ret = odp_region_add_pages(b->region, va,
+					   page_to_pfn(sg_page(sg)), nr);
 		if (ret)
 			goto err_destroy_region;
 		va += (u64)nr << PAGE_SHIFT;
@@ -76,7 +76,7 @@ static int mr_back_pinned(struct sodp_dev *dev, u64 start, u64 length,
 	return 0;
 
 err_destroy_region:
-	sodp_region_destroy(b->region);
+	odp_region_destroy(b->region);
 err_release_umem:
 	ib_umem_release(b->umem);
 	return ret;
@@ -97,7 +97,7 @@ static int mr_back(struct sodp_dev *dev, u64 start, u64 length, u64 iova,
 
 static void mr_backing_free(const struct sodp_backing *b)
 {
-	sodp_region_destroy(b->region);
+	odp_region_destroy(b->region);
 	if (b->umem)
 		ib_umem_release(b->umem);
 	if (b->dmabuf)
@@ -213,7 +213,7 @@ static bool mr_is_callers(const struct sodp_mr *mr)
 {
 	if (mr->backing.umem)
 		return mr->backing.umem->owning_mm == current->mm;
-	return sodp_region_is_callers(mr->backing.region);
+	return odp_region_is_callers(mr->backing.region);
 }
 
 /**
@@ -326,7 +326,7 @@ int sodp_mr_dereg(struct ib_mr *ibmr, struct ib_udata *udata)
 
 /* One SGE of ibv_advise_mr(): the errno table is that of the man page */
 static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
-		      enum sodp_advice advice, struct sodp_region **region,
+		      enum odp_advice advice, struct odp_region **region,
 		      u64 *va)
 {
 	struct sodp_key *key = sodp_key_get(to_sodp_dev(pd->device),
@@ -347,9 +347,9 @@ static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
 	off = sge->addr - key->iova;
 	if (key->pd != pd)
 		ret = -EPERM;
-	else if (!sodp_region_is_odp(key->region))
+	else if (!odp_region_is_odp(key->region))
 		ret = -EINVAL;
-	else if (advice == SODP_ADVICE_PREFETCH_WRITE &&
+	else if (advice == ODP_ADVICE_PREFETCH_WRITE &&
 		 !(key->access & IB_ACCESS_LOCAL_WRITE))
 		ret = -EPERM;
 	else if (sge->addr < key->iova || off > key->length ||
@@ -359,7 +359,7 @@ static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
 		goto out_put;
 	*va = key->va + off;
 	*region = key->region;
-	sodp_region_get(*region);
+	odp_region_get(*region);
 out_put:
 	sodp_key_put(key);
 	return ret;
@@ -383,14 +383,14 @@ int sodp_mr_advise(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		   u32 flags, struct ib_sge *sg_list, u32 num_sge,
 		   struct uverbs_attr_bundle *attrs)
 {
-	static const enum sodp_advice map[] = {
-		[IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH] = SODP_ADVICE_PREFETCH,
+	static const enum odp_advice map[] = {
+		[IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH] = ODP_ADVICE_PREFETCH,
 		[IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE] =
-			SODP_ADVICE_PREFETCH_WRITE,
+			ODP_ADVICE_PREFETCH_WRITE,
 		[IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT] =
-			SODP_ADVICE_NO_FAULT,
+			ODP_ADVICE_NO_FAULT,
 	};
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 va;
 	u32 i;
 	int ret = 0;
@@ -403,17 +403,17 @@ int sodp_mr_advise(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		ret = advise_one(pd, &sg_list[i], map[advice], &region, &va);
 		if (ret)
 			goto out;
-		sodp_region_put(region);
+		odp_region_put(region);
 	}
 	for (i = 0; i < num_sge && !ret; i++) {
 		ret = advise_one(pd, &sg_list[i], map[advice], &region, &va);
 		if (ret)
 			break;
-		ret = sodp_region_prefetch(region, va, sg_list[i].length,
-					   map[advice],
-					   flags &
-					   IB_UVERBS_ADVISE_MR_FLAG_FLUSH);
-		sodp_region_put(region);
+		ret = odp_region_prefetch(region, va, sg_list[i].length,
+					  map[advice],
+					  flags &
+					  IB_UVERBS_ADVISE_MR_FLAG_FLUSH);
+		odp_region_put(region);
 	}
 out:
 	if (ret)

@@ -30,9 +30,9 @@ static const struct nla_policy nl_policy[SODP_NL_ATTR_MAX + 1] = {
 
 static int nl_put_dev(struct sk_buff *skb, struct sodp_dev *dev)
 {
-	struct sodp_fault_model model;
+	struct odp_fault_model model;
 
-	sodp_domain_get_fault_model(dev->domain, &model);
+	odp_domain_get_fault_model(dev->domain, &model);
 	if (nla_put_string(skb, SODP_NL_ATTR_NAME,
 			   dev_name(&dev->base_dev.dev)) ||
 	    nla_put_u32(skb, SODP_NL_ATTR_NETDEV, dev->ndev->ifindex) ||
@@ -78,10 +78,10 @@ static int nl_reply(struct sodp_dev *dev, struct genl_info *info)
 /* Change what the request names, keep the rest */
 static int nl_set_model(struct sodp_dev *dev, struct genl_info *info)
 {
-	struct sodp_fault_model model;
+	struct odp_fault_model model;
 	struct nlattr **attrs = info->attrs;
 
-	sodp_domain_get_fault_model(dev->domain, &model);
+	odp_domain_get_fault_model(dev->domain, &model);
 	if (attrs[SODP_NL_ATTR_FAULT_FIXED_NS])
 		model.fixed_ns =
 			nla_get_u32(attrs[SODP_NL_ATTR_FAULT_FIXED_NS]);
@@ -91,7 +91,7 @@ static int nl_set_model(struct sodp_dev *dev, struct genl_info *info)
 	if (attrs[SODP_NL_ATTR_FAULT_JITTER_NS])
 		model.jitter_ns =
 			nla_get_u32(attrs[SODP_NL_ATTR_FAULT_JITTER_NS]);
-	sodp_domain_set_fault_model(dev->domain, &model);
+	odp_domain_set_fault_model(dev->domain, &model);
 	return 0;
 }
 

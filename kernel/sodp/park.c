@@ -19,9 +19,9 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 /* Faults tried in a row by whoever met them, with no byte moved in between */
 #define PARK_INLINE_FAULTS	4
 
-static bool park_may_try(const struct sodp_miss *miss, struct sodp_turn *turn)
+static bool park_may_try(const struct odp_miss *miss, struct sodp_turn *turn)
 {
-	if (turn->poster && !sodp_region_is_callers(miss->region))
+	if (turn->poster && !odp_region_is_callers(miss->region))
 		return false;
 	return !sodp_turn_is_late(turn);
 }
@@ -43,20 +43,20 @@ static bool park_may_try(const struct sodp_miss *miss, struct sodp_turn *turn)
 int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
 		   struct sodp_turn *turn)
 {
-	const struct sodp_miss *miss = &stop->miss;
+	const struct odp_miss *miss = &stop->miss;
 	int ret = -EAGAIN;
 
 	if (!park_may_try(miss, turn))
 		return -EAGAIN;
 	if ((*tries)++ < PARK_INLINE_FAULTS)
-		ret = sodp_region_fault(miss->region, miss->va, miss->len,
-					miss->flags | SODP_FAULT_NOWAIT |
-					SODP_FAULT_BRIEF);
+		ret = odp_region_fault(miss->region, miss->va, miss->len,
+				       miss->flags | ODP_FAULT_NOWAIT |
+				       ODP_FAULT_BRIEF);
 	/* A worker can wait for memory */
 	if (ret == -ENOMEM)
 		ret = -EAGAIN;
 	if (ret != -EAGAIN)
-		sodp_region_put(miss->region);
+		odp_region_put(miss->region);
 	return ret;
 }
 

@@ -86,7 +86,7 @@ static inline bool sodp_turn_is_late(struct sodp_turn *turn)
 
 /* Where the copying of a slice stopped, for the fault that follows */
 struct sodp_stop {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	bool remote;
 };
 
@@ -106,8 +106,8 @@ struct sodp_wait_slot {
 	struct sodp_wait *wait;
 	bool busy;
 	bool begun;
-	struct sodp_pool_work work;
-	struct sodp_miss miss;
+	struct odp_pool_work work;
+	struct odp_miss miss;
 };
 
 /**
@@ -381,7 +381,7 @@ int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
 void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 		    struct mutex *side,
 		    void (*ended)(struct sodp_qp *qp, int ret));
-void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss);
+void sodp_wait_begin(struct sodp_wait *wait, const struct odp_miss *miss);
 bool sodp_wait_end(struct sodp_wait *wait);
 bool sodp_wait_is_queued(const struct sodp_wait *wait);
 bool sodp_wait_recall(struct sodp_wait *wait);

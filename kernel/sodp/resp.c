@@ -189,25 +189,25 @@ out_put:
 
 static enum sodp_verdict resp_do_atomic(struct resp_ctx *c)
 {
-	static const enum sodp_atomic_op map[SODP_NR_OPS] = {
-		[SODP_WR_ATOMIC_CMP_AND_SWP] = SODP_ATOMIC_CAS,
-		[SODP_WR_ATOMIC_FETCH_AND_ADD] = SODP_ATOMIC_FAA,
-		[SODP_WR_ATOMIC_WRITE] = SODP_ATOMIC_STORE,
+	static const enum odp_atomic_op map[SODP_NR_OPS] = {
+		[SODP_WR_ATOMIC_CMP_AND_SWP] = ODP_ATOMIC_CAS,
+		[SODP_WR_ATOMIC_FETCH_AND_ADD] = ODP_ATOMIC_FAA,
+		[SODP_WR_ATOMIC_WRITE] = ODP_ATOMIC_STORE,
 	};
 	struct sodp_request *req = c->req;
 	int ret;
 
 	if (unlikely(!c->remote.region))
 		return sodp_kmem_atomic(&c->remote, req);
-	ret = sodp_atomic(c->remote.region, c->remote.va, map[req->opcode],
-			  req->operand, req->compare, &req->result,
-			  &c->stop->miss);
+	ret = odp_atomic(c->remote.region, c->remote.va, map[req->opcode],
+			 req->operand, req->compare, &req->result,
+			 &c->stop->miss);
 	if (likely(!ret))
 		return SODP_OK;
 	if (ret != -EAGAIN)
 		return SODP_E_REM_OP;
 	c->stop->remote = true;
-	sodp_region_get(c->stop->miss.region);
+	odp_region_get(c->stop->miss.region);
 	return SODP_AGAIN;
 }
 

@@ -22,7 +22,7 @@
 #include <rdma/ib_umem.h>
 #include <rdma/ib_user_verbs.h>
 #include <rdma/uverbs_ioctl.h>
-#include <rdma/odp_umem.h>
+#include <rdma/odp.h>
 #include <rdma/sodp-abi.h>
 
 #include "stats.h"
@@ -101,7 +101,7 @@
 #define SODP_WORKER_WQES	1024
 /*
  * And time: no fault begins, and no long copy goes on, after so much of it.
- * What was begun takes 2 ms more (SODP_FAULT_BRIEF), or one copy of
+ * What was begun takes 2 ms more (ODP_FAULT_BRIEF), or one copy of
  * SODP_CLOCK_BYTES: a doorbell is back in 5 ms, a worker's turn over in 20.
  */
 #define SODP_POSTER_NS		(2 * NSEC_PER_MSEC)
@@ -129,7 +129,7 @@ struct sodp_ring {
 
 struct sodp_ucontext {
 	struct ib_ucontext base_ucontext;
-	struct sodp_pool *pool;	/* of the process that opened the device */
+	struct odp_pool *pool;	/* of the process that opened the device */
 	struct sodp_payer *payer;	/* NULL: not needed yet; payer.c */
 };
 
@@ -256,7 +256,7 @@ struct sodp_dev {
 	u32 nr_groups;		/* multicast; mcast_mutex */
 	u32 nr_mcasts;		/* QPs in all of these; mcast_mutex */
 	struct sodp_qp __rcu *gsi;	/* QP 1, while there is one */
-	struct sodp_domain *domain;
+	struct odp_domain *domain;
 	struct rhashtable keys;	/* struct sodp_key by index */
 	struct sodp_counters __percpu *counters;
 	struct xarray qp_counters;	/* of sets of QPs, by their id */

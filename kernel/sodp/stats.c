@@ -9,21 +9,21 @@
 /* Counters of the ODP core, as MRs and links show them */
 static const struct {
 	const char *name;
-	size_t offset;		/* in struct sodp_odp_stats */
+	size_t offset;		/* in struct odp_stats */
 } odp_counters[] = {
-	{ "page_faults", offsetof(struct sodp_odp_stats, faults) },
-	{ "page_faults_read", offsetof(struct sodp_odp_stats, faults_read) },
-	{ "page_faults_write", offsetof(struct sodp_odp_stats, faults_write) },
-	{ "page_faults_failed", offsetof(struct sodp_odp_stats, faults_failed) },
-	{ "page_faults_handed_over", offsetof(struct sodp_odp_stats, faults_handed_over) },
-	{ "page_fault_pages", offsetof(struct sodp_odp_stats, fault_pages) },
-	{ "page_fault_huge", offsetof(struct sodp_odp_stats, fault_huge) },
-	{ "page_invalidations", offsetof(struct sodp_odp_stats, invalidations) },
-	{ "page_invalidated_pages", offsetof(struct sodp_odp_stats, invalidated_pages) },
-	{ "page_prefetch", offsetof(struct sodp_odp_stats, prefetches) },
-	{ "page_prefetch_pages", offsetof(struct sodp_odp_stats, prefetch_pages) },
-	{ "page_collisions", offsetof(struct sodp_odp_stats, collisions) },
-	{ "pages_mapped", offsetof(struct sodp_odp_stats, mapped_pages) },
+	{ "page_faults", offsetof(struct odp_stats, faults) },
+	{ "page_faults_read", offsetof(struct odp_stats, faults_read) },
+	{ "page_faults_write", offsetof(struct odp_stats, faults_write) },
+	{ "page_faults_failed", offsetof(struct odp_stats, faults_failed) },
+	{ "page_faults_handed_over", offsetof(struct odp_stats, faults_handed_over) },
+	{ "page_fault_pages", offsetof(struct odp_stats, fault_pages) },
+	{ "page_fault_huge", offsetof(struct odp_stats, fault_huge) },
+	{ "page_invalidations", offsetof(struct odp_stats, invalidations) },
+	{ "page_invalidated_pages", offsetof(struct odp_stats, invalidated_pages) },
+	{ "page_prefetch", offsetof(struct odp_stats, prefetches) },
+	{ "page_prefetch_pages", offsetof(struct odp_stats, prefetch_pages) },
+	{ "page_collisions", offsetof(struct odp_stats, collisions) },
+	{ "pages_mapped", offsetof(struct odp_stats, mapped_pages) },
 };
 
 /* Of a link: enum sodp_counter, odp_counters, the latency histogram */
@@ -100,9 +100,9 @@ static const struct rdma_stat_desc stats_descs[] = {
 
 static_assert(ARRAY_SIZE(stats_descs) ==
 	      SODP_NR_COUNTERS + ARRAY_SIZE(odp_counters) +
-	      SODP_FAULT_BUCKETS);
+	      ODP_FAULT_BUCKETS);
 
-static u64 odp_counter(const struct sodp_odp_stats *odp, unsigned int i)
+static u64 odp_counter(const struct odp_stats *odp, unsigned int i)
 {
 	return atomic64_read((const void *)odp + odp_counters[i].offset);
 }
@@ -145,7 +145,7 @@ int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 			u32 port, int index)
 {
 	struct sodp_dev *dev = to_sodp_dev(ibdev);
-	const struct sodp_odp_stats *odp = sodp_domain_stats(dev->domain);
+	const struct odp_stats *odp = odp_domain_stats(dev->domain);
 	unsigned int n = SODP_NR_COUNTERS;
 	unsigned int i;
 
@@ -154,13 +154,13 @@ int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 	sodp_counters_sum(dev->counters, stats->value);
 	for (i = 0; i < ARRAY_SIZE(odp_counters); i++)
 		stats->value[n++] = odp_counter(odp, i);
-	for (i = 0; i < SODP_FAULT_BUCKETS; i++)
-		stats->value[n++] = sodp_domain_fault_bucket(dev->domain, i);
+	for (i = 0; i < ODP_FAULT_BUCKETS; i++)
+		stats->value[n++] = odp_domain_fault_bucket(dev->domain, i);
 	return n;
 }
 
 static int fill_odp_stats(struct sk_buff *msg,
-			  const struct sodp_odp_stats *odp)
+			  const struct odp_stats *odp)
 {
 	struct nlattr *table;
 	unsigned int i;
@@ -189,7 +189,7 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 	if (!refcount_inc_not_zero(&mr->key->ref))
 		return 0;
 	ret = mr->backing.odp ? fill_odp_stats(msg,
-				       sodp_region_stats(mr->key->region)) : 0;
+				       odp_region_stats(mr->key->region)) : 0;
 	sodp_key_put(mr->key);
 	return ret;
 }

@@ -12,7 +12,7 @@
 #define WAIT_NOMEM		msecs_to_jiffies(20)
 
 /* Transient trouble is tried again, it never kills a QP */
-static int wait_verdict(const struct sodp_qp *qp, const struct sodp_miss *miss,
+static int wait_verdict(const struct sodp_qp *qp, const struct odp_miss *miss,
 			int ret)
 {
 	if (!ret || ret == -EAGAIN || ret == -EBUSY || ret == -EINTR ||
@@ -38,7 +38,7 @@ static void wait_unlock(struct sodp_wait *wait)
 
 /* An abandoned wait for just this page, which is still under way */
 static struct sodp_wait_slot *wait_find_slot(struct sodp_wait *wait,
-					     const struct sodp_miss *miss)
+					     const struct odp_miss *miss)
 {
 	struct sodp_wait_slot *slot = wait->slots;
 
@@ -53,12 +53,12 @@ static struct sodp_wait_slot *wait_find_slot(struct sodp_wait *wait,
 
 /* NULL: none is free. A static region has no workers, nor waits it for pages */
 static struct sodp_wait_slot *wait_take_slot(struct sodp_wait *wait,
-					     const struct sodp_miss *miss)
+					     const struct odp_miss *miss)
 {
 	struct sodp_wait_slot *slot = wait->slots;
 
 	lockdep_assert_held(wait->side);
-	if (!sodp_region_is_odp(miss->region))
+	if (!odp_region_is_odp(miss->region))
 		return NULL;
 	while (slot->busy)
 		if (++slot == wait->slots + SODP_WAIT_SLOTS)
@@ -73,7 +73,7 @@ static void wait_free_slot(struct sodp_wait_slot *slot)
 {
 	lockdep_assert_held(slot->wait->side);
 	slot->busy = false;
-	sodp_region_put(slot->miss.region);
+	odp_region_put(slot->miss.region);
 }
 
 /* @side is held, and let go */
@@ -93,11 +93,11 @@ static void wait_leave(struct sodp_wait *wait, bool over, int ret)
  * userfaultfd that nobody serves): the QP may be modified or destroyed, and
  * memory deregistered, meanwhile.
  */
-static void wait_work(struct sodp_pool_work *work)
+static void wait_work(struct odp_pool_work *work)
 {
 	struct sodp_wait_slot *slot = container_of(work, struct sodp_wait_slot,
 						   work);
-	const struct sodp_miss *miss = &slot->miss;
+	const struct odp_miss *miss = &slot->miss;
 	struct sodp_wait *wait = slot->wait;
 	struct sodp_qp *qp = wait->qp;
 	bool over;
@@ -108,8 +108,8 @@ static void wait_work(struct sodp_pool_work *work)
 	mutex_lock(wait->side);
 	if (wait->slot == slot) {
 		wait_unlock(wait);
-		ret = sodp_region_fault(miss->region, miss->va, miss->len,
-					miss->flags);
+		ret = odp_region_fault(miss->region, miss->va, miss->len,
+				       miss->flags);
 		/* The QP tries again, and would be back at once */
 		if (ret == -ENOMEM)
 			schedule_timeout_uninterruptible(WAIT_NOMEM);
@@ -155,7 +155,7 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 	INIT_DELAYED_WORK(&wait->retry, wait_retry_work);
 	for (i = 0; i < SODP_WAIT_SLOTS; i++) {
 		wait->slots[i].wait = wait;
-		sodp_pool_work_init(&wait->slots[i].work, wait_work);
+		odp_pool_work_init(&wait->slots[i].work, wait_work);
 	}
 }
 
@@ -166,7 +166,7 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
  *
  * Context: process, under @wait->side.
  */
-void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
+void sodp_wait_begin(struct sodp_wait *wait, const struct odp_miss *miss)
 {
 	struct sodp_wait_slot *slot = wait_find_slot(wait, miss);
 
@@ -174,7 +174,7 @@ void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
 	wait->on = true;
 	if (unlikely(slot)) {
 		WRITE_ONCE(wait->slot, slot);
-		sodp_region_put(miss->region);
+		odp_region_put(miss->region);
 		return;
 	}
 	slot = wait_take_slot(wait, miss);
@@ -183,13 +183,13 @@ void sodp_wait_begin(struct sodp_wait *wait, const struct sodp_miss *miss)
 	refcount_inc(&wait->qp->ref);
 	if (likely(slot)) {
 		sodp_qp_count(wait->qp, SODP_CNT_fault_parks, 1);
-		sodp_region_queue_work(miss->region, &slot->work);
+		odp_region_queue_work(miss->region, &slot->work);
 		/* Who could do no better a moment ago cannot now */
 		if (!sodp_is_rescuer())
 			sodp_rescue_note(wait->qp);
 		return;
 	}
-	sodp_region_put(miss->region);
+	odp_region_put(miss->region);
 	if (!queue_delayed_work(sodp_wq, &wait->retry, WAIT_RETRY))
 		sodp_qp_put(wait->qp);
 }
@@ -215,8 +215,8 @@ bool sodp_wait_end(struct sodp_wait *wait)
 	if (!slot) {
 		if (cancel_delayed_work(&wait->retry))
 			sodp_qp_put(wait->qp);
-	} else if (sodp_region_cancel_work(slot->miss.region,
-					   &slot->work)) {
+	} else if (odp_region_cancel_work(slot->miss.region,
+					  &slot->work)) {
 		wait_free_slot(slot);
 		sodp_qp_put(wait->qp);
 	}
@@ -252,7 +252,7 @@ bool sodp_wait_recall(struct sodp_wait *wait)
 	struct sodp_wait_slot *slot = wait->slot;
 
 	lockdep_assert_held(wait->side);
-	if (!slot || !sodp_region_cancel_work(slot->miss.region, &slot->work))
+	if (!slot || !odp_region_cancel_work(slot->miss.region, &slot->work))
 		return false;
 	wait->on = false;
 	WRITE_ONCE(wait->slot, NULL);

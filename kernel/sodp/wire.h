@@ -624,7 +624,7 @@ void sodp_txpage_exit(void);
 
 /* wire_park.c */
 void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
-void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss);
+void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss);
 void sodp_wresp_unpark(struct sodp_qp *qp);
 void sodp_wresp_send_away(struct sodp_qp *qp);
 

@@ -70,7 +70,7 @@ static void wpark_schedule(struct sodp_qp *qp, unsigned long delay)
  *
  * Context: process, under resp_mutex.
  */
-void sodp_wresp_park(struct sodp_qp *qp, const struct sodp_miss *miss)
+void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 

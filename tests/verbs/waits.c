@@ -111,7 +111,7 @@ static unsigned int fault_workers(void)
 
 	T_ASSERT(!t_output(line, sizeof(line),
 			   "cat /proc/[0-9]*/comm 2>/dev/null | "
-			   "grep -c '[+]sodp_fault' || true"),
+			   "grep -c '[+]odp_fault' || true"),
 		 "cannot count workers");
 	return strtoul(line, NULL, 10);
 }

@@ -18,8 +18,8 @@ static unsigned long bench_map(bool huge)
 	unsigned long va, at;
 
 	if (huge)
-		return st_map_aligned(SZ_64M, SODP_LEAF_SIZE);
-	va = st_map_aligned(SZ_64M, SODP_LEAF_SIZE);
+		return st_map_aligned(SZ_64M, ODP_LEAF_SIZE);
+	va = st_map_aligned(SZ_64M, ODP_LEAF_SIZE);
 	if (IS_ERR_VALUE(va))
 		return va;
 	for (at = 0; at < SZ_64M; at += SZ_2M)
@@ -49,34 +49,34 @@ static u64 bench_unmap(unsigned long va)
 	return ktime_get_ns() - began;
 }
 
-static u64 bench_prefetch(struct sodp_region *region, unsigned long va)
+static u64 bench_prefetch(struct odp_region *region, unsigned long va)
 {
 	u64 began = ktime_get_ns();
 
-	if (sodp_region_prefetch(region, va, SZ_64M,
-				 SODP_ADVICE_PREFETCH_WRITE, true))
+	if (odp_region_prefetch(region, va, SZ_64M,
+				ODP_ADVICE_PREFETCH_WRITE, true))
 		return 0;
 	return ktime_get_ns() - began;
 }
 
-static u64 bench_copy(struct sodp_region *region, unsigned long to,
+static u64 bench_copy(struct odp_region *region, unsigned long to,
 		      unsigned long from, u64 len, unsigned int rounds)
 {
 	u64 began, done, spent;
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	unsigned int i;
 
 	if (st_copy(region, to, region, from, len))
 		return 0;
 	began = ktime_get_ns();
 	for (i = 0; i < rounds; i++)
-		if (sodp_copy(region, to, region, from, len, &done, &miss))
+		if (odp_copy(region, to, region, from, len, &done, &miss))
 			return 0;
 	spent = ktime_get_ns() - began;
 	return div_u64(spent, rounds);
 }
 
-static u64 bench_cold(struct sodp_region *region, unsigned long va,
+static u64 bench_cold(struct odp_region *region, unsigned long va,
 		      const void *buffer)
 {
 	u64 began = ktime_get_ns();
@@ -92,7 +92,7 @@ static int bench_size(bool huge)
 {
 	const char *name = huge ? "THP" : "4K";
 	void *buffer = kvzalloc(SZ_64K, GFP_KERNEL);
-	struct sodp_region *region = st_implicit();
+	struct odp_region *region = st_implicit();
 	u64 touch, unmap, prefetch, zap, cold;
 	unsigned long va;
 	int ret = -ENOMEM;
@@ -120,7 +120,7 @@ static int bench_size(bool huge)
 		st_stat(region, faults), st_stat(region, fault_huge));
 	if (touch && prefetch && cold)
 		ret = 0;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64M);
 	kvfree(buffer);
 	return ret;

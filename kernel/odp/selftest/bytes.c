@@ -13,22 +13,22 @@
 #define RW		(PROT_READ | PROT_WRITE)
 #define BYTES_LEN	(4 * PAGE_SIZE)
 #define ORDER_ROUNDS	250
-#define BYTES_VA	(16 * SODP_LEAF_SIZE)
+#define BYTES_VA	(16 * ODP_LEAF_SIZE)
 /* In the kernel's map of all memory, where no machine has any */
 #define BAD_PFN		(1UL << (45 - PAGE_SHIFT))
 
 /* A static region over pages of the kernel */
-static struct sodp_region *bytes_region(void *pages, unsigned int order)
+static struct odp_region *bytes_region(void *pages, unsigned int order)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 
-	region = sodp_region_create_static(st_domain, BYTES_VA,
-					   PAGE_SIZE << order,
-					   SODP_REGION_WRITABLE);
+	region = odp_region_create_static(st_domain, BYTES_VA,
+					  PAGE_SIZE << order,
+					  ODP_REGION_WRITABLE);
 	if (!IS_ERR(region) &&
-	    sodp_region_add_pages(region, BYTES_VA,
-				  page_to_pfn(virt_to_page(pages)),
-				  1UL << order))
+	    odp_region_add_pages(region, BYTES_VA,
+				 page_to_pfn(virt_to_page(pages)),
+				 1UL << order))
 		pr_info("# cannot fill a region\n");
 	return region;
 }
@@ -75,10 +75,10 @@ static int poller_thread(void *data)
 	return 0;
 }
 
-static int order_round(struct poller *poller, struct sodp_region *dst,
-		       u64 to, struct sodp_region *src, void *from, u8 round)
+static int order_round(struct poller *poller, struct odp_region *dst,
+		       u64 to, struct odp_region *src, void *from, u8 round)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	u64 done;
 	int ret;
 
@@ -87,8 +87,8 @@ static int order_round(struct poller *poller, struct sodp_region *dst,
 	smp_store_release(&poller->round, round);
 	/* Let it be there when the bytes come */
 	ndelay(300 * (round & 3));
-	ret = sodp_copy(dst, to, src, BYTES_VA + (round & 1) * 3,
-			poller->len, &done, &miss);
+	ret = odp_copy(dst, to, src, BYTES_VA + (round & 1) * 3,
+		       poller->len, &done, &miss);
 	/* Pairs with smp_store_release() in poller_thread() */
 	while (!ret && smp_load_acquire(&poller->seen) != round)
 		cond_resched();
@@ -101,8 +101,8 @@ static int order_rounds(struct poller *poller, u8 *to, u8 *from)
 						4096, 4099, 8192 };
 	/* With some of these memcpy() begins at the end */
 	static const unsigned int ends[] = { 0, 8, 5, 1, 32, 120, 152, 176 };
-	struct sodp_region *dst = bytes_region(to, 2);
-	struct sodp_region *src = bytes_region(from, 2);
+	struct odp_region *dst = bytes_region(to, 2);
+	struct odp_region *src = bytes_region(from, 2);
 	unsigned int l, e, i, offset;
 	int ret = 0;
 
@@ -119,8 +119,8 @@ static int order_rounds(struct poller *poller, u8 *to, u8 *from)
 						  poller->seen + 1);
 		}
 	}
-	sodp_region_destroy(src);
-	sodp_region_destroy(dst);
+	odp_region_destroy(src);
+	odp_region_destroy(dst);
 	return ret;
 }
 
@@ -134,7 +134,7 @@ static int test_order(void)
 	int ret = -ENOMEM;
 
 	ST_CHECK_GOTO(to && from, out);
-	task = kthread_run(poller_thread, &poller, "sodp_poller");
+	task = kthread_run(poller_thread, &poller, "odp_poller");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	ret = order_rounds(&poller, to, from);
@@ -151,16 +151,16 @@ out:
 }
 
 /* A copy that begins in good memory and ends in bad: how far does it get */
-static int bad_copy(struct sodp_region *bad, u8 *good, u8 *buffer,
+static int bad_copy(struct odp_region *bad, u8 *good, u8 *buffer,
 		    unsigned int before, unsigned int len)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	u64 done = len;
 	int ret;
 
 	memset(buffer, 0xee, 2 * PAGE_SIZE);
-	ret = sodp_copy_out(buffer, bad, BYTES_VA + PAGE_SIZE - before, len,
-			    &done, &miss);
+	ret = odp_copy_out(buffer, bad, BYTES_VA + PAGE_SIZE - before, len,
+			   &done, &miss);
 	ST_CHECK(ret == -EHWPOISON, -EBADMSG);
 	ST_CHECK(done <= before, -EBADMSG);
 	ST_CHECK(!memcmp(buffer, good + PAGE_SIZE - before, done), -EBADMSG);
@@ -169,7 +169,7 @@ static int bad_copy(struct sodp_region *bad, u8 *good, u8 *buffer,
 	return 0;
 }
 
-static int bad_copies(struct sodp_region *bad, u8 *good, u8 *buffer)
+static int bad_copies(struct odp_region *bad, u8 *good, u8 *buffer)
 {
 	static const unsigned int starts[] = { 0, 1, 8, 13, 600, 4096 };
 	static const unsigned int lens[] = { 1, 6, 8, 24, 100, 127, 513, 4096 };
@@ -184,11 +184,11 @@ static int bad_copies(struct sodp_region *bad, u8 *good, u8 *buffer)
 }
 
 /* From bad memory to a process's: the same, and what was there stays */
-static int bad_regions(struct sodp_region *bad)
+static int bad_regions(struct odp_region *bad)
 {
 	unsigned long va = st_map(SZ_64K, RW, MAP_PRIVATE | MAP_ANONYMOUS);
-	struct sodp_region *region;
-	struct sodp_miss miss;
+	struct odp_region *region;
+	struct odp_miss miss;
 	u64 done, old, word = 5;
 	int ret;
 
@@ -198,19 +198,19 @@ static int bad_regions(struct sodp_region *bad)
 	if (!ret)
 		ret = st_copy_in(region, va, &word, sizeof(word));
 	ST_CHECK_GOTO(!ret, out);
-	ret = sodp_copy(region, va + 64, bad, BYTES_VA + PAGE_SIZE, 8, &done,
-			&miss);
+	ret = odp_copy(region, va + 64, bad, BYTES_VA + PAGE_SIZE, 8, &done,
+		       &miss);
 	ST_CHECK_GOTO(ret == -EHWPOISON && !done, out);
-	ret = sodp_copy(region, va + 64, bad, BYTES_VA + PAGE_SIZE + 4, 900,
-			&done, &miss);
+	ret = odp_copy(region, va + 64, bad, BYTES_VA + PAGE_SIZE + 4, 900,
+		       &done, &miss);
 	ST_CHECK_GOTO(ret == -EHWPOISON && !done, out);
 	ret = st_compare(va + 64, 900, 3, 64);
 	ST_CHECK_GOTO(!ret, out);
-	ret = sodp_atomic(bad, BYTES_VA + PAGE_SIZE + 8, SODP_ATOMIC_FAA, 1, 0,
-			  &old, &miss);
+	ret = odp_atomic(bad, BYTES_VA + PAGE_SIZE + 8, ODP_ATOMIC_FAA, 1, 0,
+			 &old, &miss);
 	ret = ret == -EHWPOISON ? 0 : -EBADMSG;
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -222,25 +222,25 @@ out:
 static int test_bad_memory(void)
 {
 	u8 *good, *buffer;
-	struct sodp_region *bad;
+	struct odp_region *bad;
 	int ret = -ENOMEM;
 
 	/* There is no fixup where the compiler checks every access */
 	if (!IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_KASAN) ||
 	    IS_ENABLED(CONFIG_KMSAN))
 		return ST_SKIP;
-	bad = sodp_region_create_static(st_domain, BYTES_VA, 3 * PAGE_SIZE,
-					SODP_REGION_WRITABLE);
+	bad = odp_region_create_static(st_domain, BYTES_VA, 3 * PAGE_SIZE,
+				       ODP_REGION_WRITABLE);
 	ST_CHECK(!IS_ERR(bad), PTR_ERR(bad));
 	good = (u8 *)__get_free_page(GFP_KERNEL);
 	buffer = (u8 *)__get_free_pages(GFP_KERNEL, 1);
 	ST_CHECK_GOTO(good && buffer, out);
 	get_random_bytes(good, PAGE_SIZE);
-	ret = sodp_region_add_pages(bad, BYTES_VA,
-				    page_to_pfn(virt_to_page(good)), 1);
+	ret = odp_region_add_pages(bad, BYTES_VA,
+				   page_to_pfn(virt_to_page(good)), 1);
 	if (!ret)
-		ret = sodp_region_add_pages(bad, BYTES_VA + PAGE_SIZE,
-					    BAD_PFN, 2);
+		ret = odp_region_add_pages(bad, BYTES_VA + PAGE_SIZE,
+					   BAD_PFN, 2);
 	if (!ret)
 		ret = bad_copies(bad, good, buffer);
 	if (!ret)
@@ -248,7 +248,7 @@ static int test_bad_memory(void)
 out:
 	free_pages((unsigned long)buffer, 1);
 	free_page((unsigned long)good);
-	sodp_region_destroy(bad);
+	odp_region_destroy(bad);
 	return ret;
 }
 

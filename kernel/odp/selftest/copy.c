@@ -17,8 +17,8 @@ static const unsigned int lengths[] = {
 };
 
 /* Copy @len bytes; compare them, and GUARD bytes on either side */
-static int copy_and_check(struct sodp_region *dst, unsigned long to,
-			  struct sodp_region *src, unsigned long from,
+static int copy_and_check(struct odp_region *dst, unsigned long to,
+			  struct odp_region *src, unsigned long from,
 			  unsigned long len)
 {
 	int ret;
@@ -38,7 +38,7 @@ static int copy_and_check(struct sodp_region *dst, unsigned long to,
 }
 
 static int copy_all_offsets(unsigned long to, unsigned long from,
-			    struct sodp_region *dst, struct sodp_region *src)
+			    struct odp_region *dst, struct odp_region *src)
 {
 	unsigned int t, f, n;
 	int ret = 0;
@@ -60,21 +60,21 @@ static int test_offsets(void)
 {
 	unsigned long va = st_map(SZ_128K, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS);
-	struct sodp_region *dst, *src;
+	struct odp_region *dst, *src;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	dst = st_region(va + PAGE_SIZE - GUARD, SZ_64K - 2 * PAGE_SIZE + 99);
 	src = st_region(va + SZ_64K, SZ_64K - 1);
 	ret = copy_all_offsets(va + PAGE_SIZE, va + SZ_64K, dst, src);
-	sodp_region_destroy(dst);
-	sodp_region_destroy(src);
+	odp_region_destroy(dst);
+	odp_region_destroy(src);
 	st_unmap(va, SZ_128K);
 	return ret;
 }
 
 /* Around one boundary, from each of the last and first bytes about it */
-static int copy_across(struct sodp_region *region, unsigned long boundary,
+static int copy_across(struct odp_region *region, unsigned long boundary,
 		       unsigned long from)
 {
 	static const int starts[] = { -4097, -4095, -9, -1, 0, 1 };
@@ -102,35 +102,35 @@ static int copy_across(struct sodp_region *region, unsigned long boundary,
 
 static int test_leaf_crossing(void)
 {
-	unsigned long va = st_map_aligned(2 * SODP_LEAF_SIZE, SODP_LEAF_SIZE);
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(2 * ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	region = st_region(va, 2 * SODP_LEAF_SIZE);
-	ret = copy_across(region, va + SODP_LEAF_SIZE, va);
-	sodp_region_destroy(region);
-	st_unmap(va, 2 * SODP_LEAF_SIZE);
+	region = st_region(va, 2 * ODP_LEAF_SIZE);
+	ret = copy_across(region, va + ODP_LEAF_SIZE, va);
+	odp_region_destroy(region);
+	st_unmap(va, 2 * ODP_LEAF_SIZE);
 	return ret;
 }
 
 /* An implicit region, and a boundary of two children */
 static int test_child_crossing(void)
 {
-	unsigned long len = SODP_CHILD_SIZE + 2 * SODP_LEAF_SIZE;
+	unsigned long len = ODP_CHILD_SIZE + 2 * ODP_LEAF_SIZE;
 	unsigned long va = st_map(len, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long boundary;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	boundary = ALIGN(va + SODP_LEAF_SIZE, SODP_CHILD_SIZE);
+	boundary = ALIGN(va + ODP_LEAF_SIZE, ODP_CHILD_SIZE);
 	region = st_implicit();
 	ret = copy_across(region, boundary,
 			  boundary > va + len / 2 ? va :
-						    va + len - SODP_LEAF_SIZE);
-	sodp_region_destroy(region);
+						    va + len - ODP_LEAF_SIZE);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -141,7 +141,7 @@ static int test_beyond_4g(void)
 	unsigned long len = 5UL * SZ_1G;
 	unsigned long va = st_map(len, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long at;
 	int ret = 0;
 
@@ -154,7 +154,7 @@ static int test_beyond_4g(void)
 			ret = copy_and_check(region, va + len - SZ_64K - at % 999,
 					     region, va + at, 9999);
 	}
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -164,7 +164,7 @@ static int test_multi_tib(void)
 {
 	unsigned long start = 1UL << 44, len = 1UL << 46;
 	unsigned long va = start + (len / 3 & PAGE_MASK);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	va = st_map_at(va, SZ_1M, PROT_READ | PROT_WRITE, MAP_PRIVATE |
@@ -176,33 +176,33 @@ static int test_multi_tib(void)
 	if (!ret)
 		ret = copy_and_check(region, va + SZ_512K + 3, region, va,
 				     SZ_128K);
-	if (!ret && sodp_region_fault(region, start, 1, 0) != -EFAULT)
+	if (!ret && odp_region_fault(region, start, 1, 0) != -EFAULT)
 		ret = -EBADMSG;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_1M);
 	return ret;
 }
 
-static int static_fill(struct sodp_region *region, unsigned long va,
+static int static_fill(struct odp_region *region, unsigned long va,
 		       struct page *huge, struct page **small, unsigned int n)
 {
 	unsigned int i;
 	int ret;
 
-	ret = sodp_region_add_pages(region, va, page_to_pfn(huge),
-				    1UL << (SODP_LEAF_SHIFT - PAGE_SHIFT));
+	ret = odp_region_add_pages(region, va, page_to_pfn(huge),
+				   1UL << (ODP_LEAF_SHIFT - PAGE_SHIFT));
 	for (i = 0; !ret && i < n; i++)
-		ret = sodp_region_add_pages(region, va + SODP_LEAF_SIZE +
-					    i * PAGE_SIZE,
-					    page_to_pfn(small[i]), 1);
+		ret = odp_region_add_pages(region, va + ODP_LEAF_SIZE +
+					   i * PAGE_SIZE,
+					   page_to_pfn(small[i]), 1);
 	return ret;
 }
 
 /* Bytes in and out of pages that do not move, huge entry and table */
-static int static_check(struct sodp_region *region, unsigned long va, u8 *in,
+static int static_check(struct odp_region *region, unsigned long va, u8 *in,
 			u8 *out, unsigned long len)
 {
-	unsigned long at = va + SODP_LEAF_SIZE - len / 2 - 3;
+	unsigned long at = va + ODP_LEAF_SIZE - len / 2 - 3;
 	u64 old;
 	int ret;
 
@@ -212,22 +212,22 @@ static int static_check(struct sodp_region *region, unsigned long va, u8 *in,
 	ret = st_copy_out(out, region, at, len);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(!memcmp(in, out, len), -EBADMSG);
-	ret = sodp_atomic(region, va + 8, SODP_ATOMIC_STORE, 5, 0, &old, NULL);
+	ret = odp_atomic(region, va + 8, ODP_ATOMIC_STORE, 5, 0, &old, NULL);
 	ST_CHECK(!ret, ret);
-	ret = sodp_atomic(region, va + 8, SODP_ATOMIC_FAA, 7, 0, &old, NULL);
+	ret = odp_atomic(region, va + 8, ODP_ATOMIC_FAA, 7, 0, &old, NULL);
 	ST_CHECK(!ret && old == 5, -EBADMSG);
-	ST_CHECK(sodp_region_fault(region, va, 1, 0) == -EFAULT, -EBADMSG);
-	ST_CHECK(sodp_region_prefetch(region, va, 1, SODP_ADVICE_PREFETCH,
-				      true) == -EINVAL, -EBADMSG);
-	ST_CHECK(!sodp_region_is_odp(region), -EBADMSG);
+	ST_CHECK(odp_region_fault(region, va, 1, 0) == -EFAULT, -EBADMSG);
+	ST_CHECK(odp_region_prefetch(region, va, 1, ODP_ADVICE_PREFETCH,
+				     true) == -EINVAL, -EBADMSG);
+	ST_CHECK(!odp_region_is_odp(region), -EBADMSG);
 	return 0;
 }
 
 static int test_static(void)
 {
-	const unsigned long va = 3 * SODP_LEAF_SIZE, len = 5 * PAGE_SIZE;
-	unsigned int order = SODP_LEAF_SHIFT - PAGE_SHIFT, n = 6, i;
-	struct sodp_region *region;
+	const unsigned long va = 3 * ODP_LEAF_SIZE, len = 5 * PAGE_SIZE;
+	unsigned int order = ODP_LEAF_SHIFT - PAGE_SHIFT, n = 6, i;
+	struct odp_region *region;
 	struct page *small[6], *huge;
 	u8 *buffers = kvzalloc(2 * len, GFP_KERNEL);
 	int ret = -ENOMEM;
@@ -235,15 +235,15 @@ static int test_static(void)
 	huge = alloc_pages(GFP_KERNEL | __GFP_COMP, order);
 	for (i = 0; i < n; i++)
 		small[n - 1 - i] = alloc_page(GFP_KERNEL);
-	region = sodp_region_create_static(st_domain, va, SODP_LEAF_SIZE +
-					   n * PAGE_SIZE, SODP_REGION_WRITABLE);
+	region = odp_region_create_static(st_domain, va, ODP_LEAF_SIZE +
+					  n * PAGE_SIZE, ODP_REGION_WRITABLE);
 	if (huge && buffers && !IS_ERR(region))
 		ret = static_fill(region, va, huge, small, n);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(st_stat(region, mapped_pages) == 512 + n, out);
 	ret = static_check(region, va, buffers, buffers + len, len);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	for (i = 0; i < n; i++)
 		__free_page(small[i]);
 	__free_pages(huge, order);
@@ -256,7 +256,7 @@ static int test_overlap(void)
 {
 	unsigned long va = st_map(SZ_1M, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
@@ -270,7 +270,7 @@ static int test_overlap(void)
 		ret = st_copy(region, va + 9, region, va, SZ_64K);
 	if (!ret)
 		ret = st_copy(region, va, region, va + 4099, SZ_64K);
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_1M);
 	return ret;
 }

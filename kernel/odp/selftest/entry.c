@@ -13,7 +13,7 @@
 #define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
 
 /* Read memory nobody wrote, then write it: zero page, then a page of its own */
-static int zero_then_write(struct sodp_region *region, unsigned long va)
+static int zero_then_write(struct odp_region *region, unsigned long va)
 {
 	u64 word = 1, magic = 0x1122334455667788ULL;
 	int ret;
@@ -35,7 +35,7 @@ static int zero_then_write(struct sodp_region *region, unsigned long va)
 }
 
 /* And with the CPU first to write: the device must not keep the zero page */
-static int zero_then_cpu_write(struct sodp_region *region, unsigned long va)
+static int zero_then_cpu_write(struct odp_region *region, unsigned long va)
 {
 	u64 word = 1;
 	int ret;
@@ -51,7 +51,7 @@ static int zero_then_cpu_write(struct sodp_region *region, unsigned long va)
 static int test_read_then_write(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
@@ -59,35 +59,35 @@ static int test_read_then_write(void)
 	ret = zero_then_write(region, va);
 	if (!ret)
 		ret = zero_then_cpu_write(region, va + PAGE_SIZE);
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
-static int huge_check(struct sodp_region *region, unsigned long va)
+static int huge_check(struct odp_region *region, unsigned long va)
 {
 	unsigned long hole = va + SZ_512K;
 	int ret;
 
-	ret = sodp_region_fault(region, va + 5, 10, SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va + 5, 10, ODP_FAULT_WRITE);
 	ST_CHECK(!ret, ret);
 	if (!st_stat(region, fault_huge))
 		return ST_SKIP;
 	ST_CHECK(st_stat(region, mapped_pages) == 512, -EBADMSG);
 	ST_CHECK(st_stat(region, fault_pages) == 512, -EBADMSG);
-	ST_CHECK(st_mapped(region, va + SODP_LEAF_SIZE - 1, true), -EBADMSG);
-	ret = st_fill(va, SODP_LEAF_SIZE, 1);
+	ST_CHECK(st_mapped(region, va + ODP_LEAF_SIZE - 1, true), -EBADMSG);
+	ret = st_fill(va, ODP_LEAF_SIZE, 1);
 	ST_CHECK(!ret, ret);
 	/* A hole in the middle splits the entry, or drops all of it */
 	ST_CHECK(st_map_at(hole, SZ_64K, RW, ANON | MAP_FIXED) == hole,
 		 -ENOMEM);
 	ST_CHECK(!st_mapped(region, hole, false), -EBADMSG);
 	ST_CHECK(!st_mapped(region, hole + SZ_64K - 1, false), -EBADMSG);
-	ret = st_copy(region, va + SODP_LEAF_SIZE, region, va, SZ_1M);
+	ret = st_copy(region, va + ODP_LEAF_SIZE, region, va, SZ_1M);
 	ST_CHECK(!ret, ret);
-	ret = st_compare(va + SODP_LEAF_SIZE, SZ_512K, 1, 0);
+	ret = st_compare(va + ODP_LEAF_SIZE, SZ_512K, 1, 0);
 	ST_CHECK(!ret, ret);
-	ret = st_compare(va + SODP_LEAF_SIZE + SZ_512K + SZ_64K,
+	ret = st_compare(va + ODP_LEAF_SIZE + SZ_512K + SZ_64K,
 			 SZ_512K - SZ_64K, 1, SZ_512K + SZ_64K);
 	return ret;
 }
@@ -95,54 +95,54 @@ static int huge_check(struct sodp_region *region, unsigned long va)
 /* A huge page, and part of it unmapped again */
 static int test_huge(void)
 {
-	unsigned long va = st_map_aligned(2 * SODP_LEAF_SIZE, SODP_LEAF_SIZE);
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(2 * ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	region = st_region(va, 2 * SODP_LEAF_SIZE);
+	region = st_region(va, 2 * ODP_LEAF_SIZE);
 	ret = huge_check(region, va);
-	sodp_region_destroy(region);
-	st_unmap(va, 2 * SODP_LEAF_SIZE);
+	odp_region_destroy(region);
+	st_unmap(va, 2 * ODP_LEAF_SIZE);
 	return ret;
 }
 
 /* A region that ends inside a huge page counts and maps only its own part */
 static int test_huge_part(void)
 {
-	unsigned long va = st_map_aligned(SODP_LEAF_SIZE, SODP_LEAF_SIZE);
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va + SZ_64K + 1, SZ_128K);
-	ret = sodp_region_fault(region, va + SZ_64K + 1, SZ_128K,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va + SZ_64K + 1, SZ_128K,
+			       ODP_FAULT_WRITE);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(st_stat(region, mapped_pages) == 33, out);
 	ST_CHECK_GOTO(!st_stat(region, fault_huge), out);
-	st_unmap(va, SODP_LEAF_SIZE);
+	st_unmap(va, ODP_LEAF_SIZE);
 	ST_CHECK_GOTO(!st_stat(region, mapped_pages), out);
 	ST_CHECK_GOTO(st_stat(region, invalidated_pages) == 33, out);
 out:
-	sodp_region_destroy(region);
-	st_unmap(va, SODP_LEAF_SIZE);
+	odp_region_destroy(region);
+	st_unmap(va, ODP_LEAF_SIZE);
 	return ret;
 }
 
-static int atomics_at(struct sodp_region *region, unsigned long va)
+static int atomics_at(struct odp_region *region, unsigned long va)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	u64 old, now;
 	int ret;
 
-	ret = sodp_atomic(region, va, SODP_ATOMIC_STORE, va, 0, &old, &miss);
+	ret = odp_atomic(region, va, ODP_ATOMIC_STORE, va, 0, &old, &miss);
 	ST_CHECK(!ret, ret);
-	ret = sodp_atomic(region, va, SODP_ATOMIC_CAS, 17, va + 1, &old, &miss);
+	ret = odp_atomic(region, va, ODP_ATOMIC_CAS, 17, va + 1, &old, &miss);
 	ST_CHECK(!ret && old == va, -EBADMSG);
-	ret = sodp_atomic(region, va, SODP_ATOMIC_CAS, 17, va, &old, &miss);
+	ret = odp_atomic(region, va, ODP_ATOMIC_CAS, 17, va, &old, &miss);
 	ST_CHECK(!ret && old == va, -EBADMSG);
-	ret = sodp_atomic(region, va, SODP_ATOMIC_FAA, 3, 0, &old, &miss);
+	ret = odp_atomic(region, va, ODP_ATOMIC_FAA, 3, 0, &old, &miss);
 	ST_CHECK(!ret && old == 17, -EBADMSG);
 	ST_CHECK(!get_user(now, (u64 __user *)va), -EFAULT);
 	ST_CHECK(now == 20, -EBADMSG);
@@ -152,34 +152,34 @@ static int atomics_at(struct sodp_region *region, unsigned long va)
 static int test_atomics(void)
 {
 	unsigned long va = st_map(2 * PAGE_SIZE, RW, ANON), at;
-	struct sodp_region *region;
-	struct sodp_miss miss;
+	struct odp_region *region;
+	struct odp_miss miss;
 	u64 old;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, 2 * PAGE_SIZE);
-	ret = sodp_atomic(region, va, SODP_ATOMIC_FAA, 1, 0, &old, &miss);
+	ret = odp_atomic(region, va, ODP_ATOMIC_FAA, 1, 0, &old, &miss);
 	ST_CHECK_GOTO(ret == -EAGAIN, out);
 	ST_CHECK_GOTO(miss.va == va && miss.len == 8 &&
-		      miss.flags == SODP_FAULT_WRITE, out);
-	ret = sodp_region_fault(region, va, 2 * PAGE_SIZE, SODP_FAULT_WRITE);
+		      miss.flags == ODP_FAULT_WRITE, out);
+	ret = odp_region_fault(region, va, 2 * PAGE_SIZE, ODP_FAULT_WRITE);
 	for (at = 0; !ret && at < 2 * PAGE_SIZE; at += 8)
 		ret = atomics_at(region, va + at);
 	for (at = 1; !ret && at < 8; at++)
-		if (sodp_atomic(region, va + at, SODP_ATOMIC_FAA, 1, 0, &old,
-				&miss) != -EINVAL)
+		if (odp_atomic(region, va + at, ODP_ATOMIC_FAA, 1, 0, &old,
+			       &miss) != -EINVAL)
 			ret = -EBADMSG;
-	if (!ret && sodp_atomic(region, va + 2 * PAGE_SIZE, SODP_ATOMIC_FAA, 1,
-				0, &old, &miss) != -EFAULT)
+	if (!ret && odp_atomic(region, va + 2 * PAGE_SIZE, ODP_ATOMIC_FAA, 1,
+			       0, &old, &miss) != -EFAULT)
 		ret = -EBADMSG;
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, 2 * PAGE_SIZE);
 	return ret;
 }
 
-static int dirty_check(struct sodp_region *region, unsigned long va,
+static int dirty_check(struct odp_region *region, unsigned long va,
 		       struct page *page)
 {
 	struct folio *folio = page_folio(page);
@@ -202,7 +202,7 @@ static int dirty_check(struct sodp_region *region, unsigned long va,
 static int test_dirty(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
-	struct sodp_region *region;
+	struct odp_region *region;
 	struct page *page;
 	int ret;
 
@@ -216,29 +216,29 @@ static int test_dirty(void)
 	set_page_dirty_lock(page);
 	put_page(page);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
-static int counters_check(struct sodp_region *region, unsigned long va)
+static int counters_check(struct odp_region *region, unsigned long va)
 {
 	const unsigned long pages = 40;
 	int ret;
 
-	ret = sodp_region_fault(region, va, 3 * PAGE_SIZE, SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va, 3 * PAGE_SIZE, ODP_FAULT_WRITE);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(st_stat(region, faults) == 1, -EBADMSG);
 	ST_CHECK(st_stat(region, faults_write) == 1, -EBADMSG);
 	ST_CHECK(st_stat(region, fault_pages) == 3, -EBADMSG);
 	ST_CHECK(st_stat(region, mapped_pages) == 3, -EBADMSG);
-	ret = sodp_region_fault(region, va + 100 * PAGE_SIZE, 1, 0);
+	ret = odp_region_fault(region, va + 100 * PAGE_SIZE, 1, 0);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(st_stat(region, faults_read) == 1, -EBADMSG);
 	ST_CHECK(st_stat(region, mapped_pages) == 4, -EBADMSG);
-	ret = sodp_region_prefetch(region, va + 200 * PAGE_SIZE,
-				   pages * PAGE_SIZE,
-				   SODP_ADVICE_PREFETCH_WRITE, true);
+	ret = odp_region_prefetch(region, va + 200 * PAGE_SIZE,
+				  pages * PAGE_SIZE,
+				  ODP_ADVICE_PREFETCH_WRITE, true);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(st_stat(region, prefetches) == 1, -EBADMSG);
 	ST_CHECK(st_stat(region, prefetch_pages) == pages, -EBADMSG);
@@ -250,7 +250,7 @@ static int counters_check(struct sodp_region *region, unsigned long va)
 	/* One of the three, the one read, twelve of those prefetched */
 	ST_CHECK(st_stat(region, invalidated_pages) == 14, -EBADMSG);
 	ST_CHECK(st_stat(region, mapped_pages) == 4 + pages - 14, -EBADMSG);
-	ret = sodp_region_fault(region, va + 50 * PAGE_SIZE, 1, 0);
+	ret = odp_region_fault(region, va + 50 * PAGE_SIZE, 1, 0);
 	ST_CHECK(ret == -EFAULT, -EBADMSG);
 	ST_CHECK(st_stat(region, faults) == 3, -EBADMSG);
 	ST_CHECK(st_stat(region, faults_failed) == 1, -EBADMSG);
@@ -262,13 +262,13 @@ static int test_counters(void)
 {
 	unsigned long len = SZ_1M;
 	unsigned long va = st_map(len, RW, MAP_SHARED | MAP_ANONYMOUS);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
 	ret = counters_check(region, va);
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -276,9 +276,9 @@ static int test_counters(void)
 /* A stream is met half way: ever fewer faults for as many pages */
 static int test_around(void)
 {
-	unsigned long va = st_map_aligned(4 * SODP_LEAF_SIZE, SODP_LEAF_SIZE);
-	unsigned long len = 4 * SODP_LEAF_SIZE, at;
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(4 * ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	unsigned long len = 4 * ODP_LEAF_SIZE, at;
+	struct odp_region *region;
 	u64 word = 3, random, first;
 	int ret = 0;
 
@@ -301,12 +301,12 @@ static int test_around(void)
 	ST_CHECK_GOTO(st_map_at(va, len, RW, ANON | MAP_FIXED) == va, out);
 	random = st_stat(region, fault_pages);
 	for (at = 0; at < 64; at++)
-		ret = ret ?: sodp_region_fault(region, va + at * 7919 % 512 *
-					       PAGE_SIZE, 1, 0);
+		ret = ret ?: odp_region_fault(region, va + at * 7919 % 512 *
+					      PAGE_SIZE, 1, 0);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(st_stat(region, fault_pages) - random < 600, out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }

@@ -13,7 +13,7 @@
 
 static int test_create(void)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 
 	region = st_region(PAGE_SIZE, 0);
 	ST_CHECK(PTR_ERR(region) == -EINVAL, -EBADMSG);
@@ -23,32 +23,32 @@ static int test_create(void)
 	ST_CHECK(PTR_ERR(region) == -EFAULT, -EBADMSG);
 	region = st_implicit();
 	ST_CHECK(!IS_ERR(region), PTR_ERR(region));
-	ST_CHECK(sodp_region_is_implicit(region), -EBADMSG);
-	ST_CHECK(sodp_region_is_odp(region), -EBADMSG);
-	sodp_region_destroy(region);
+	ST_CHECK(odp_region_is_implicit(region), -EBADMSG);
+	ST_CHECK(odp_region_is_odp(region), -EBADMSG);
+	odp_region_destroy(region);
 	return 0;
 }
 
-static int bounds_check(struct sodp_region *region, unsigned long va)
+static int bounds_check(struct odp_region *region, unsigned long va)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	u64 done, word;
 	int ret;
 
-	ret = sodp_region_fault(region, va - 1, 1, 0);
+	ret = odp_region_fault(region, va - 1, 1, 0);
 	ST_CHECK(ret == -EFAULT, -EBADMSG);
-	ret = sodp_region_fault(region, va, 8193, 0);
+	ret = odp_region_fault(region, va, 8193, 0);
 	ST_CHECK(ret == -EFAULT, -EBADMSG);
-	ret = sodp_region_fault(region, va + 5, U64_MAX, 0);
+	ret = odp_region_fault(region, va + 5, U64_MAX, 0);
 	ST_CHECK(ret == -EFAULT, -EBADMSG);
-	ret = sodp_region_fault(region, va + 8191, 1, 0);
+	ret = odp_region_fault(region, va + 8191, 1, 0);
 	ST_CHECK(!ret, -EBADMSG);
-	ret = sodp_region_fault(region, va, 0, 0);
+	ret = odp_region_fault(region, va, 0, 0);
 	ST_CHECK(!ret, -EBADMSG);
-	ret = sodp_copy_out(&word, region, va + 8185, 8, &done, &miss);
+	ret = odp_copy_out(&word, region, va + 8185, 8, &done, &miss);
 	ST_CHECK(ret == -EFAULT && !done, -EBADMSG);
-	ret = sodp_region_prefetch(region, va, 9000, SODP_ADVICE_PREFETCH,
-				   true);
+	ret = odp_region_prefetch(region, va, 9000, ODP_ADVICE_PREFETCH,
+				  true);
 	ST_CHECK(ret == -EFAULT, -EBADMSG);
 	return 0;
 }
@@ -56,13 +56,13 @@ static int bounds_check(struct sodp_region *region, unsigned long va)
 static int test_bounds(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va + 1000, 8192);
 	ret = bounds_check(region, va + 1000);
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -71,28 +71,28 @@ static int test_bounds(void)
 static int test_read_only_region(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
-	struct sodp_leaf *leaf;
+	struct odp_region *region;
+	struct odp_leaf *leaf;
 	unsigned long entry;
 	u64 word = 1;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	region = sodp_region_create(st_domain, va, SZ_64K, 0);
+	region = odp_region_create(st_domain, va, SZ_64K, 0);
 	ret = st_fill(va, SZ_64K, 1);
 	if (!ret)
 		ret = st_copy_out(&word, region, va, 8);
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(!st_mapped(region, va, true), out);
-	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
-	entry = leaf->table[va >> PAGE_SHIFT & (SODP_LEAF_PAGES - 1)];
-	ST_CHECK_GOTO(entry && !(entry & SODP_ENTRY_WRITE), out);
+	leaf = xa_load(&region->leaves, va >> ODP_LEAF_SHIFT);
+	entry = leaf->table[va >> PAGE_SHIFT & (ODP_LEAF_PAGES - 1)];
+	ST_CHECK_GOTO(entry && !(entry & ODP_ENTRY_WRITE), out);
 	ST_CHECK_GOTO(st_copy_in(region, va, &word, 8) == -EACCES, out);
-	ST_CHECK_GOTO(sodp_region_prefetch(region, va, 8,
-					   SODP_ADVICE_PREFETCH_WRITE,
-					   true) == -EPERM, out);
+	ST_CHECK_GOTO(odp_region_prefetch(region, va, 8,
+					  ODP_ADVICE_PREFETCH_WRITE,
+					  true) == -EPERM, out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -101,7 +101,7 @@ out:
 static int test_hole(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	u8 buffer[64];
 	int ret;
 
@@ -114,16 +114,16 @@ static int test_hole(void)
 				  2) == -EFAULT, out);
 	ret = st_copy_out(buffer, region, va + 3 * PAGE_SIZE, 64);
 	ST_CHECK_GOTO(!ret, out);
-	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_PREFETCH,
-				   true);
+	ret = odp_region_prefetch(region, va, SZ_64K, ODP_ADVICE_PREFETCH,
+				  true);
 	ST_CHECK_GOTO(ret == -EFAULT, out);
-	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_PREFETCH,
-				   false);
+	ret = odp_region_prefetch(region, va, SZ_64K, ODP_ADVICE_PREFETCH,
+				  false);
 	ST_CHECK_GOTO(!ret, out);
-	ret = sodp_region_prefetch(region, va, SZ_64K, SODP_ADVICE_NO_FAULT,
-				   true);
+	ret = odp_region_prefetch(region, va, SZ_64K, ODP_ADVICE_NO_FAULT,
+				  true);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -132,7 +132,7 @@ out:
 static int test_no_fault(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, MAP_SHARED | MAP_ANONYMOUS);
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 pages;
 	int ret;
 
@@ -140,8 +140,8 @@ static int test_no_fault(void)
 	region = st_region(va, SZ_64K);
 	ret = st_fill(va + PAGE_SIZE, 3 * PAGE_SIZE, 1);
 	if (!ret)
-		ret = sodp_region_prefetch(region, va, SZ_64K,
-					   SODP_ADVICE_NO_FAULT, true);
+		ret = odp_region_prefetch(region, va, SZ_64K,
+					  ODP_ADVICE_NO_FAULT, true);
 	ST_CHECK_GOTO(!ret, out);
 	pages = st_stat(region, mapped_pages);
 	ST_CHECK_GOTO(pages == 3, out);
@@ -150,29 +150,29 @@ static int test_no_fault(void)
 	ST_CHECK_GOTO(st_stat(region, prefetch_pages) == 3, out);
 	ST_CHECK_GOTO(!st_stat(region, faults), out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
-static int fault_model_check(struct sodp_region *region, unsigned long va)
+static int fault_model_check(struct odp_region *region, unsigned long va)
 {
-	struct sodp_fault_model model = {
+	struct odp_fault_model model = {
 		.fixed_ns = 2 * NSEC_PER_MSEC,
 		.per_page_ns = 1000,
 	}, got;
 	u64 began;
 	int ret;
 
-	sodp_domain_set_fault_model(st_domain, &model);
-	sodp_domain_get_fault_model(st_domain, &got);
+	odp_domain_set_fault_model(st_domain, &model);
+	odp_domain_get_fault_model(st_domain, &got);
 	ST_CHECK(!memcmp(&model, &got, sizeof(got)), -EBADMSG);
-	ret = sodp_region_fault(region, va, 8, SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(region, va, 8, ODP_FAULT_NOWAIT);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	ST_CHECK(st_stat(region, faults_handed_over) == 1, -EBADMSG);
 	ST_CHECK(!st_stat(region, faults), -EBADMSG);
 	began = ktime_get_ns();
-	ret = sodp_region_fault(region, va, 8, 0);
+	ret = odp_region_fault(region, va, 8, 0);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(ktime_get_ns() - began >= model.fixed_ns, -EBADMSG);
 	ST_CHECK(st_stat(region, faults) == 1, -EBADMSG);
@@ -181,25 +181,25 @@ static int fault_model_check(struct sodp_region *region, unsigned long va)
 
 static int test_fault_model(void)
 {
-	static const struct sodp_fault_model none;
+	static const struct odp_fault_model none;
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	u64 before, after = 0;
 	unsigned int i;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	for (i = 11, before = 0; i < SODP_FAULT_BUCKETS; i++)
-		before += sodp_domain_fault_bucket(st_domain, i);
+	for (i = 11, before = 0; i < ODP_FAULT_BUCKETS; i++)
+		before += odp_domain_fault_bucket(st_domain, i);
 	region = st_region(va, SZ_64K);
 	ret = fault_model_check(region, va);
-	sodp_domain_set_fault_model(st_domain, &none);
+	odp_domain_set_fault_model(st_domain, &none);
 	/* 2 ms is beyond bucket 10, [1024, 2048) us */
-	for (i = 10; i < SODP_FAULT_BUCKETS; i++)
-		after += sodp_domain_fault_bucket(st_domain, i);
+	for (i = 10; i < ODP_FAULT_BUCKETS; i++)
+		after += odp_domain_fault_bucket(st_domain, i);
 	if (!ret && after <= before)
 		ret = -EBADMSG;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -208,17 +208,17 @@ static int test_fault_model(void)
 static int test_nowait(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, SZ_64K);
 	/* The child, if this mm never had a notifier */
-	ret = sodp_region_fault(region, va, 1, 0);
+	ret = odp_region_fault(region, va, 1, 0);
 	if (!ret)
-		ret = sodp_region_fault(region, va, SZ_64K,
-					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
-	sodp_region_destroy(region);
+		ret = odp_region_fault(region, va, SZ_64K,
+				       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -240,7 +240,7 @@ static int test_nowait_first(void)
 {
 	struct mmu_notifier bystander = { .ops = &bystander_ops };
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region, *other;
+	struct odp_region *region, *other;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
@@ -248,15 +248,15 @@ static int test_nowait_first(void)
 	ST_CHECK(!ret, ret);
 	region = st_region(va, SZ_64K);
 	other = st_region(va, SZ_64K);
-	ret = sodp_region_fault(region, va, 1, SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(region, va, 1, ODP_FAULT_NOWAIT);
 	ST_CHECK_GOTO(ret == -EAGAIN, out);
-	ret = sodp_region_fault(region, va, 1, 0);
+	ret = odp_region_fault(region, va, 1, 0);
 	ST_CHECK_GOTO(!ret, out);
-	ret = sodp_region_fault(other, va, 1, SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(other, va, 1, ODP_FAULT_NOWAIT);
 	ST_CHECK_GOTO(!ret, out);
 out:
-	sodp_region_destroy(other);
-	sodp_region_destroy(region);
+	odp_region_destroy(other);
+	odp_region_destroy(region);
 	mmu_notifier_unregister(&bystander, current->mm);
 	st_unmap(va, SZ_64K);
 	return ret;

@@ -14,9 +14,9 @@
 #define SHARED	(MAP_SHARED | MAP_ANONYMOUS)
 
 /* A region of shared memory (small pages, whatever THP is set to), mapped */
-static struct sodp_region *event_region(unsigned long *va, unsigned long len)
+static struct odp_region *event_region(unsigned long *va, unsigned long len)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 
 	*va = st_map(len, RW, SHARED);
 	if (IS_ERR_VALUE(*va))
@@ -24,17 +24,17 @@ static struct sodp_region *event_region(unsigned long *va, unsigned long len)
 	region = st_region(*va, len);
 	if (IS_ERR(region))
 		return region;
-	if (sodp_region_fault(region, *va, len, SODP_FAULT_WRITE))
+	if (odp_region_fault(region, *va, len, ODP_FAULT_WRITE))
 		pr_info("# cannot map for the device\n");
 	return region;
 }
 
-static int event_downgrade_check(struct sodp_region *region, unsigned long va,
+static int event_downgrade_check(struct odp_region *region, unsigned long va,
 				 enum mmu_notifier_event event)
 {
 	u64 before = st_stat(region, mapped_pages);
 	u64 word = 42, done;
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	int ret;
 
 	ret = st_copy_in(region, va, &word, sizeof(word));
@@ -45,16 +45,16 @@ static int event_downgrade_check(struct sodp_region *region, unsigned long va,
 	ST_CHECK(!st_mapped(region, va, true), -EBADMSG);
 	ST_CHECK(st_mapped(region, va + PAGE_SIZE, true), -EBADMSG);
 	ST_CHECK(st_stat(region, mapped_pages) == before, -EBADMSG);
-	ret = sodp_copy_in(region, va, &word, sizeof(word), &done, &miss);
+	ret = odp_copy_in(region, va, &word, sizeof(word), &done, &miss);
 	ST_CHECK(ret == -EAGAIN && !done, -EBADMSG);
-	ST_CHECK(miss.va == va && miss.flags == SODP_FAULT_WRITE, -EBADMSG);
+	ST_CHECK(miss.va == va && miss.flags == ODP_FAULT_WRITE, -EBADMSG);
 	return st_copy_in(region, va, &word, sizeof(word));
 }
 
 /* Write protection leaves pages readable, all else takes them away */
 static int test_downgrade(void)
 {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	int ret;
 
@@ -71,13 +71,13 @@ static int test_downgrade(void)
 	ST_CHECK_GOTO(!st_mapped(region, va, false), out);
 	ST_CHECK_GOTO(st_mapped(region, va + PAGE_SIZE, true), out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
 struct holder {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	struct completion held;
 	bool end;
@@ -89,18 +89,18 @@ struct holder {
 static int holder_thread(void *data)
 {
 	struct holder *holder = data;
-	struct sodp_access access;
+	struct odp_access access;
 	unsigned long until;
 	int ret;
 
-	ret = sodp_access_begin(holder->region, holder->va, 8, true, &access);
+	ret = odp_access_begin(holder->region, holder->va, 8, true, &access);
 	complete(&holder->held);
 	until = jiffies + HZ / 5;
 	while (!ret && time_before(jiffies, until) &&
 	       !READ_ONCE(holder->end))
 		cond_resched();
 	WRITE_ONCE(holder->ended, true);
-	sodp_access_end(&access);
+	odp_access_end(&access);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
@@ -113,30 +113,30 @@ static int holder_thread(void *data)
 static int guard_thread(void *data)
 {
 	struct holder *holder = data;
-	struct sodp_access access, other;
+	struct odp_access access, other;
 	unsigned long until = jiffies + 10 * HZ;
 	int ret;
 
-	ret = sodp_access_begin(holder->region, holder->va, 8, true, &access);
+	ret = odp_access_begin(holder->region, holder->va, 8, true, &access);
 	complete(&holder->held);
 	while (!ret && !holder->refused && time_before(jiffies, until)) {
-		holder->refused = sodp_access_begin(holder->region, holder->va,
-						    8, true, &other);
-		sodp_access_end(&other);
+		holder->refused = odp_access_begin(holder->region, holder->va,
+						   8, true, &other);
+		odp_access_end(&other);
 		cond_resched();
 	}
 	until = jiffies + HZ / 20;
 	while (time_before(jiffies, until))
 		cond_resched();
 	WRITE_ONCE(holder->ended, true);
-	sodp_access_end(&access);
+	odp_access_end(&access);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
 }
 
 /* Must not wait: only an access in flight makes it fail, and then no harm */
-static int nonblock_held(struct sodp_region *region, unsigned long va)
+static int nonblock_held(struct odp_region *region, unsigned long va)
 {
 	int ret;
 
@@ -144,13 +144,13 @@ static int nonblock_held(struct sodp_region *region, unsigned long va)
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	ST_CHECK(st_mapped(region, va, true), -EBADMSG);
 	/* Nothing mapped there: nothing to wait for */
-	ret = st_event(va + SODP_CHILD_SIZE, va + 2 * SODP_CHILD_SIZE,
+	ret = st_event(va + ODP_CHILD_SIZE, va + 2 * ODP_CHILD_SIZE,
 		       MMU_NOTIFY_CLEAR, false);
 	ST_CHECK(!ret, -EBADMSG);
 	return 0;
 }
 
-static int nonblock_free(struct sodp_region *region, unsigned long va)
+static int nonblock_free(struct odp_region *region, unsigned long va)
 {
 	int ret;
 
@@ -173,7 +173,7 @@ static int test_nonblock(void)
 	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
 	init_completion(&holder.held);
 	/* Not by ourselves: lockdep would say what it has been taught to say */
-	task = kthread_run(holder_thread, &holder, "sodp_holder");
+	task = kthread_run(holder_thread, &holder, "odp_holder");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	wait_for_completion(&holder.held);
@@ -184,7 +184,7 @@ static int test_nonblock(void)
 	if (!ret)
 		ret = nonblock_free(holder.region, holder.va);
 out:
-	sodp_region_destroy(holder.region);
+	odp_region_destroy(holder.region);
 	st_unmap(holder.va, SZ_64K);
 	return ret;
 }
@@ -200,7 +200,7 @@ static int test_fence(void)
 	holder.region = event_region(&holder.va, SZ_64K);
 	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
 	init_completion(&holder.held);
-	task = kthread_run(guard_thread, &holder, "sodp_guard");
+	task = kthread_run(guard_thread, &holder, "odp_guard");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	wait_for_completion(&holder.held);
@@ -211,7 +211,7 @@ static int test_fence(void)
 	ST_CHECK_GOTO(ended, out);
 	ST_CHECK_GOTO(holder.refused, out);
 out:
-	sodp_region_destroy(holder.region);
+	odp_region_destroy(holder.region);
 	return ret;
 }
 
@@ -219,7 +219,7 @@ static int destroyer_thread(void *data)
 {
 	struct holder *holder = data;
 
-	sodp_region_destroy(holder->region);
+	odp_region_destroy(holder->region);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return 0;
@@ -236,13 +236,13 @@ static int test_fence_destroy(void)
 	holder.region = event_region(&holder.va, SZ_64K);
 	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
 	init_completion(&holder.held);
-	sodp_region_get(holder.region);
-	task = kthread_run(holder_thread, &holder, "sodp_holder");
+	odp_region_get(holder.region);
+	task = kthread_run(holder_thread, &holder, "odp_holder");
 	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
 	wait_for_completion(&holder.held);
-	destroyer = kthread_run(destroyer_thread, &holder, "sodp_destroyer");
+	destroyer = kthread_run(destroyer_thread, &holder, "odp_destroyer");
 	ret = PTR_ERR_OR_ZERO(destroyer);
-	while (!ret && sodp_region_fault(holder.region, holder.va, 8, 0) !=
+	while (!ret && odp_region_fault(holder.region, holder.va, 8, 0) !=
 	       -ESRCH)
 		usleep_range(900, 1100);
 	msleep(20);
@@ -252,8 +252,8 @@ static int test_fence_destroy(void)
 	if (!IS_ERR(destroyer))
 		kthread_stop(destroyer);
 	else
-		sodp_region_destroy(holder.region);
-	sodp_region_put(holder.region);
+		odp_region_destroy(holder.region);
+	odp_region_put(holder.region);
 	ST_CHECK(!ret, ret);
 	ST_CHECK(ended, -EBADMSG);
 	return 0;
@@ -265,8 +265,8 @@ static int stalled_thread(void *data)
 	int ret;
 
 	complete(&holder->held);
-	ret = sodp_region_fault(holder->region, holder->va + PAGE_SIZE, 8,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(holder->region, holder->va + PAGE_SIZE, 8,
+			       ODP_FAULT_WRITE);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
@@ -287,22 +287,22 @@ static int test_destroy_stalled(void)
 	holder.region = st_region(holder.va, SZ_64K);
 	ST_CHECK(!IS_ERR(holder.region), PTR_ERR(holder.region));
 	/* So that there is a child */
-	ret = sodp_region_fault(holder.region, holder.va, 8, 0);
+	ret = odp_region_fault(holder.region, holder.va, 8, 0);
 	ST_CHECK(!ret, ret);
 	init_completion(&holder.held);
-	sodp_region_get(holder.region);
+	odp_region_get(holder.region);
 	mmap_write_lock(current->mm);
-	task = kthread_run(stalled_thread, &holder, "sodp_stalled");
+	task = kthread_run(stalled_thread, &holder, "odp_stalled");
 	if (!IS_ERR(task)) {
 		wait_for_completion(&holder.held);
 		msleep(50);
 	}
-	sodp_region_destroy(holder.region);
+	odp_region_destroy(holder.region);
 	mmap_write_unlock(current->mm);
 	ret = PTR_ERR_OR_ZERO(task);
 	if (!ret)
 		ret = kthread_stop(task) == -ESRCH ? 0 : -EBADMSG;
-	sodp_region_put(holder.region);
+	odp_region_put(holder.region);
 	st_unmap(holder.va, SZ_64K);
 	return ret;
 }
@@ -310,17 +310,17 @@ static int test_destroy_stalled(void)
 /* Emptied leaves go away and come back; the region goes on working */
 static int test_collect(void)
 {
-	unsigned long len = 64 * SODP_LEAF_SIZE, va, at;
-	struct sodp_region *region;
+	unsigned long len = 64 * ODP_LEAF_SIZE, va, at;
+	struct odp_region *region;
 	int ret = 0, round;
 
 	va = st_map(len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_implicit();
 	for (round = 0; !ret && round < 4; round++) {
-		for (at = 0; !ret && at < len; at += SODP_LEAF_SIZE)
-			ret = sodp_region_fault(region, va + at, 8,
-						SODP_FAULT_WRITE);
+		for (at = 0; !ret && at < len; at += ODP_LEAF_SIZE)
+			ret = odp_region_fault(region, va + at, 8,
+					       ODP_FAULT_WRITE);
 		ST_CHECK_GOTO(!ret, out);
 		at = st_map_at(va, len, RW, MAP_PRIVATE | MAP_ANONYMOUS |
 			       MAP_NORESERVE | MAP_FIXED);
@@ -331,7 +331,7 @@ static int test_collect(void)
 			msleep(round == 1 ? 205 : 600 * (round & 2));
 	}
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -340,7 +340,7 @@ out:
 static int test_remap(void)
 {
 	unsigned long va, at;
-	struct sodp_region *region;
+	struct odp_region *region;
 	u8 byte = 0;
 	int ret;
 
@@ -368,7 +368,7 @@ static int test_remap(void)
 	ST_CHECK_GOTO(at == va, out);
 	ret = st_copy_out(&byte, region, va + 77, 1) == -EFAULT ? 0 : -EBADMSG;
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }

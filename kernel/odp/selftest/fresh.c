@@ -21,7 +21,7 @@
  * @ret: of the fault
  */
 struct fresh {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	unsigned int delay_us;
 	bool go;
@@ -37,7 +37,7 @@ static int fresh_thread(void *data)
 		cond_resched();
 	if (fresh->delay_us)
 		usleep_range(fresh->delay_us, fresh->delay_us + 100);
-	fresh->ret = sodp_region_fault(fresh->region, fresh->va, 8, 0);
+	fresh->ret = odp_region_fault(fresh->region, fresh->va, 8, 0);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return fresh->ret == -EAGAIN ? 0 : fresh->ret;
@@ -50,7 +50,7 @@ static int fresh_meet(struct fresh *fresh)
 	int ret, stopped;
 
 	fresh->go = false;
-	task = kthread_run(fresh_thread, fresh, "sodp_fresh");
+	task = kthread_run(fresh_thread, fresh, "odp_fresh");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	/* Pairs with smp_load_acquire() in fresh_thread() */
@@ -68,13 +68,13 @@ static int fresh_round(struct fresh *fresh)
 	struct page *page;
 	int ret;
 
-	fresh->region = st_region(fresh->va, 2 * SODP_LEAF_SIZE);
+	fresh->region = st_region(fresh->va, 2 * ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR(fresh->region), PTR_ERR(fresh->region));
 	if (copy_to_user((void __user *)fresh->va, &word, sizeof(word)))
 		ret = -EFAULT;
 	else	/* There is a child: it is told of the invalidation */
-		ret = sodp_region_fault(fresh->region, fresh->va +
-					SODP_LEAF_SIZE, 8, SODP_FAULT_WRITE);
+		ret = odp_region_fault(fresh->region, fresh->va +
+				       ODP_LEAF_SIZE, 8, ODP_FAULT_WRITE);
 	/* Kept, so that nobody changes what is in it */
 	if (!ret && get_user_pages_fast(fresh->va, 1, 0, &page) != 1)
 		ret = -EFAULT;
@@ -90,7 +90,7 @@ static int fresh_round(struct fresh *fresh)
 		ret = -EBADMSG;
 	}
 out:
-	sodp_region_destroy(fresh->region);
+	odp_region_destroy(fresh->region);
 	return ret;
 }
 
@@ -101,7 +101,7 @@ out:
  */
 static int test_fresh_leaf(void)
 {
-	unsigned long len = 2 * SODP_LEAF_SIZE;
+	unsigned long len = 2 * ODP_LEAF_SIZE;
 	struct fresh fresh = { };
 	int ret = 0, round;
 

@@ -19,13 +19,13 @@
 /* MUTEX_FLAG_WAITERS of kernel/locking */
 #define MUTEX_WAITERS	1
 
-static u64 stream_fault(struct sodp_region *region, unsigned long va,
+static u64 stream_fault(struct odp_region *region, unsigned long va,
 			unsigned int page)
 {
 	u64 before = st_stat(region, fault_pages);
 
-	if (sodp_region_fault(region, va + page * PAGE_SIZE, 8,
-			      SODP_FAULT_WRITE))
+	if (odp_region_fault(region, va + page * PAGE_SIZE, 8,
+			     ODP_FAULT_WRITE))
 		return 0;
 	return st_stat(region, fault_pages) - before;
 }
@@ -34,7 +34,7 @@ static u64 stream_fault(struct sodp_region *region, unsigned long va,
  * A leaf knows how far a stream has come. One that was emptied a moment ago
  * still does; one that was collected has been made anew, and does not.
  */
-static int collected_check(struct sodp_region *region, unsigned long va)
+static int collected_check(struct odp_region *region, unsigned long va)
 {
 	const unsigned long len = STREAM_PAGES * PAGE_SIZE;
 	unsigned int next = 2 + STREAM_FIRST;
@@ -55,14 +55,14 @@ static int collected_check(struct sodp_region *region, unsigned long va)
 static int test_collected(void)
 {
 	unsigned long len = STREAM_PAGES * PAGE_SIZE;
-	unsigned long va = st_map_aligned(len, SODP_LEAF_SIZE);
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(len, ODP_LEAF_SIZE);
+	struct odp_region *region;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
 	ret = collected_check(region, va);
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -71,9 +71,9 @@ static int test_collected(void)
 static int test_around_end(void)
 {
 	unsigned long va = st_map_aligned(2 * STREAM_PAGES * PAGE_SIZE,
-					  SODP_LEAF_SIZE);
+					  ODP_LEAF_SIZE);
 	unsigned long len = STREAM_PAGES * PAGE_SIZE - 100;
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned int page;
 	u64 word = 7;
 	int ret = 0;
@@ -87,7 +87,7 @@ static int test_around_end(void)
 	ST_CHECK_GOTO(st_stat(region, faults) < STREAM_PAGES / 2, out);
 	ST_CHECK_GOTO(st_stat(region, mapped_pages) == STREAM_PAGES, out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, 2 * STREAM_PAGES * PAGE_SIZE);
 	return ret;
 }
@@ -96,16 +96,16 @@ out:
 static int test_hint(void)
 {
 	unsigned long len = STREAM_PAGES * PAGE_SIZE;
-	unsigned long va = st_map_aligned(len, SODP_LEAF_SIZE);
-	struct sodp_region *region;
-	struct sodp_leaf **hint;
+	unsigned long va = st_map_aligned(len, ODP_LEAF_SIZE);
+	struct odp_region *region;
+	struct odp_leaf **hint;
 	unsigned int tries = 50;
 	u64 word = 7;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
-	hint = sodp_region_hint(region, va >> SODP_LEAF_SHIFT);
+	hint = odp_region_hint(region, va >> ODP_LEAF_SHIFT);
 	ret = st_copy_in(region, va, &word, sizeof(word));
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(READ_ONCE(*hint), out);
@@ -114,7 +114,7 @@ static int test_hint(void)
 		msleep(100);
 	ST_CHECK_GOTO(!READ_ONCE(*hint), out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -122,29 +122,29 @@ out:
 /* The collector does not come back for a region that is gone */
 static int test_uncollected(void)
 {
-	unsigned long va = st_map_aligned(SZ_64K, SODP_LEAF_SIZE);
-	struct sodp_region *region;
+	unsigned long va = st_map_aligned(SZ_64K, ODP_LEAF_SIZE);
+	struct odp_region *region;
 	u64 word = 7;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, SZ_64K);
 	/* To be looked at afterwards */
-	sodp_region_get(region);
+	odp_region_get(region);
 	ret = st_copy_in(region, va, &word, sizeof(word));
 	if (!ret && st_map_at(va, SZ_64K, RW, ANON | MAP_FIXED) != va)
 		ret = -ENOMEM;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	if (!ret && delayed_work_pending(&region->gc_work))
 		ret = -EBADMSG;
 	flush_delayed_work(&region->gc_work);
-	sodp_region_put(region);
+	odp_region_put(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
 struct late {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	struct completion go;
 };
@@ -155,7 +155,7 @@ static int late_thread(void *data)
 	int ret;
 
 	wait_for_completion(&late->go);
-	ret = sodp_region_fault(late->region, late->va, 8, SODP_FAULT_WRITE);
+	ret = odp_region_fault(late->region, late->va, 8, ODP_FAULT_WRITE);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
@@ -165,7 +165,7 @@ static int late_thread(void *data)
  * A fault has seen the page and is about to commit. By then it is out of date,
  * as leaf and child would be after an invalidation that came first.
  */
-static int late_commit(struct late *late, struct sodp_leaf *leaf)
+static int late_commit(struct late *late, struct odp_leaf *leaf)
 {
 	struct mmu_interval_notifier *sub = &leaf->child->interval_sub;
 	u64 collisions = st_stat(late->region, collisions);
@@ -173,7 +173,7 @@ static int late_commit(struct late *late, struct sodp_leaf *leaf)
 	unsigned int tries = 200;
 	int ret;
 
-	task = kthread_run(late_thread, late, "sodp_late");
+	task = kthread_run(late_thread, late, "odp_late");
 	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
 	mutex_lock(&leaf->leaf_mutex);
 	complete(&late->go);
@@ -192,9 +192,9 @@ static int late_commit(struct late *late, struct sodp_leaf *leaf)
 }
 
 /* An invalidation counts in a leaf that has nothing mapped as in any other */
-static int late_check(struct late *late, struct sodp_leaf *leaf)
+static int late_check(struct late *late, struct odp_leaf *leaf)
 {
-	unsigned long end = late->va + SODP_LEAF_SIZE, count;
+	unsigned long end = late->va + ODP_LEAF_SIZE, count;
 	int i, ret;
 
 	for (i = 0; i < 2; i++) {
@@ -210,30 +210,30 @@ static int late_check(struct late *late, struct sodp_leaf *leaf)
 static int late_run(int advice)
 {
 	struct late late = { };
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 	int ret;
 
 	if (!st_has_events())
 		return ST_SKIP;
 	init_completion(&late.go);
-	late.va = st_map_aligned(SODP_LEAF_SIZE, SODP_LEAF_SIZE);
+	late.va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(late.va), -ENOMEM);
-	st_madvise(late.va, SODP_LEAF_SIZE, advice);
-	late.region = st_region(late.va, SODP_LEAF_SIZE);
-	ret = sodp_region_fault(late.region, late.va, 8, SODP_FAULT_WRITE);
+	st_madvise(late.va, ODP_LEAF_SIZE, advice);
+	late.region = st_region(late.va, ODP_LEAF_SIZE);
+	ret = odp_region_fault(late.region, late.va, 8, ODP_FAULT_WRITE);
 	ST_CHECK_GOTO(!ret, out);
 	if (advice == MADV_HUGEPAGE && !st_stat(late.region, fault_huge)) {
 		ret = ST_SKIP;
 		goto out;
 	}
-	leaf = xa_load(&late.region->leaves, late.va >> SODP_LEAF_SHIFT);
+	leaf = xa_load(&late.region->leaves, late.va >> ODP_LEAF_SHIFT);
 	/* The collector leaves it */
 	refcount_inc(&leaf->refs);
 	ret = late_check(&late, leaf);
 	refcount_dec(&leaf->refs);
 out:
-	sodp_region_destroy(late.region);
-	st_unmap(late.va, SODP_LEAF_SIZE);
+	odp_region_destroy(late.region);
+	st_unmap(late.va, ODP_LEAF_SIZE);
 	return ret;
 }
 
@@ -247,15 +247,15 @@ static int test_late_huge(void)
 	return late_run(MADV_HUGEPAGE);
 }
 
-static int part_check(struct sodp_region *region, unsigned long va)
+static int part_check(struct odp_region *region, unsigned long va)
 {
 	unsigned long hole = va + SZ_512K;
-	struct sodp_leaf *leaf;
+	struct odp_leaf *leaf;
 	int ret;
 
-	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE);
 	ST_CHECK(!ret, ret);
-	leaf = xa_load(&region->leaves, va >> SODP_LEAF_SHIFT);
+	leaf = xa_load(&region->leaves, va >> ODP_LEAF_SHIFT);
 	if (!leaf->huge_entry)
 		return ST_SKIP;
 	ret = st_event(hole, hole + SZ_64K, MMU_NOTIFY_CLEAR, true);
@@ -264,7 +264,7 @@ static int part_check(struct sodp_region *region, unsigned long va)
 	ST_CHECK(!st_mapped(region, hole, false), -EBADMSG);
 	ST_CHECK(!st_mapped(region, hole + SZ_64K - 1, false), -EBADMSG);
 	/* All of it would go where there is no memory for a table */
-	ST_CHECK(leaf->present == SODP_LEAF_PAGES - 16 || !leaf->present,
+	ST_CHECK(leaf->present == ODP_LEAF_PAGES - 16 || !leaf->present,
 		 -EBADMSG);
 	return 0;
 }
@@ -273,18 +273,18 @@ static int part_check(struct sodp_region *region, unsigned long va)
 static int test_huge_event(void)
 {
 	unsigned long va;
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret;
 
 	if (!st_has_events())
 		return ST_SKIP;
-	va = st_map_aligned(SODP_LEAF_SIZE, SODP_LEAF_SIZE);
+	va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
-	st_madvise(va, SODP_LEAF_SIZE, MADV_HUGEPAGE);
-	region = st_region(va, SODP_LEAF_SIZE);
+	st_madvise(va, ODP_LEAF_SIZE, MADV_HUGEPAGE);
+	region = st_region(va, ODP_LEAF_SIZE);
 	ret = part_check(region, va);
-	sodp_region_destroy(region);
-	st_unmap(va, SODP_LEAF_SIZE);
+	odp_region_destroy(region);
+	st_unmap(va, ODP_LEAF_SIZE);
 	return ret;
 }
 

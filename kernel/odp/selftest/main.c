@@ -17,7 +17,7 @@ static bool stop;
 module_param(stop, bool, 0444);
 MODULE_PARM_DESC(stop, "end at the first case that fails");
 
-struct sodp_domain *st_domain;
+struct odp_domain *st_domain;
 
 static const struct st_case *const groups[] = {
 	st_copy_cases, st_bytes_cases, st_entry_cases, st_event_cases,
@@ -42,7 +42,7 @@ static bool run_case(unsigned int number, const struct st_case *c)
 	int ret;
 
 	ret = c->run();
-	mapped = atomic64_read(&sodp_domain_stats(st_domain)->mapped_pages);
+	mapped = atomic64_read(&odp_domain_stats(st_domain)->mapped_pages);
 	if (!ret && mapped) {
 		pr_info("# %llu pages still counted as mapped\n", mapped);
 		ret = -EBADMSG;
@@ -63,7 +63,7 @@ static int __init selftest_init(void)
 
 	if (!current->mm)
 		return -EINVAL;
-	st_domain = sodp_domain_create("selftest");
+	st_domain = odp_domain_create("selftest");
 	if (IS_ERR(st_domain))
 		return PTR_ERR(st_domain);
 	if (st_event_init())
@@ -82,7 +82,7 @@ static int __init selftest_init(void)
 	}
 out:
 	pr_info("# %u of %u failed\n", failed, number);
-	sodp_domain_destroy(st_domain);
+	odp_domain_destroy(st_domain);
 	return failed ? -EBADMSG : 0;
 }
 

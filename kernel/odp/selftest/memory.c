@@ -101,35 +101,35 @@ int st_compare(unsigned long va, unsigned long len, u32 seed,
 	return ret;
 }
 
-struct sodp_region *st_region(unsigned long va, u64 len)
+struct odp_region *st_region(unsigned long va, u64 len)
 {
-	return sodp_region_create(st_domain, va, len, SODP_REGION_WRITABLE);
+	return odp_region_create(st_domain, va, len, ODP_REGION_WRITABLE);
 }
 
-struct sodp_region *st_implicit(void)
+struct odp_region *st_implicit(void)
 {
-	return sodp_region_create(st_domain, 0, U64_MAX, SODP_REGION_WRITABLE |
-				  SODP_REGION_IMPLICIT);
+	return odp_region_create(st_domain, 0, U64_MAX, ODP_REGION_WRITABLE |
+				 ODP_REGION_IMPLICIT);
 }
 
 /* What a device does on -EAGAIN: fault, and come back */
-static int st_resolve(struct sodp_miss *miss)
+static int st_resolve(struct odp_miss *miss)
 {
 	int ret;
 
-	ret = sodp_region_fault(miss->region, miss->va, miss->len, miss->flags);
+	ret = odp_region_fault(miss->region, miss->va, miss->len, miss->flags);
 	return ret == -EAGAIN ? 0 : ret;
 }
 
-int st_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
+int st_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 	    u64 src_va, u64 len)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	int rounds, ret;
 	u64 done;
 
 	for (rounds = 0; rounds < ST_ROUNDS; rounds++) {
-		ret = sodp_copy(dst, dst_va, src, src_va, len, &done, &miss);
+		ret = odp_copy(dst, dst_va, src, src_va, len, &done, &miss);
 		if (ret != -EAGAIN)
 			return ret;
 		dst_va += done;
@@ -142,14 +142,14 @@ int st_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
 	return -ETIMEDOUT;
 }
 
-int st_copy_in(struct sodp_region *dst, u64 va, const void *from, u64 len)
+int st_copy_in(struct odp_region *dst, u64 va, const void *from, u64 len)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	int rounds, ret;
 	u64 done;
 
 	for (rounds = 0; rounds < ST_ROUNDS; rounds++) {
-		ret = sodp_copy_in(dst, va, from, len, &done, &miss);
+		ret = odp_copy_in(dst, va, from, len, &done, &miss);
 		if (ret != -EAGAIN)
 			return ret;
 		va += done;
@@ -162,14 +162,14 @@ int st_copy_in(struct sodp_region *dst, u64 va, const void *from, u64 len)
 	return -ETIMEDOUT;
 }
 
-int st_copy_out(void *to, struct sodp_region *src, u64 va, u64 len)
+int st_copy_out(void *to, struct odp_region *src, u64 va, u64 len)
 {
-	struct sodp_miss miss;
+	struct odp_miss miss;
 	int rounds, ret;
 	u64 done;
 
 	for (rounds = 0; rounds < ST_ROUNDS; rounds++) {
-		ret = sodp_copy_out(to, src, va, len, &done, &miss);
+		ret = odp_copy_out(to, src, va, len, &done, &miss);
 		if (ret != -EAGAIN)
 			return ret;
 		va += done;
@@ -183,13 +183,13 @@ int st_copy_out(void *to, struct sodp_region *src, u64 va, u64 len)
 }
 
 /* Has the page an entry now */
-bool st_mapped(struct sodp_region *region, u64 va, bool write)
+bool st_mapped(struct odp_region *region, u64 va, bool write)
 {
-	struct sodp_access access;
+	struct odp_access access;
 
-	if (sodp_access_begin(region, va, 1, write, &access))
+	if (odp_access_begin(region, va, 1, write, &access))
 		return false;
-	sodp_access_end(&access);
+	odp_access_end(&access);
 	return true;
 }
 

@@ -61,7 +61,7 @@ static int unmapper_thread(void *data)
 }
 
 struct patient {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	struct completion begun;
 };
@@ -72,15 +72,15 @@ static int patient_thread(void *data)
 	int ret;
 
 	complete(&patient->begun);
-	ret = sodp_region_fault(patient->region, patient->va, 8,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(patient->region, patient->va, 8,
+			       ODP_FAULT_WRITE);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
 }
 
 /* While it goes on: no wait, and no mmap() that waits for who does wait */
-static int disturbed_check(struct sodp_region *region, unsigned long va,
+static int disturbed_check(struct odp_region *region, unsigned long va,
 			   struct unmapper *unmapper)
 {
 	struct patient patient = { .region = region, .va = va + PAGE_SIZE };
@@ -88,17 +88,17 @@ static int disturbed_check(struct sodp_region *region, unsigned long va,
 	unsigned long other;
 	int ret;
 
-	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
-				SODP_FAULT_NOWAIT | SODP_FAULT_BRIEF);
+	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+			       ODP_FAULT_NOWAIT | ODP_FAULT_BRIEF);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	/* One of our own in the middle of it, over before it is */
 	ret = st_madvise(va, PAGE_SIZE, MADV_DONTNEED);
 	ST_CHECK(!ret || ret == ST_SKIP, ret);
-	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
-				SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+			       ODP_FAULT_NOWAIT);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	init_completion(&patient.begun);
-	task = kthread_run(patient_thread, &patient, "sodp_patient");
+	task = kthread_run(patient_thread, &patient, "odp_patient");
 	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
 	wait_for_completion(&patient.begun);
 	msleep(50);
@@ -112,9 +112,9 @@ static int disturbed_check(struct sodp_region *region, unsigned long va,
 /* A fault beside memory that is being unmapped, in the same child */
 static int test_disturbed(void)
 {
-	unsigned long len = 4 * SODP_LEAF_SIZE, va;
+	unsigned long len = 4 * ODP_LEAF_SIZE, va;
 	struct unmapper unmapper = { .mm = current->mm };
-	struct sodp_region *region;
+	struct odp_region *region;
 	struct task_struct *task;
 	int ret, check;
 
@@ -123,14 +123,14 @@ static int test_disturbed(void)
 	va = st_map_aligned(len, len);
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
-	ret = sodp_region_fault(region, va + SODP_LEAF_SIZE, 8,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va + ODP_LEAF_SIZE, 8,
+			       ODP_FAULT_WRITE);
 	ST_CHECK_GOTO(!ret, out);
-	unmapper.start = va + SODP_LEAF_SIZE;
+	unmapper.start = va + ODP_LEAF_SIZE;
 	unmapper.end = va + len;
 	init_completion(&unmapper.begun);
 	init_completion(&unmapper.finish);
-	task = kthread_run(unmapper_thread, &unmapper, "sodp_unmapper");
+	task = kthread_run(unmapper_thread, &unmapper, "odp_unmapper");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	wait_for_completion(&unmapper.begun);
@@ -140,11 +140,11 @@ static int test_disturbed(void)
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(!unmapper.gave_up, out);
 	/* It is over, and somebody has found out */
-	ret = sodp_region_fault(region, va, 8, SODP_FAULT_WRITE |
-				SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+			       ODP_FAULT_NOWAIT);
 	ST_CHECK_GOTO(!ret, out);
 out:
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -153,28 +153,28 @@ out:
 static int test_own_invalidation(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct sodp_region *region;
+	struct odp_region *region;
 	int ret, round;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, SZ_64K);
-	ret = sodp_region_fault(region, va, SZ_64K, SODP_FAULT_WRITE);
+	ret = odp_region_fault(region, va, SZ_64K, ODP_FAULT_WRITE);
 	for (round = 0; !ret && round < 5; round++) {
 		ret = st_madvise(va, SZ_64K, MADV_DONTNEED);
 		if (!ret)
-			ret = sodp_region_fault(region, va, SZ_64K,
-						SODP_FAULT_WRITE |
-						SODP_FAULT_NOWAIT);
+			ret = odp_region_fault(region, va, SZ_64K,
+					       ODP_FAULT_WRITE |
+					       ODP_FAULT_NOWAIT);
 	}
 	if (!ret && st_stat(region, faults_handed_over))
 		ret = -EBADMSG;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
 
 struct foreigner {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	struct mm_struct *mm;
 };
@@ -185,8 +185,8 @@ static int foreign_thread(void *data)
 	int ret;
 
 	kthread_use_mm(foreigner->mm);
-	ret = sodp_region_fault(foreigner->region, foreigner->va, 8,
-				SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(foreigner->region, foreigner->va, 8,
+			       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
 	kthread_unuse_mm(foreigner->mm);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
@@ -209,10 +209,10 @@ static int test_foreign(void)
 		return ST_SKIP;
 	foreigner.region = st_region(va, SZ_64K);
 	/* There is a child, and no invalidation goes on */
-	ret = sodp_region_fault(foreigner.region, va + PAGE_SIZE, 8,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(foreigner.region, va + PAGE_SIZE, 8,
+			       ODP_FAULT_WRITE);
 	ST_CHECK_GOTO(!ret, out);
-	task = kthread_run(foreign_thread, &foreigner, "sodp_foreign");
+	task = kthread_run(foreign_thread, &foreigner, "odp_foreign");
 	ret = PTR_ERR_OR_ZERO(task);
 	ST_CHECK_GOTO(!ret, out);
 	/* Stopped before it ever ran: the host is busy */
@@ -222,7 +222,7 @@ static int test_foreign(void)
 	ST_CHECK_GOTO(st_stat(foreigner.region, mapped_pages) == 1, out);
 out:
 	mmput(foreigner.mm);
-	sodp_region_destroy(foreigner.region);
+	odp_region_destroy(foreigner.region);
 	st_unmap(va, SZ_64K);
 	return ret;
 }
@@ -234,11 +234,11 @@ static int worker_thread(void *data)
 	int ret;
 
 	/* So that it is known that no invalidation goes on */
-	ret = sodp_region_fault(patient->region, patient->va + 2 * PAGE_SIZE,
-				8, SODP_FAULT_WRITE);
+	ret = odp_region_fault(patient->region, patient->va + 2 * PAGE_SIZE,
+			       8, ODP_FAULT_WRITE);
 	if (!ret)
-		ret = sodp_region_fault(patient->region, patient->va, 8,
-					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+		ret = odp_region_fault(patient->region, patient->va, 8,
+				       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
 	complete(&patient->begun);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
@@ -255,7 +255,7 @@ static int tmpfs_locked(struct patient *patient, struct file *file)
 
 	if (IS_ERR_OR_NULL(folio))
 		return -ENOENT;
-	task = kthread_run(worker_thread, patient, "sodp_tmpfs");
+	task = kthread_run(worker_thread, patient, "odp_tmpfs");
 	if (!IS_ERR(task))
 		back = wait_for_completion_timeout(&patient->begun, HOLD);
 	folio_unlock(folio);
@@ -272,15 +272,15 @@ static int advisor_thread(void *data)
 	struct patient *patient = data;
 	int ret;
 
-	ret = sodp_region_prefetch(patient->region, patient->va, 8,
-				   SODP_ADVICE_PREFETCH_WRITE, false);
+	ret = odp_region_prefetch(patient->region, patient->va, 8,
+				  ODP_ADVICE_PREFETCH_WRITE, false);
 	complete(&patient->begun);
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
 	return ret;
 }
 
-static int prefetches_done(struct sodp_region *region, u64 want)
+static int prefetches_done(struct odp_region *region, u64 want)
 {
 	unsigned long until = jiffies + HOLD;
 
@@ -292,15 +292,15 @@ static int prefetches_done(struct sodp_region *region, u64 want)
 	return 0;
 }
 
-static int prefetch_often(struct sodp_region *region, unsigned long va,
+static int prefetch_often(struct odp_region *region, unsigned long va,
 			  unsigned int times)
 {
 	u64 want = st_stat(region, prefetches) + times;
 	int ret = 0;
 
 	while (!ret && times--) {
-		ret = sodp_region_prefetch(region, va, 8, SODP_ADVICE_PREFETCH,
-					   false);
+		ret = odp_region_prefetch(region, va, 8, ODP_ADVICE_PREFETCH,
+					  false);
 		usleep_range(100, 200);
 	}
 	return ret ?: prefetches_done(region, want);
@@ -312,7 +312,7 @@ static int prefetch_often(struct sodp_region *region, unsigned long va,
  */
 static int tmpfs_advised(struct patient *patient, struct file *file)
 {
-	struct sodp_region *region = patient->region;
+	struct odp_region *region = patient->region;
 	struct task_struct *task;
 	struct folio *folio;
 	bool back = false;
@@ -326,7 +326,7 @@ static int tmpfs_advised(struct patient *patient, struct file *file)
 	if (IS_ERR_OR_NULL(folio))
 		return -ENOENT;
 	reinit_completion(&patient->begun);
-	task = kthread_run(advisor_thread, patient, "sodp_advisor");
+	task = kthread_run(advisor_thread, patient, "odp_advisor");
 	if (!IS_ERR(task))
 		back = wait_for_completion_timeout(&patient->begun, HOLD);
 	folio_unlock(folio);
@@ -345,8 +345,8 @@ static int tmpfs_punched(struct patient *patient, struct file *file)
 	ST_CHECK(!inode->i_private, -EBADMSG);
 	/* Not a hole of tmpfs: the fault must not get that far */
 	WRITE_ONCE(inode->i_private, patient);
-	ret = sodp_region_fault(patient->region, patient->va, 8,
-				SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+	ret = odp_region_fault(patient->region, patient->va, 8,
+			       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
 	WRITE_ONCE(inode->i_private, NULL);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	return 0;
@@ -357,8 +357,8 @@ static int tmpfs_checks(struct patient *patient, struct file *file)
 	int ret;
 
 	/* Makes the child and the page; the CPU's entry goes, the page stays */
-	ret = sodp_region_fault(patient->region, patient->va, 8,
-				SODP_FAULT_WRITE);
+	ret = odp_region_fault(patient->region, patient->va, 8,
+			       ODP_FAULT_WRITE);
 	if (!ret)
 		ret = st_madvise(patient->va, PAGE_SIZE, MADV_DONTNEED);
 	if (!ret)
@@ -370,13 +370,13 @@ static int tmpfs_checks(struct patient *patient, struct file *file)
 	if (!ret)
 		ret = tmpfs_punched(patient, file);
 	if (!ret)
-		ret = sodp_region_fault(patient->region, patient->va, 8,
-					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+		ret = odp_region_fault(patient->region, patient->va, 8,
+				       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
 	/* And a hole */
 	if (!ret)
-		ret = sodp_region_fault(patient->region,
-					patient->va + PAGE_SIZE, 8,
-					SODP_FAULT_WRITE | SODP_FAULT_NOWAIT);
+		ret = odp_region_fault(patient->region,
+				       patient->va + PAGE_SIZE, 8,
+				       ODP_FAULT_WRITE | ODP_FAULT_NOWAIT);
 	return ret;
 }
 
@@ -409,7 +409,7 @@ static int test_tmpfs(void)
 		ret = tmpfs_checks(&patient, file);
 		fput(file);
 	}
-	sodp_region_destroy(patient.region);
+	odp_region_destroy(patient.region);
 	st_unmap(patient.va, SZ_64K);
 	return ret;
 }

@@ -24,7 +24,7 @@
  * @mm: of the memory
  */
 struct race {
-	struct sodp_region *region;
+	struct odp_region *region;
 	unsigned long va;
 	unsigned long len;
 	atomic64_t floor;
@@ -54,7 +54,7 @@ static int race_start(struct task_struct **tasks, unsigned int n,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		tasks[i] = kthread_run(thread, race, "sodp_race/%u", i);
+		tasks[i] = kthread_run(thread, race, "odp_race/%u", i);
 		if (IS_ERR(tasks[i])) {
 			race_stop(tasks, i);
 			return PTR_ERR(tasks[i]);
@@ -85,9 +85,9 @@ static int first_touch_thread(void *data)
 
 	while (!atomic64_read(&race->floor) && !kthread_should_stop())
 		cond_resched();
-	for (at = 0; at < race->len; at += SODP_CHILD_SIZE) {
-		ret = sodp_region_fault(race->region, race->va + at, 16,
-					SODP_FAULT_WRITE);
+	for (at = 0; at < race->len; at += ODP_CHILD_SIZE) {
+		ret = odp_region_fault(race->region, race->va + at, 16,
+				       ODP_FAULT_WRITE);
 		if (ret && ret != -EAGAIN)
 			race_fail(race, ret);
 		if (!ret)
@@ -99,7 +99,7 @@ static int first_touch_thread(void *data)
 static int test_first_touch(void)
 {
 	struct task_struct *tasks[THREADS] = { };
-	struct race race = { .len = 64 * SODP_CHILD_SIZE };
+	struct race race = { .len = 64 * ODP_CHILD_SIZE };
 	unsigned long at;
 	int ret, round;
 
@@ -123,10 +123,10 @@ static int test_first_touch(void)
 		if (round & 1)
 			ssleep(1);
 		ret = race_stop(tasks, THREADS);
-		for (at = 0; !ret && at < race.len; at += SODP_CHILD_SIZE)
+		for (at = 0; !ret && at < race.len; at += ODP_CHILD_SIZE)
 			if (!st_mapped(race.region, race.va + at, true))
 				ret = -EBADMSG;
-		sodp_region_destroy(race.region);
+		odp_region_destroy(race.region);
 		if (ret)
 			break;
 	}
@@ -197,11 +197,11 @@ static int replace_mapping(struct race *race, u64 generation, bool huge)
 static int test_readers(void)
 {
 	struct task_struct *tasks[THREADS] = { };
-	struct race race = { .len = SODP_LEAF_SIZE + SZ_64K };
+	struct race race = { .len = ODP_LEAF_SIZE + SZ_64K };
 	u64 generation;
 	int ret, stopped;
 
-	race.va = st_map_aligned(race.len, SODP_LEAF_SIZE);
+	race.va = st_map_aligned(race.len, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(race.va), -ENOMEM);
 	race.region = st_region(race.va, race.len);
 	ret = race_start(tasks, THREADS, reader_thread, &race);
@@ -216,7 +216,7 @@ static int test_readers(void)
 	pr_info("# %lld copies, %llu collisions, %llu invalidations\n",
 		atomic64_read(&race.rounds), st_stat(race.region, collisions),
 		st_stat(race.region, invalidations));
-	sodp_region_destroy(race.region);
+	odp_region_destroy(race.region);
 	st_unmap(race.va, race.len);
 	return ret ?: stopped;
 }
@@ -269,7 +269,7 @@ static int test_writers(void)
 	struct page *pages[SZ_128K / PAGE_SIZE];
 	int ret, round, stopped;
 
-	race.va = st_map_aligned(race.len, SODP_LEAF_SIZE);
+	race.va = st_map_aligned(race.len, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(race.va), -ENOMEM);
 	race.region = st_region(race.va, race.len);
 	ret = race_start(tasks, THREADS, writer_thread, &race);
@@ -279,7 +279,7 @@ static int test_writers(void)
 	pr_info("# %lld writes, %llu collisions, %llu invalidations\n",
 		atomic64_read(&race.rounds), st_stat(race.region, collisions),
 		st_stat(race.region, invalidations));
-	sodp_region_destroy(race.region);
+	odp_region_destroy(race.region);
 	st_unmap(race.va, race.len);
 	return ret ?: stopped;
 }
@@ -331,7 +331,7 @@ static int test_storm(void)
 		st_stat(race.region, collisions));
 	if (!ret && atomic64_read(&race.rounds) < 10)
 		ret = -ETIMEDOUT;
-	sodp_region_destroy(race.region);
+	odp_region_destroy(race.region);
 	st_unmap(race.va, race.len);
 	return ret ?: stopped;
 }
@@ -339,8 +339,8 @@ static int test_storm(void)
 /* Destroy while prefetches are queued and running */
 static int test_prefetch_destroy(void)
 {
-	unsigned long len = 32 * SODP_LEAF_SIZE, va;
-	struct sodp_region *region;
+	unsigned long len = 32 * ODP_LEAF_SIZE, va;
+	struct odp_region *region;
 	int ret = 0, round, i;
 
 	va = st_map(len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
@@ -348,21 +348,21 @@ static int test_prefetch_destroy(void)
 	for (round = 0; !ret && round < 20; round++) {
 		region = st_region(va, len);
 		for (i = 0; !ret && i < 200; i++)
-			ret = sodp_region_prefetch(region, va + i * PAGE_SIZE,
-						   len / 2, i % 3, false);
+			ret = odp_region_prefetch(region, va + i * PAGE_SIZE,
+						  len / 2, i % 3, false);
 		if (round % 4 == 0)
 			usleep_range(100, 4000);
-		sodp_region_get(region);
-		sodp_region_destroy(region);
+		odp_region_get(region);
+		odp_region_destroy(region);
 		if (!ret && st_stat(region, mapped_pages))
 			ret = -EBADMSG;
-		if (!ret && sodp_region_fault(region, va, 1, 0) != -ESRCH)
+		if (!ret && odp_region_fault(region, va, 1, 0) != -ESRCH)
 			ret = -EBADMSG;
-		if (!ret && sodp_region_prefetch(region, va, 1,
-						 SODP_ADVICE_PREFETCH,
-						 false) != -ESRCH)
+		if (!ret && odp_region_prefetch(region, va, 1,
+						ODP_ADVICE_PREFETCH,
+						false) != -ESRCH)
 			ret = -EBADMSG;
-		sodp_region_put(region);
+		odp_region_put(region);
 	}
 	st_unmap(va, len);
 	return ret;
@@ -371,16 +371,16 @@ static int test_prefetch_destroy(void)
 /* Asynchronous prefetch gets there, without anybody waiting for it */
 static int test_prefetch_async(void)
 {
-	unsigned long len = 2 * SODP_LEAF_SIZE, va;
-	struct sodp_region *region;
+	unsigned long len = 2 * ODP_LEAF_SIZE, va;
+	struct odp_region *region;
 	unsigned int waited;
 	int ret;
 
-	va = st_map_aligned(len, SODP_LEAF_SIZE);
+	va = st_map_aligned(len, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
-	ret = sodp_region_prefetch(region, va, len, SODP_ADVICE_PREFETCH_WRITE,
-				   false);
+	ret = odp_region_prefetch(region, va, len, ODP_ADVICE_PREFETCH_WRITE,
+				  false);
 	for (waited = 0; waited < 5000 &&
 	     st_stat(region, prefetches) == 0; waited++)
 		usleep_range(900, 1100);
@@ -388,7 +388,7 @@ static int test_prefetch_async(void)
 		ret = -EBADMSG;
 	if (!ret && st_stat(region, faults))
 		ret = -EBADMSG;
-	sodp_region_destroy(region);
+	odp_region_destroy(region);
 	st_unmap(va, len);
 	return ret;
 }
@@ -400,25 +400,25 @@ static int test_threads_use_mm(void)
 	struct race race = { .len = SZ_4M };
 	int ret, round, stopped;
 
-	race.va = st_map_aligned(race.len, SODP_LEAF_SIZE);
+	race.va = st_map_aligned(race.len, ODP_LEAF_SIZE);
 	ST_CHECK(!IS_ERR_VALUE(race.va), -ENOMEM);
 	/* Regions that come and go under readers of the same memory */
 	race.region = st_region(race.va, race.len);
 	ret = race_start(tasks, THREADS, faulter_thread, &race);
 	for (round = 0; !ret && round < 50; round++) {
-		struct sodp_region *other = st_region(race.va, race.len);
+		struct odp_region *other = st_region(race.va, race.len);
 
-		ret = sodp_region_fault(other, race.va, race.len,
-					SODP_FAULT_WRITE);
+		ret = odp_region_fault(other, race.va, race.len,
+				       ODP_FAULT_WRITE);
 		if (!ret && round % 2)
 			ret = st_map_at(race.va + SZ_64K, SZ_1M, RW,
 					MAP_PRIVATE | MAP_ANONYMOUS |
 					MAP_FIXED) == race.va + SZ_64K ?
 				0 : -ENOMEM;
-		sodp_region_destroy(other);
+		odp_region_destroy(other);
 	}
 	stopped = race_stop(tasks, THREADS);
-	sodp_region_destroy(race.region);
+	odp_region_destroy(race.region);
 	st_unmap(race.va, race.len);
 	return ret ?: stopped;
 }

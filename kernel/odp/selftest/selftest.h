@@ -4,10 +4,10 @@
  *
  * The tests run in the task that loads the module and use its memory as the
  * application's: vm_mmap() makes it, copy_to_user() is the CPU's side, the
- * API of odp_umem.h the device's.
+ * API of odp.h the device's.
  */
-#ifndef SODP_SELFTEST_H
-#define SODP_SELFTEST_H
+#ifndef ODP_SELFTEST_H
+#define ODP_SELFTEST_H
 
 #ifdef pr_fmt
 #undef pr_fmt
@@ -22,7 +22,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <rdma/odp_umem.h>
+#include <rdma/odp.h>
 
 /* What a case returns besides 0 and -errno */
 #define ST_SKIP		1
@@ -58,7 +58,7 @@ struct st_case {
 		}							\
 	} while (0)
 
-extern struct sodp_domain *st_domain;
+extern struct odp_domain *st_domain;
 
 /* memory.c */
 unsigned long st_map(unsigned long len, unsigned long prot,
@@ -71,13 +71,13 @@ int st_fill(unsigned long va, unsigned long len, u32 seed);
 int st_compare(unsigned long va, unsigned long len, u32 seed,
 	       unsigned long first);
 u8 st_byte(u32 seed, unsigned long i);
-struct sodp_region *st_region(unsigned long va, u64 len);
-struct sodp_region *st_implicit(void);
-int st_copy(struct sodp_region *dst, u64 dst_va, struct sodp_region *src,
+struct odp_region *st_region(unsigned long va, u64 len);
+struct odp_region *st_implicit(void);
+int st_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 	    u64 src_va, u64 len);
-int st_copy_in(struct sodp_region *dst, u64 va, const void *from, u64 len);
-int st_copy_out(void *to, struct sodp_region *src, u64 va, u64 len);
-bool st_mapped(struct sodp_region *region, u64 va, bool write);
+int st_copy_in(struct odp_region *dst, u64 va, const void *from, u64 len);
+int st_copy_out(void *to, struct odp_region *src, u64 va, u64 len);
+bool st_mapped(struct odp_region *region, u64 va, bool write);
 int st_event_init(void);
 bool st_has_events(void);
 int st_event(unsigned long start, unsigned long end,
@@ -87,7 +87,7 @@ void st_event_end(struct mmu_notifier_range *range);
 int st_madvise(unsigned long va, unsigned long len, int advice);
 
 #define st_stat(region, counter) \
-	((u64)atomic64_read(&sodp_region_stats(region)->counter))
+	((u64)atomic64_read(&odp_region_stats(region)->counter))
 
 extern const struct st_case st_copy_cases[];
 extern const struct st_case st_bytes_cases[];
@@ -100,4 +100,4 @@ extern const struct st_case st_error_cases[];
 extern const struct st_case st_lifetime_cases[];
 extern const struct st_case st_bench_cases[];
 
-#endif /* SODP_SELFTEST_H */
+#endif /* ODP_SELFTEST_H */

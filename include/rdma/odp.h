@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * odp.h - regions of user memory that a device may page on demand
+ *
+ * The ODP core (rdma_odp.ko) keeps, for a driver, a software page table over
+ * part or all of a process's address space and keeps it in step with the
+ * CPU's. It knows addresses and pages only.
+ *
+ * Vocabulary
+ *   domain   what the regions of one device share: counters, fault model
+ *   region   a range of one mm, explicit or implicit; or a list of pages
+ *            that do not move ("static": pinned user memory, kernel memory)
+ *   pool     the workers that wait for the pages of one mm: some of those
+ *            that its user has
+ *   child    an aligned 1 GiB span of a region, with one interval_sub
+ *   leaf     an aligned 2 MiB span: 512 entries, or one huge one
+ *   entry    a page the device may touch now, readable or writable
+ *   access   a reference on a leaf; while it is held no page under a valid
+ *            entry goes away
+ */
+#ifndef RDMA_ODP_H
+#define RDMA_ODP_H
+
+#include <linux/types.h>
+#include <linux/atomic.h>
+#include <linux/workqueue.h>
+
+struct odp_domain;
+struct odp_region;
+struct odp_leaf;
+struct odp_pool;
+struct seq_file;
+
+#define ODP_LEAF_SHIFT		21
+#define ODP_LEAF_SIZE		(1UL << ODP_LEAF_SHIFT)
+#define ODP_CHILD_SHIFT	30
+#define ODP_CHILD_SIZE		(1UL << ODP_CHILD_SHIFT)
+
+/*
+ * What a fault, a copy or an access may be asked to do.
+ *
+ * NOWAIT does not sleep on I/O, on a lock that is held across I/O, on an
+ * invalidation of somebody else, or to reclaim for tables of its own, and it
+ * allocates no memory for a process other than the current one: then it gives
+ * -EAGAIN, and somebody who may wait has to do it. To fill in a page of the
+ * current process it may do what the process would do if it touched the page:
+ * clear it, and reclaim for it.
+ */
+enum odp_fault_flags {
+	ODP_FAULT_WRITE	= 1 << 0, /* the device is going to write */
+	ODP_FAULT_NOWAIT	= 1 << 1, /* -EAGAIN rather than wait */
+	ODP_FAULT_PREFETCH	= 1 << 2, /* count as prefetch, no fault-around */
+	ODP_FAULT_SNAPSHOT	= 1 << 3, /* map what is present, fault nothing */
+	ODP_FAULT_BRIEF	= 1 << 4, /* what can be had within some ms */
+};
+
+enum odp_region_flags {
+	ODP_REGION_WRITABLE	= 1 << 0, /* faults for write are allowed */
+	ODP_REGION_IMPLICIT	= 1 << 1, /* reported as implicit */
+};
+
+/*
+ * Fault latency histogram: bucket i counts faults of [2^i, 2^(i+1)) us, the
+ * first all shorter ones too, the last all longer ones.
+ */
+#define ODP_FAULT_BUCKETS	24
+
+/**
+ * struct odp_stats - counters of a region, or summed over a domain
+ * @faults: times the device missed an entry and went to the mm
+ * @faults_read: of these, for reading
+ * @faults_write: of these, for writing
+ * @faults_failed: of these, that ended in an error for the device
+ * @faults_handed_over: times a no-wait fault had to go to a worker
+ * @fault_pages: 4 KiB pages that faults mapped, fault-around included
+ * @fault_huge: huge entries that faults mapped
+ * @invalidations: notifier events that found something mapped
+ * @invalidated_pages: 4 KiB pages that these unmapped or downgraded
+ * @prefetches: prefetch requests carried out
+ * @prefetch_pages: 4 KiB pages they mapped
+ * @collisions: commits given up because an invalidation came first
+ * @mapped_pages: 4 KiB pages mapped now
+ */
+struct odp_stats {
+	atomic64_t faults;
+	atomic64_t faults_read;
+	atomic64_t faults_write;
+	atomic64_t faults_failed;
+	atomic64_t faults_handed_over;
+	atomic64_t fault_pages;
+	atomic64_t fault_huge;
+	atomic64_t invalidations;
+	atomic64_t invalidated_pages;
+	atomic64_t prefetches;
+	atomic64_t prefetch_pages;
+	atomic64_t collisions;
+	atomic64_t mapped_pages;
+};
+
+/**
+ * struct odp_fault_model - delay added to every fault, to mimic a NIC
+ * @fixed_ns: per fault
+ * @per_page_ns: per 4 KiB page that the fault maps
+ * @jitter_ns: uniformly random, 0 to this
+ *
+ * With any of them set, faults under ODP_FAULT_NOWAIT give -EAGAIN.
+ */
+struct odp_fault_model {
+	u32 fixed_ns;
+	u32 per_page_ns;
+	u32 jitter_ns;
+};
+
+struct odp_domain *odp_domain_create(const char *name);
+void odp_domain_destroy(struct odp_domain *domain);
+const struct odp_stats *odp_domain_stats(struct odp_domain *domain);
+u64 odp_domain_fault_bucket(struct odp_domain *domain, unsigned int i);
+void odp_domain_set_fault_model(struct odp_domain *domain,
+				const struct odp_fault_model *model);
+void odp_domain_get_fault_model(struct odp_domain *domain,
+				struct odp_fault_model *model);
+
+struct odp_region *odp_region_create(struct odp_domain *domain, u64 start,
+				     u64 length, u32 flags);
+struct odp_region *odp_region_create_static(struct odp_domain *domain,
+					    u64 start, u64 length, u32 flags);
+int odp_region_add_pages(struct odp_region *region, u64 va,
+			 unsigned long pfn, unsigned long nr_pages);
+void odp_region_get(struct odp_region *region);
+void odp_region_put(struct odp_region *region);
+void odp_region_destroy(struct odp_region *region);
+const struct odp_stats *odp_region_stats(struct odp_region *region);
+bool odp_region_is_odp(const struct odp_region *region);
+bool odp_region_is_implicit(const struct odp_region *region);
+bool odp_region_is_callers(const struct odp_region *region);
+
+int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags);
+
+/**
+ * struct odp_pool_work - what a worker of some process is to do
+ * @work: for the workqueue
+ * @node: among those that wait to be given to it
+ * @pool: whose; set while it is queued or runs
+ * @run: does it
+ */
+struct odp_pool_work {
+	struct work_struct work;
+	struct list_head node;
+	struct odp_pool *pool;
+	void (*run)(struct odp_pool_work *work);
+};
+
+void odp_pool_work_init(struct odp_pool_work *work,
+			void (*run)(struct odp_pool_work *work));
+void odp_region_queue_work(struct odp_region *region,
+			   struct odp_pool_work *work);
+bool odp_region_cancel_work(struct odp_region *region,
+			    struct odp_pool_work *work);
+
+struct odp_pool *odp_pool_get(void);
+void odp_pool_put(struct odp_pool *pool);
+void odp_pool_closed(struct odp_pool *pool);
+void odp_pools_wait(void);
+
+enum odp_advice {
+	ODP_ADVICE_PREFETCH,		/* for reading */
+	ODP_ADVICE_PREFETCH_WRITE,
+	ODP_ADVICE_NO_FAULT,
+};
+
+int odp_region_prefetch(struct odp_region *region, u64 va, u64 len,
+			enum odp_advice advice, bool flush);
+
+/**
+ * struct odp_access - an access in flight to part of one leaf
+ * @leaf: the leaf referenced, NULL when none
+ * @va: first byte
+ * @len: bytes, all inside the leaf and all under valid entries
+ */
+struct odp_access {
+	struct odp_leaf *leaf;
+	u64 va;
+	size_t len;
+};
+
+int odp_access_begin(struct odp_region *region, u64 va, size_t len,
+		     bool write, struct odp_access *access);
+void odp_access_end(struct odp_access *access);
+void *odp_access_map(struct odp_access *access, u64 va, size_t *run);
+void odp_access_unmap(void *addr);
+
+/**
+ * struct odp_miss - where a copy stopped
+ * @region: the region that has no entry there
+ * @va: first byte missing
+ * @len: bytes that the operation still needs from there
+ * @flags: ODP_FAULT_WRITE or 0, to give to odp_region_fault()
+ */
+struct odp_miss {
+	struct odp_region *region;
+	u64 va;
+	u64 len;
+	u32 flags;
+};
+
+int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
+	     u64 src_va, u64 len, u64 *done, struct odp_miss *miss);
+int odp_copy_in(struct odp_region *dst, u64 dst_va, const void *src,
+		u64 len, u64 *done, struct odp_miss *miss);
+int odp_copy_out(void *dst, struct odp_region *src, u64 src_va, u64 len,
+		 u64 *done, struct odp_miss *miss);
+
+enum odp_atomic_op {
+	ODP_ATOMIC_CAS,
+	ODP_ATOMIC_FAA,
+	ODP_ATOMIC_STORE,
+};
+
+int odp_atomic(struct odp_region *region, u64 va, enum odp_atomic_op op,
+	       u64 operand, u64 compare, u64 *old, struct odp_miss *miss);
+
+#endif /* RDMA_ODP_H */
