@@ -8,15 +8,15 @@
  *
  * Vocabulary
  *   domain   what the regions of one device share: counters, fault model
- *   region   a range of one mm, explicit or implicit; or a list of pages
- *            that do not move ("static": pinned user memory, kernel memory)
- *   pool     the workers that wait for the pages of one mm: some of those
- *            that its user has
- *   child    an aligned 1 GiB span of a region, with one interval_sub
- *   leaf     an aligned 2 MiB span: 512 entries, or one huge one
+ *   space    the shadow of one mm for one domain: what the device may touch
+ *   region   a window on a space, explicit or implicit: bounds, rights,
+ *            counters. Or a list of pages that do not move ("static": pinned
+ *            user memory, kernel memory), with a space of its own
+ *   child    an aligned 1 GiB span of a space, with one interval_sub
+ *   leaf     an aligned 2 MiB span: up to 512 entries, or one huge one
  *   entry    a page the device may touch now, readable or writable
- *   access   a reference on a leaf; while it is held no page under a valid
- *            entry goes away
+ *   access   while a CPU has one to a leaf, no page under a valid entry of the
+ *            leaf goes away
  */
 #ifndef RDMA_ODP_H
 #define RDMA_ODP_H
@@ -26,10 +26,10 @@
 #include <linux/workqueue.h>
 
 struct odp_domain;
+struct odp_space;
 struct odp_region;
 struct odp_leaf;
-struct odp_pool;
-struct seq_file;
+struct odp_mm;
 
 #define ODP_LEAF_SHIFT		21
 #define ODP_LEAF_SIZE		(1UL << ODP_LEAF_SHIFT)
@@ -66,7 +66,7 @@ enum odp_region_flags {
 #define ODP_FAULT_BUCKETS	24
 
 /**
- * struct odp_stats - counters of a region, or summed over a domain
+ * struct odp_stats - counters of a region, or of a domain
  * @faults: times the device missed an entry and went to the mm
  * @faults_read: of these, for reading
  * @faults_write: of these, for writing
@@ -74,27 +74,28 @@ enum odp_region_flags {
  * @faults_handed_over: times a no-wait fault had to go to a worker
  * @fault_pages: 4 KiB pages that faults mapped, fault-around included
  * @fault_huge: huge entries that faults mapped
- * @invalidations: notifier events that found something mapped
- * @invalidated_pages: 4 KiB pages that these unmapped or downgraded
+ * @invalidations: notifier events that found something mapped; one counts in
+ *	each region that had some of it, and once in the domain
+ * @invalidated_pages: 4 KiB pages that these unmapped or downgraded, likewise
  * @prefetches: prefetch requests carried out
  * @prefetch_pages: 4 KiB pages they mapped
  * @collisions: commits given up because an invalidation came first
- * @mapped_pages: 4 KiB pages mapped now
+ * @mapped_pages: 4 KiB pages mapped now; of a region: inside its bounds
  */
 struct odp_stats {
-	atomic64_t faults;
-	atomic64_t faults_read;
-	atomic64_t faults_write;
-	atomic64_t faults_failed;
-	atomic64_t faults_handed_over;
-	atomic64_t fault_pages;
-	atomic64_t fault_huge;
-	atomic64_t invalidations;
-	atomic64_t invalidated_pages;
-	atomic64_t prefetches;
-	atomic64_t prefetch_pages;
-	atomic64_t collisions;
-	atomic64_t mapped_pages;
+	u64 faults;
+	u64 faults_read;
+	u64 faults_write;
+	u64 faults_failed;
+	u64 faults_handed_over;
+	u64 fault_pages;
+	u64 fault_huge;
+	u64 invalidations;
+	u64 invalidated_pages;
+	u64 prefetches;
+	u64 prefetch_pages;
+	u64 collisions;
+	u64 mapped_pages;
 };
 
 /**
@@ -113,12 +114,17 @@ struct odp_fault_model {
 
 struct odp_domain *odp_domain_create(const char *name);
 void odp_domain_destroy(struct odp_domain *domain);
-const struct odp_stats *odp_domain_stats(struct odp_domain *domain);
+void odp_domain_stats(struct odp_domain *domain, struct odp_stats *stats);
 u64 odp_domain_fault_bucket(struct odp_domain *domain, unsigned int i);
 void odp_domain_set_fault_model(struct odp_domain *domain,
 				const struct odp_fault_model *model);
 void odp_domain_get_fault_model(struct odp_domain *domain,
 				struct odp_fault_model *model);
+
+struct odp_space *odp_space_get(struct odp_domain *domain);
+void odp_space_put(struct odp_space *space);
+void odp_space_closed(struct odp_space *space);
+void odp_spaces_wait(void);
 
 struct odp_region *odp_region_create(struct odp_domain *domain, u64 start,
 				     u64 length, u32 flags);
@@ -129,7 +135,7 @@ int odp_region_add_pages(struct odp_region *region, u64 va,
 void odp_region_get(struct odp_region *region);
 void odp_region_put(struct odp_region *region);
 void odp_region_destroy(struct odp_region *region);
-const struct odp_stats *odp_region_stats(struct odp_region *region);
+void odp_region_stats(struct odp_region *region, struct odp_stats *stats);
 bool odp_region_is_odp(const struct odp_region *region);
 bool odp_region_is_implicit(const struct odp_region *region);
 bool odp_region_is_callers(const struct odp_region *region);
@@ -137,30 +143,22 @@ bool odp_region_is_callers(const struct odp_region *region);
 int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags);
 
 /**
- * struct odp_pool_work - what a worker of some process is to do
+ * struct odp_work - what a worker of some process is to do
  * @work: for the workqueue
  * @node: among those that wait to be given to it
- * @pool: whose; set while it is queued or runs
+ * @omm: whose; set while it is queued or runs
  * @run: does it
  */
-struct odp_pool_work {
+struct odp_work {
 	struct work_struct work;
 	struct list_head node;
-	struct odp_pool *pool;
-	void (*run)(struct odp_pool_work *work);
+	struct odp_mm *omm;
+	void (*run)(struct odp_work *work);
 };
 
-void odp_pool_work_init(struct odp_pool_work *work,
-			void (*run)(struct odp_pool_work *work));
-void odp_region_queue_work(struct odp_region *region,
-			   struct odp_pool_work *work);
-bool odp_region_cancel_work(struct odp_region *region,
-			    struct odp_pool_work *work);
-
-struct odp_pool *odp_pool_get(void);
-void odp_pool_put(struct odp_pool *pool);
-void odp_pool_closed(struct odp_pool *pool);
-void odp_pools_wait(void);
+void odp_work_init(struct odp_work *work, void (*run)(struct odp_work *work));
+void odp_region_queue_work(struct odp_region *region, struct odp_work *work);
+bool odp_region_cancel_work(struct odp_region *region, struct odp_work *work);
 
 enum odp_advice {
 	ODP_ADVICE_PREFETCH,		/* for reading */
@@ -173,12 +171,14 @@ int odp_region_prefetch(struct odp_region *region, u64 va, u64 len,
 
 /**
  * struct odp_access - an access in flight to part of one leaf
- * @leaf: the leaf referenced, NULL when none
+ * @leaf: which, NULL when none
+ * @slot: of the CPU, which is ours until the access ends
  * @va: first byte
  * @len: bytes, all inside the leaf and all under valid entries
  */
 struct odp_access {
 	struct odp_leaf *leaf;
+	unsigned int slot;
 	u64 va;
 	size_t len;
 };

@@ -39,4 +39,11 @@ static inline void shrinker_free(struct shrinker *shrinker)
 }
 #endif
 
+/* What callbacks return that are asked whether a page is young */
+#ifdef HAVE_MMU_YOUNG_BOOL
+#define ODP_YOUNG bool
+#else
+#define ODP_YOUNG int
+#endif
+
 #endif /* SODP_COMPAT_MM_H */

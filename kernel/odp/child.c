@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * child.c - children: the spans of a region that listen to the mm
+ * child.c - children: the spans of a space that listen to the mm
  *
  * A child comes into being when a device first touches its span, so that
  * registration costs nothing and an mm's interval tree holds only what is
@@ -14,29 +14,17 @@
 #include "core.h"
 #include "trace.h"
 
-/*
- * No more callbacks. Done once: by who drops the last reference, or before
- * that, with a reference, by odp_child_detach_all().
- */
-static void child_detach(struct odp_child *child)
-{
-	struct odp_region *region = child->region;
-
-	if (child->detached)
-		return;
-	child->detached = true;
-	trace_odp_child_destroy(region, child->start, child->last);
-	/* Sleeps until no callback runs */
-	mmu_interval_notifier_remove(&child->interval_sub);
-	xa_cmpxchg(&region->children, child->index, child, NULL, 0);
-	/* The region may be gone after the decrement; its address is a key */
-	if (atomic_dec_and_test(&region->live_children))
-		wake_up_var(&region->live_children);
-}
-
 static void child_destroy(struct odp_child *child)
 {
-	child_detach(child);
+	struct odp_space *space = child->space;
+
+	trace_odp_child_destroy(space, child->start, child->last);
+	/* Sleeps until no callback runs */
+	mmu_interval_notifier_remove(&child->interval_sub);
+	xa_cmpxchg(&space->children, child->index, child, NULL, 0);
+	/* The space may be gone after the decrement; its address is a key */
+	if (atomic_dec_and_test(&space->live_children))
+		wake_up_var(&space->live_children);
 	kfree_rcu(child, rcu);
 }
 
@@ -78,136 +66,62 @@ static void child_put_unused(struct odp_child *child, gfp_t gfp)
 		odp_child_put(child);
 }
 
-static struct odp_child *child_create(struct odp_region *region,
+static struct odp_child *child_create(struct odp_space *space,
 				      unsigned long index, gfp_t gfp)
 {
-	u64 first = (u64)index << ODP_CHILD_SHIFT;
-	u64 last = first + ODP_CHILD_SIZE - 1;
+	unsigned long first = index << ODP_CHILD_SHIFT;
 	struct odp_child *child;
 	int ret;
 
 	child = kzalloc(sizeof(*child), gfp | __GFP_ACCOUNT);
 	if (!child)
 		return ERR_PTR(-ENOMEM);
-	child->region = region;
+	child->space = space;
 	child->index = index;
-	child->start = max(first, region->start & PAGE_MASK);
-	child->last = min(last, region->last | ~PAGE_MASK);
+	child->start = first;
+	child->last = min(first + ODP_CHILD_SIZE - 1,
+			  space->mm->task_size - 1);
 	refcount_set(&child->refs, 1);
-	spin_lock_init(&child->inval_lock);
-	child->inval_by = ODP_INVAL_UNKNOWN;
 	INIT_WORK(&child->destroy_work, child_destroy_work);
-	ret = mmu_interval_notifier_insert(&child->interval_sub, region->mm,
-					   child->start,
-					   child->last - child->start + 1,
-					   &odp_child_ops);
+	ret = READ_ONCE(space->omm->listens) ? 0 : odp_mm_listen(space->omm);
+	if (!ret)
+		ret = mmu_interval_notifier_insert(&child->interval_sub,
+						   space->mm, child->start,
+						   child->last - child->start +
+						   1, &odp_child_ops);
 	if (ret) {
 		kfree(child);
 		return ERR_PTR(ret);
 	}
 	/* Once is enough, for as long as the mm lives */
-	WRITE_ONCE(region->pool->listens, true);
-	atomic_inc(&region->live_children);
+	WRITE_ONCE(space->omm->listens, true);
+	atomic_inc(&space->live_children);
 	return child;
 }
 
 /**
- * odp_child_set_seq() - an invalidation in the span of a child has begun
- * @child: which
- * @seq: what the callback was given
+ * odp_child_wait() - wait until no invalidation of the mm goes on
+ * @child: which is told of those that begin later
  *
- * Context: Notifier callbacks; does not sleep.
- */
-void odp_child_set_seq(struct odp_child *child, unsigned long seq)
-{
-	spin_lock(&child->inval_lock);
-	if (!child->inval_by)
-		child->inval_by = current;
-	else if (child->inval_by != current)
-		child->inval_by = ODP_INVAL_UNKNOWN;
-	mmu_interval_set_seq(&child->interval_sub, seq);
-	spin_unlock(&child->inval_lock);
-}
-
-/*
- * Numbers only rise; who is late with an older one, and overwrites a newer
- * one, makes somebody wait that need not.
- */
-static void child_is_quiet(struct odp_child *child, unsigned long seq)
-{
-	unsigned long *quiet_seq = &child->region->pool->quiet_seq;
-
-	if ((long)(seq - READ_ONCE(*quiet_seq)) <= 0)
-		return;
-	/* Pairs with smp_load_acquire() in odp_child_try_seq() */
-	smp_store_release(quiet_seq, seq);
-}
-
-/**
- * odp_child_try_seq() - mmu_interval_read_begin() for who may not wait
- * @child: which
- * @seq: as mmu_interval_read_begin() returns it, for
- *	mmu_interval_read_retry()
- *
- * That function sleeps until all invalidations of the mm are over if one of
- * them has hit the child. There is no asking whether one is in progress, only
- * callbacks when one begins. What can be known without sleeping is this:
- *  - the mm numbers the times in which invalidations hit anybody, one number
- *    for as long as any of them goes on. If somebody has waited for one to
- *    end, it and all before it are over (pool->quiet_seq);
- *  - if since then all that hit this child were made by the current task,
- *    they are over as well: it is here, and not in the middle of them. That
- *    is the task which has just freed some memory and goes on sending.
- * A child that is new may have missed callbacks of invalidations that go on;
- * only the first can be said of it.
- *
- * Context: Does not sleep. mmap_lock may be held. Not in a callback.
- * Return: true, or false if one may be in progress: odp_child_wait_seq().
- */
-bool odp_child_try_seq(struct odp_child *child, unsigned long *seq)
-{
-	const struct task_struct *by;
-	unsigned long quiet_seq;
-
-	spin_lock(&child->inval_lock);
-	*seq = READ_ONCE(child->interval_sub.invalidate_seq);
-	if (child->inval_by && child->inval_by != current) {
-		/* Pairs with smp_store_release() in child_is_quiet() */
-		quiet_seq = smp_load_acquire(&child->region->pool->quiet_seq);
-		if ((long)(*seq - quiet_seq) <= 0)
-			child->inval_by = NULL;
-	}
-	by = child->inval_by;
-	spin_unlock(&child->inval_lock);
-	return !by || by == current;
-}
-
-/**
- * odp_child_wait_seq() - wait until the invalidations under way are over
- * @child: which
- *
- * Afterwards odp_child_try_seq() succeeds, until the next one begins.
+ * A child that is new has missed the beginning of those that went on when it
+ * was made. Afterwards it has missed none that still goes on.
  *
  * Context: Sleeps. No mmap_lock, no leaf_mutex, not in a callback.
  */
-void odp_child_wait_seq(struct odp_child *child)
+void odp_child_wait(struct odp_child *child)
 {
-	unsigned long seq = mmu_interval_read_begin(&child->interval_sub);
-
-	child_is_quiet(child, seq);
-	spin_lock(&child->inval_lock);
-	if (child->interval_sub.invalidate_seq == seq)
-		child->inval_by = NULL;
-	spin_unlock(&child->inval_lock);
+	mmu_interval_read_begin(&child->interval_sub);
+	/* Pairs with smp_load_acquire() in fault_prepare() */
+	smp_store_release(&child->sure, true);
 }
 
-static struct odp_child *child_find(struct odp_region *region,
+static struct odp_child *child_find(struct odp_space *space,
 				    unsigned long index)
 {
 	struct odp_child *child;
 
 	rcu_read_lock();
-	child = xa_load(&region->children, index);
+	child = xa_load(&space->children, index);
 	if (child && !refcount_inc_not_zero(&child->refs))
 		child = NULL;
 	rcu_read_unlock();
@@ -220,7 +134,7 @@ static struct odp_child *child_find(struct odp_region *region,
  */
 static struct odp_child *child_publish(struct odp_child *child, gfp_t gfp)
 {
-	struct xarray *children = &child->region->children;
+	struct xarray *children = &child->space->children;
 	struct odp_child *seen, *old;
 
 	xa_lock(children);
@@ -240,8 +154,8 @@ static struct odp_child *child_publish(struct odp_child *child, gfp_t gfp)
 
 /**
  * odp_child_get() - the child of a span, made if need be
- * @region: where; its memcg is the active one
- * @index: in region->children
+ * @space: where; its memcg is the active one
+ * @index: in space->children
  * @gfp: how to allocate; who may not wait does not make it either if that needs
  *	mmap_lock for writing
  *
@@ -252,29 +166,29 @@ static struct odp_child *child_publish(struct odp_child *child, gfp_t gfp)
  * Context: May sleep; mm_users held, mmap_lock not.
  * Return: a reference, or an ERR_PTR().
  */
-struct odp_child *odp_child_get(struct odp_region *region,
-				unsigned long index, gfp_t gfp)
+struct odp_child *odp_child_get(struct odp_space *space, unsigned long index,
+				gfp_t gfp)
 {
 	struct odp_child *child, *found;
 
 	for (;;) {
-		child = child_find(region, index);
+		child = child_find(space, index);
 		if (child)
 			return child;
-		/* The mm's first interval notifier ever takes mmap_lock */
+		/* The mm's first notifiers take mmap_lock */
 		if (!gfpflags_allow_blocking(gfp) &&
-		    !READ_ONCE(region->pool->listens))
+		    !READ_ONCE(space->omm->listens))
 			return ERR_PTR(-EAGAIN);
-		child = child_create(region, index, gfp);
+		child = child_create(space, index, gfp);
 		if (IS_ERR(child))
 			return child;
 		found = child_publish(child, gfp);
 		if (found == child) {
-			trace_odp_child_create(region, child->start,
+			trace_odp_child_create(space, child->start,
 					       child->last);
 			/* The first fault need not find out */
 			if (gfpflags_allow_blocking(gfp))
-				odp_child_wait_seq(child);
+				odp_child_wait(child);
 			return child;
 		}
 		child_put_unused(child, gfp);
@@ -284,26 +198,13 @@ struct odp_child *odp_child_get(struct odp_region *region,
 }
 
 /**
- * odp_child_detach_all() - end the callbacks of a region
- * @region: dying, and not busy
- *
- * What faults that are waiting for a page keep is memory, not callbacks.
+ * odp_child_wait_all() - wait until the callbacks of a space have ended
+ * @space: has no leaves, and nobody makes any
  *
  * Context: May sleep. No mmap_lock, no leaf_mutex, not in a callback.
  */
-void odp_child_detach_all(struct odp_region *region)
+void odp_child_wait_all(struct odp_space *space)
 {
-	struct odp_child *child, *seen;
-	unsigned long index;
-
-	xa_for_each(&region->children, index, seen) {
-		child = child_find(region, index);
-		if (!child)
-			continue;
-		child_detach(child);
-		odp_child_put_sync(child);
-	}
-	/* Those whose last reference was dropped before we came */
-	wait_var_event(&region->live_children,
-		       !atomic_read(&region->live_children));
+	wait_var_event(&space->live_children,
+		       !atomic_read(&space->live_children));
 }

@@ -5,7 +5,7 @@
 
 #include <linux/hmm.h>
 
-#include "core.h"
+#include "access.h"
 #include "trace.h"
 
 /**
@@ -63,8 +63,7 @@ commit_entry(const struct odp_fault *fault, unsigned long hmm_pfn)
 
 	if ((hmm_pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) != HMM_PFN_VALID)
 		return 0;
-	if ((hmm_pfn & HMM_PFN_WRITE) &&
-	    (fault->region->flags & ODP_REGION_WRITABLE)) {
+	if ((hmm_pfn & HMM_PFN_WRITE) && !fault->read_only) {
 		folio = page_folio(pfn_to_page(pfn));
 		if (folio_test_dirty(folio))
 			return (pfn << PAGE_SHIFT) | ODP_ENTRY_FLAGS;
@@ -77,8 +76,9 @@ commit_entry(const struct odp_fault *fault, unsigned long hmm_pfn)
 }
 
 /*
- * One mapping of the CPU covers the leaf, and the region all of the leaf: one
- * entry will do. The table, if there is one, is kept empty meanwhile.
+ * One mapping of the CPU covers the leaf: one entry will do, also where the
+ * region that faults has only part of it. The table, if there is one, is kept
+ * empty meanwhile.
  */
 static void commit_huge(struct odp_fault *fault)
 {
@@ -86,7 +86,6 @@ static void commit_huge(struct odp_fault *fault)
 	unsigned long entry = commit_entry(fault, fault->pfns[fault->first]);
 	unsigned int added = ODP_LEAF_PAGES - leaf->present;
 	bool had_table = leaf->present && !leaf->huge_entry;
-	unsigned int page;
 
 	entry -= (unsigned long)fault->first << PAGE_SHIFT;
 	entry |= leaf->huge_entry & ODP_ENTRY_FLAGS;
@@ -94,11 +93,10 @@ static void commit_huge(struct odp_fault *fault)
 		return;
 	WRITE_ONCE(leaf->huge_entry, entry);
 	/* An access that looked before may miss, which does no harm */
-	for (page = 0; had_table && page < ODP_LEAF_PAGES; page++)
-		WRITE_ONCE(leaf->table[page], 0);
+	if (had_table)
+		odp_table_clear(leaf);
 	WRITE_ONCE(leaf->present, ODP_LEAF_PAGES);
-	if (added)
-		odp_count(fault->region, mapped_pages, added);
+	odp_domain_count(leaf->space->domain, mapped_pages, added);
 	fault->pages += ODP_LEAF_PAGES;
 	fault->huge++;
 }
@@ -111,69 +109,87 @@ static void commit_table(struct odp_fault *fault)
 
 	for (page = fault->first; page < fault->end; page++) {
 		entry = commit_entry(fault, fault->pfns[page]);
-		old = leaf->table[page];
+		old = odp_leaf_entry(leaf, (unsigned long)page << PAGE_SHIFT);
 		if (!entry || (entry | (old & ODP_ENTRY_FLAGS)) == old)
 			continue;
 		/* Writable once is writable until a notifier says otherwise */
-		WRITE_ONCE(leaf->table[page],
-			   entry | (old & ODP_ENTRY_FLAGS));
+		odp_table_set(leaf, page, entry | (old & ODP_ENTRY_FLAGS));
 		added += !old;
 		changed++;
 	}
 	WRITE_ONCE(leaf->present, leaf->present + added);
 	fault->pages += changed;
-	if (added)
-		odp_count(fault->region, mapped_pages, added);
+	odp_domain_count(leaf->space->domain, mapped_pages, added);
 }
 
 /*
- * The mm maps the leaf by small pages and we have it huge. A notifier has to
- * have come in between, so this is not seen unless the mm has several ways
- * to map one page; the entry's pages are still mapped, no access is harmed.
+ * The mm maps the leaf by small pages and we have it huge: a notifier that
+ * takes that away is on its way, or the mm has several ways to map one page.
  */
-static void commit_drop_huge(struct odp_fault *fault)
+static void commit_drop_huge(struct odp_leaf *leaf)
 {
-	struct odp_leaf *leaf = fault->leaf;
-
-	odp_count(fault->region, mapped_pages, -(s64)leaf->present);
+	odp_leaf_close(leaf, true);
+	odp_domain_count(leaf->space->domain, mapped_pages,
+			 -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
 	WRITE_ONCE(leaf->huge_entry, 0);
+	odp_leaf_reopen(leaf);
 }
 
 /*
- * Is the snapshot still true of this leaf? Of the two samples the leaf's count
- * is the authority; the child's sequence is a short cut, it is the same for
- * as long as nothing in the child's whole span was invalidated.
+ * Is the snapshot still true of this leaf? Its count is the one authority.
+ * model/stale.pml has all of what follows, and what happens without each of it.
  *
- * Take an invalidation of pages of this leaf that may have been mapped when
- * the snapshot was taken. Its callback stores the sequence, searches
- * region->leaves, and counts under leaf_mutex in each leaf that it finds; our
- * fault had its leaf in region->leaves, sampled the count, then the sequence
+ * Take an invalidation of pages of the snapshot that may have been mapped when
+ * it was taken. Its callback puts the invalidation into omm->invals, searches
+ * space->leaves, and counts under leaf_mutex in each leaf that it finds; the
+ * mm takes it out of the list when the pages are unmapped. Our fault had its
+ * leaf in space->leaves, sampled the count, then looked into the list
  * (fault_sample()).
- *  - It had begun when we sampled the sequence: then either
- *    odp_child_try_seq() saw that and there was no snapshot before it was
- *    over; or it did not see the store, and then, by the barriers of
- *    child_publish_seq() and fault_sample(), the search comes after our leaf
- *    was published, and finds it.
- *  - It began later: the search finds the leaf all the more.
+ *  - It was in the list when we looked: then there was no snapshot before it
+ *    was over.
+ *  - It was not yet: then, by the barriers of odp_inval_begin() and
+ *    fault_sample(), the search comes after our leaf was published, and finds
+ *    it.
+ *  - It was there no more: the snapshot was taken of what it left.
  * One that has found the leaf takes leaf_mutex. If it was first, it has
- * counted, after our sample, and its sequence was stored before that: both
- * have moved, and we see it because we hold leaf_mutex. If we are first, the
- * pages are still mapped, since its callback has not returned, and it will
- * find and zap what we commit.
+ * counted. After our sample: else, since it is in the list before it counts,
+ * we had found it there. So the count has moved, and we see it because we hold
+ * leaf_mutex. If we are first, the pages are still mapped, since its callback
+ * has not returned, and it will find and zap what we commit.
  *
- * The sequence is read without the lock that mmu_interval_read_retry() asks
- * for: mmu_interval_set_seq() is not called under leaf_mutex, and need not
- * be. A store that we see too early makes us look at the count, no more.
+ * With omm->lost the sample is older (fault_prepare()): of the time before we
+ * waited until no invalidation of the mm went on.
  */
 static bool commit_is_stale(const struct odp_fault *fault)
+{
+	lockdep_assert_held(&fault->leaf->leaf_mutex);
+	return fault->leaf->inval_count != fault->inval_count;
+}
+
+static int commit_locked(struct odp_fault *fault, unsigned long *fresh)
 {
 	struct odp_leaf *leaf = fault->leaf;
 
 	lockdep_assert_held(&leaf->leaf_mutex);
-	return mmu_interval_read_retry(&leaf->child->interval_sub,
-				       fault->interval_seq) &&
-	       leaf->inval_count != fault->inval_count;
+	if (leaf->state & LEAF_DEAD)
+		return -ESTALE;
+	if (commit_is_stale(fault)) {
+		odp_count(fault->region, collisions, 1);
+		return -EBUSY;
+	}
+	if (fault->whole) {
+		commit_huge(fault);
+		return 0;
+	}
+	/* It was not when the fault came by */
+	if (!*fresh && odp_table_needed(leaf, fault->first, fault->end))
+		return -EBUSY;
+	if (leaf->huge_entry)
+		commit_drop_huge(leaf);
+	odp_table_use(leaf, fault->first, fault->end, fresh);
+	commit_table(fault);
+	return 0;
 }
 
 /**
@@ -187,28 +203,20 @@ static bool commit_is_stale(const struct odp_fault *fault)
 int odp_fault_commit(struct odp_fault *fault)
 {
 	struct odp_leaf *leaf = fault->leaf;
-	bool huge = fault->whole;
-	int ret = 0;
+	unsigned long fresh = 0;
+	int ret;
 
-	if (!huge && odp_leaf_add_table(fault->region, leaf,
-					odp_fault_gfp(fault)))
-		return -ENOMEM;
-
-	mutex_lock(&leaf->leaf_mutex);
-	if (atomic_read(&leaf->accesses) & LEAF_DEAD) {
-		ret = -ESTALE;
-	} else if (commit_is_stale(fault)) {
-		odp_count(fault->region, collisions, 1);
-		ret = -EBUSY;
-	} else if (huge) {
-		commit_huge(fault);
-	} else {
-		if (leaf->huge_entry)
-			commit_drop_huge(fault);
-		commit_table(fault);
+	if (!fault->whole &&
+	    odp_table_needed(leaf, fault->first, fault->end)) {
+		fresh = odp_table_alloc(leaf->space, odp_fault_gfp(fault));
+		if (!fresh)
+			return -ENOMEM;
 	}
+	mutex_lock(&leaf->leaf_mutex);
+	ret = commit_locked(fault, &fresh);
 	mutex_unlock(&leaf->leaf_mutex);
+	odp_table_free(fresh);
 	trace_odp_commit(fault->region, fault->base, fault->first,
-			 fault->end, huge, ret);
+			 fault->end, fault->whole, ret);
 	return ret;
 }

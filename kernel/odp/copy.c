@@ -4,32 +4,34 @@
  *
  * A copy goes in chunks that touch one leaf on each side. The accesses of a
  * chunk are opened, entries are looked up as the copy comes to them, runs of
- * contiguous pages are copied at once, the accesses are dropped. Nothing in
- * between sleeps. A page without an entry ends it: the caller faults and
+ * contiguous pages are copied at once, the accesses are ended. Nothing in
+ * between sleeps or is preempted. A page without an entry ends it: the caller faults and
  * comes back. So does memory with an error in it, for good.
  */
 
 #include <linux/export.h>
 #include <linux/sizes.h>
 
-#include "core.h"
+#include "access.h"
 #include "memcpy.h"
 
-/*
- * An invalidation waits for at most this many bytes, and preemption is off for
- * as long while vector registers are used.
- */
+/* An invalidation, and who wants the CPU, wait for this many bytes at most */
 #define COPY_CHUNK	SZ_256K
 
 /* Why less than all was copied */
-enum copy_stop { COPY_DST_MISSED, COPY_SRC_MISSED, COPY_BAD_MEMORY };
+enum copy_stop {
+	COPY_DST_MISSED,
+	COPY_SRC_MISSED,
+	COPY_BAD_MEMORY,
+	COPY_GO_ON,		/* nothing is wrong, the chunk was shorter */
+};
 
 /* Stands in for the table that a leaf does not have */
 static const unsigned long no_entries[ODP_LEAF_PAGES];
 
 /**
  * struct copy_side - one side of a chunk
- * @table: of the leaf
+ * @table: entries; of a leaf with few, those before and after are not there
  * @huge: huge entry of the leaf, or 0
  *
  * Both are read once for the chunk. If the leaf gets a table, or a huge entry,
@@ -40,15 +42,35 @@ struct copy_side {
 	unsigned long huge;
 };
 
-static __always_inline struct copy_side copy_open(const struct odp_leaf *leaf)
+/* Few entries: the chunk ends with them. @at: offset in the leaf */
+static noinline struct copy_side copy_open_small(const struct odp_leaf *leaf,
+						 unsigned long table,
+						 unsigned long at, size_t *len)
 {
-	/* Pairs with cmpxchg in odp_leaf_add_table() */
-	const unsigned long *table = READ_ONCE(leaf->table);
+	unsigned long first = (unsigned long)leaf->small_first << PAGE_SHIFT;
+	unsigned long size = LEAF_SMALL_PAGES << PAGE_SHIFT;
 
+	if (at - first >= size)
+		return (struct copy_side) { .table = no_entries };
+	*len = min(*len, first + size - at);
+	table -= LEAF_TABLE_SMALL + leaf->small_first * sizeof(table);
+	return (struct copy_side) { .table = (unsigned long *)table };
+}
+
+static __always_inline struct copy_side copy_open(const struct odp_leaf *leaf,
+						  unsigned long at, size_t *len)
+{
+	/* Pairs with WRITE_ONCE in commit_huge() */
+	unsigned long huge = READ_ONCE(leaf->huge_entry);
+	/* Pairs with smp_store_release() in odp_table_use() */
+	unsigned long table = smp_load_acquire(&leaf->table);
+
+	if (unlikely(!huge && (table & LEAF_TABLE_SMALL)))
+		return copy_open_small(leaf, table, at & (ODP_LEAF_SIZE - 1),
+				       len);
 	return (struct copy_side) {
-		.table = table ? table : no_entries,
-		/* Pairs with WRITE_ONCE in commit_huge() */
-		.huge = READ_ONCE(leaf->huge_entry),
+		.table = table ? (unsigned long *)table : no_entries,
+		.huge = huge,
 	};
 }
 
@@ -242,9 +264,16 @@ static __always_inline size_t copy_sides(struct copy_side dst,
 	return copy_shifted(dst.table, to, src.table, from, len, vector, stop);
 }
 
+/* All of a chunk, which the leaves may have made shorter */
+static __always_inline size_t copy_full(size_t copied, enum copy_stop *stop)
+{
+	*stop = COPY_GO_ON;
+	return copied;
+}
+
 /*
  * Copy from leaf to leaf. Return the bytes copied; less than @len for the
- * reason in @stop.
+ * reason in @stop, or because that was enough for now.
  */
 static __always_inline size_t copy_chunk(const struct odp_leaf *dst_leaf,
 					 unsigned long dst_va,
@@ -252,14 +281,15 @@ static __always_inline size_t copy_chunk(const struct odp_leaf *dst_leaf,
 					 unsigned long src_va, size_t len,
 					 enum copy_stop *stop)
 {
+	struct copy_side dst = copy_open(dst_leaf, dst_va, &len);
+	struct copy_side src = copy_open(src_leaf, src_va, &len);
 	bool vector = odp_vector_begin(len);
 	size_t copied;
 
-	copied = copy_sides(copy_open(dst_leaf), dst_va & (ODP_LEAF_SIZE - 1),
-			    copy_open(src_leaf), src_va & (ODP_LEAF_SIZE - 1),
-			    len, vector, stop);
+	copied = copy_sides(dst, dst_va & (ODP_LEAF_SIZE - 1), src,
+			    src_va & (ODP_LEAF_SIZE - 1), len, vector, stop);
 	odp_vector_end(vector);
-	return copied;
+	return copied == len ? copy_full(copied, stop) : copied;
 }
 
 /*
@@ -303,6 +333,63 @@ static int copy_missed(struct odp_miss *miss, struct odp_region *region,
 	return -EAGAIN;
 }
 
+/* May it be written; if not, the fault that is asked for says so */
+static __always_inline bool copy_region_writable(const struct odp_region *region)
+{
+	return likely(region->flags & ODP_REGION_WRITABLE);
+}
+
+/* With both accesses open: are they allowed? As copy_entries_allow() */
+static __always_inline bool copy_allowed(const struct odp_region *dst,
+					 const struct odp_leaf *to,
+					 const struct odp_region *src,
+					 const struct odp_leaf *from,
+					 enum copy_stop *stop)
+{
+	*stop = COPY_DST_MISSED;
+	if (!odp_access_allowed(dst, to))
+		return false;
+	*stop = COPY_SRC_MISSED;
+	return odp_access_allowed(src, from);
+}
+
+/* One chunk, inside one leaf on each side; as copy_chunk() */
+static __always_inline size_t copy_leaves(struct odp_region *dst, u64 dst_va,
+					  struct odp_region *src, u64 src_va,
+					  size_t len, enum copy_stop *stop)
+{
+	struct odp_cpu *cpu = odp_access_enter();
+	struct odp_leaf *to, *from;
+	size_t copied = 0;
+
+	to = odp_access_find(cpu, ODP_SLOT_DST, dst->space,
+			     dst_va >> ODP_LEAF_SHIFT);
+	from = odp_access_find(cpu, ODP_SLOT_SRC, src->space,
+			       src_va >> ODP_LEAF_SHIFT);
+	*stop = to ? COPY_SRC_MISSED : COPY_DST_MISSED;
+	if (unlikely(!to || !from))
+		goto out;
+	odp_access_announce(&cpu->slots[ODP_SLOT_DST], dst, to);
+	odp_access_announce(&cpu->slots[ODP_SLOT_SRC], src, from);
+	/* Pairs with smp_mb() in odp_leaf_close() and odp_region_destroy() */
+	smp_mb();
+	if (copy_allowed(dst, to, src, from, stop)) {
+		odp_access_note(cpu, ODP_SLOT_DST, to, dst_va, len);
+		odp_access_note(cpu, ODP_SLOT_SRC, from, src_va, len);
+		if (copy_is_small(dst_va, len) && copy_is_small(src_va, len) &&
+		    copy_small(to, dst_va, from, src_va, len))
+			copied = copy_full(len, stop);
+		else
+			copied = copy_chunk(to, dst_va, from, src_va, len,
+					    stop);
+	}
+	odp_access_withdraw(&cpu->slots[ODP_SLOT_SRC]);
+	odp_access_withdraw(&cpu->slots[ODP_SLOT_DST]);
+out:
+	odp_access_leave();
+	return copied;
+}
+
 /**
  * odp_copy() - copy from region to region
  * @dst: written
@@ -317,9 +404,9 @@ static int copy_missed(struct odp_miss *miss, struct odp_region *region,
  * Who sees the bytes in the last aligned word of @dst sees all that are before
  * them: see memcpy.h.
  *
- * Context: Any; never sleeps, holds off invalidations of the leaves it is in.
- * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry,
- * -EHWPOISON reading ended in a machine check.
+ * Context: Process; never sleeps, preemption is off for a chunk at a time.
+ * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry, or the
+ * region does not grant it, -EHWPOISON reading ended in a machine check.
  */
 int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 	     u64 src_va, u64 len, u64 *done, struct odp_miss *miss)
@@ -331,33 +418,18 @@ int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 	if (!odp_region_covers(dst, dst_va, len) ||
 	    !odp_region_covers(src, src_va, len))
 		return -EFAULT;
+	if (!copy_region_writable(dst) && len)
+		return copy_missed(miss, dst, dst_va, len, ODP_FAULT_WRITE);
 	while (left) {
-		struct odp_leaf *to, *from;
-		enum copy_stop stop = COPY_DST_MISSED;
-		size_t chunk, copied = 0;
+		enum copy_stop stop;
+		size_t chunk, copied;
 
 		chunk = copy_chunk_size(dst_va, copy_chunk_size(src_va, left));
-		to = odp_access_hold(dst, dst_va >> ODP_LEAF_SHIFT);
-		from = odp_access_hold(src, src_va >> ODP_LEAF_SHIFT);
-		if (to && from) {
-			if (copy_is_small(dst_va, chunk) &&
-			    copy_is_small(src_va, chunk) &&
-			    copy_small(to, dst_va, from, src_va, chunk))
-				copied = chunk;
-			else
-				copied = copy_chunk(to, dst_va, from, src_va,
-						    chunk, &stop);
-		} else if (to) {
-			stop = COPY_SRC_MISSED;
-		}
-		if (from)
-			odp_access_drop(from);
-		if (to)
-			odp_access_drop(to);
+		copied = copy_leaves(dst, dst_va, src, src_va, chunk, &stop);
 		dst_va += copied;
 		src_va += copied;
 		left -= copied;
-		if (likely(copied == chunk))
+		if (likely(stop == COPY_GO_ON))
 			continue;
 		if (unlikely(stop == COPY_BAD_MEMORY))
 			ret = -EHWPOISON;
@@ -373,17 +445,21 @@ int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 }
 EXPORT_SYMBOL_GPL(odp_copy);
 
-/* One side of a chunk is a kernel buffer. Return the bytes copied. */
+/*
+ * One side of a chunk is a kernel buffer. Return the bytes copied; less than
+ * @len because of a miss, or as copy_chunk().
+ */
 static __always_inline size_t copy_buffer_chunk(const struct odp_leaf *leaf,
 						unsigned long at, void *buffer,
 						size_t len, bool write,
 						enum copy_stop *stop)
 {
-	struct copy_side side = copy_open(leaf);
+	struct copy_side side = copy_open(leaf, at, &len);
 	bool vector = odp_vector_begin(len);
 	size_t copied = 0;
 	void *address;
 
+	*stop = COPY_DST_MISSED;
 	at &= ODP_LEAF_SIZE - 1;
 	address = phys_to_virt((side.huge & PAGE_MASK) + at);
 	if (!side.huge && write)
@@ -397,7 +473,7 @@ static __always_inline size_t copy_buffer_chunk(const struct odp_leaf *leaf,
 	else if (copy_writable(side.huge))
 		copied = copy_run(address, buffer, len, vector, stop);
 	odp_vector_end(vector);
-	return copied;
+	return copied == len ? copy_full(copied, stop) : copied;
 }
 
 /* Inlined twice, so that @write is a constant */
@@ -411,21 +487,23 @@ static __always_inline int copy_buffer(struct odp_region *region, u64 va,
 	*done = 0;
 	if (!odp_region_covers(region, va, len))
 		return -EFAULT;
+	if (write && !copy_region_writable(region) && len)
+		return copy_missed(miss, region, va, len, ODP_FAULT_WRITE);
 	while (left) {
 		size_t chunk = copy_chunk_size(va, left), copied = 0;
-		enum copy_stop stop = COPY_SRC_MISSED;
+		enum copy_stop stop = COPY_DST_MISSED;
 		struct odp_leaf *leaf;
 
-		leaf = odp_access_hold(region, va >> ODP_LEAF_SHIFT);
+		leaf = odp_access_hold(region, va, chunk);
 		if (leaf) {
 			copied = copy_buffer_chunk(leaf, va, buffer, chunk,
 						   write, &stop);
-			odp_access_drop(leaf);
+			odp_access_drop();
 		}
 		buffer += copied;
 		va += copied;
 		left -= copied;
-		if (likely(copied == chunk))
+		if (likely(stop == COPY_GO_ON))
 			continue;
 		if (unlikely(stop == COPY_BAD_MEMORY))
 			ret = -EHWPOISON;
@@ -523,7 +601,8 @@ int odp_atomic(struct odp_region *region, u64 va, enum odp_atomic_op op,
 		return -EINVAL;
 	if (!odp_region_covers(region, va, sizeof(u64)))
 		return -EFAULT;
-	leaf = odp_access_hold(region, va >> ODP_LEAF_SHIFT);
+	leaf = copy_region_writable(region) ?
+	       odp_access_hold(region, va, sizeof(u64)) : NULL;
 	if (!leaf)
 		return copy_missed(miss, region, va, sizeof(u64),
 				   ODP_FAULT_WRITE);
@@ -537,7 +616,7 @@ int odp_atomic(struct odp_region *region, u64 va, enum odp_atomic_op op,
 		ret = -EHWPOISON;
 	else
 		ret = copy_atomic(target, op, operand, compare, old);
-	odp_access_drop(leaf);
+	odp_access_drop();
 	return ret;
 }
 EXPORT_SYMBOL_GPL(odp_atomic);

@@ -2,8 +2,8 @@
 /*
  * core.h - what the files of rdma_odp.ko share
  *
- * odp.h has the vocabulary. One name, one thing: interval_sub is always
- * the subscription to the mm's notifiers that a child owns.
+ * odp.h has the vocabulary. One name, one thing: interval_sub is always the
+ * subscription to the mm's notifiers that a child owns.
  */
 #ifndef ODP_CORE_H
 #define ODP_CORE_H
@@ -11,13 +11,16 @@
 #include <linux/bits.h>
 #include <linux/lockdep.h>
 #include <linux/hash.h>
+#include <linux/interval_tree.h>
 #include <linux/io.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <rdma/odp.h>
@@ -39,27 +42,27 @@
  *       leaf->leaf_mutex
  *         accessor (a lockdep map: the wait for accesses in flight)
  *         locks of folio_mark_dirty(), xa_lock of leaves and children
- *     child->inval_lock (nothing below it)
+ *       omm->inval_lock, space->regions_lock (nothing below them)
  *
  * leaf_mutex is taken by the invalidate callback, which reclaim may call:
  * under it nobody allocates with reclaim, takes mmap_lock, or faults.
  *
- * An access is a count in leaf->accesses. It is not a lock, but who holds one
- * keeps an invalidation, and so perhaps reclaim, waiting: between
- * odp_access_begin() and odp_access_end() nothing sleeps, takes mmap_lock,
- * takes a leaf_mutex or allocates with reclaim. Lockdep is taught that at
- * module load (lockdep_teach()), with the map that both sides acquire.
- *
- * Two accesses may be held at once, in any order: an access never waits, it
- * backs off with -EAGAIN.
+ * An access is a leaf in a slot of the CPU that touches its pages, with
+ * preemption off: access.h. It is not a lock, but who has one keeps an
+ * invalidation, and so perhaps reclaim, waiting. Lockdep is taught at module
+ * load (lockdep_teach()) what must not be done meanwhile, with the map that
+ * both sides acquire. An access never waits, it backs off with -EAGAIN.
  *
  * Lifetimes::
  *
- *   domain  refs: the driver's, and one of each region.
- *   pool    refs: one of each region of its mm, the driver's, and one of
- *           each work from when it is queued until it has ended. The last
- *           one leaves the rest to odp_gc_wq: with the last pool of a user
+ *   domain  refs: the driver's, and one of each space.
+ *   omm     (what the spaces of one mm share) refs: one of each space, and one
+ *           of each work from when it is queued until it has ended. The last
+ *           one leaves the rest to odp_release_wq: with the last omm of a user
  *           goes his workqueue, which waits for its workers.
+ *   space   refs: the driver's, by odp_space_get(), and one of each region.
+ *           The last one takes leaves and children away. A static region's
+ *           has no other reference.
  *   region  refs: the driver's, by odp_region_get() and odp_region_put(),
  *           and one of each queued prefetch.
  *           busy: who works in it; destroy waits for them. A fault leaves it
@@ -68,44 +71,48 @@
  *           very process whose exit called odp_region_destroy().
  *   child   refs: one of each of its leaves, one of each fault creating a
  *           leaf. The last one destroys it, from a workqueue, never from
- *           a notifier callback. odp_region_destroy() detaches it before
- *           that: what is referenced then is memory only.
- *   leaf    refs: one of region->leaves, one of each fault, invalidation or
+ *           a notifier callback.
+ *   leaf    refs: one of space->leaves, one of each fault, invalidation or
  *           collection using it. Freed by RCU. LEAF_DEAD is set, under
- *           leaf_mutex, when it leaves region->leaves.
+ *           leaf_mutex, when it leaves space->leaves. It outlives the regions
+ *           that it was made for: see space.c.
  */
 
 #define ODP_LEAF_PAGES		(1U << (ODP_LEAF_SHIFT - PAGE_SHIFT))
 #define ODP_LEAF_ORDER		(ODP_LEAF_SHIFT - PAGE_SHIFT)
+#define ODP_CHILD_LEAVES	(1U << (ODP_CHILD_SHIFT - ODP_LEAF_SHIFT))
 
 /* An entry is the page's physical address and what the device may do */
 #define ODP_ENTRY_READ		BIT(0)
-#define ODP_ENTRY_WRITE	BIT(1)
-#define ODP_ENTRY_FLAGS	(ODP_ENTRY_READ | ODP_ENTRY_WRITE)
+#define ODP_ENTRY_WRITE		BIT(1)
+#define ODP_ENTRY_FLAGS		(ODP_ENTRY_READ | ODP_ENTRY_WRITE)
 
-/* leaf->accesses: a count of accesses in flight, and these */
-#define LEAF_ZAPPING		BIT(30)	/* an invalidation waits or zaps */
-#define LEAF_DEAD		BIT(29)	/* unlinked */
-#define LEAF_CLOSED		(LEAF_ZAPPING | LEAF_DEAD)
-#define LEAF_COUNT		(LEAF_DEAD - 1)
+/* leaf->state */
+#define LEAF_ZAPPING		BIT(0)	/* an invalidation waits or zaps */
+#define LEAF_DEAD		BIT(1)	/* unlinked */
+
+/* leaf->table: it has LEAF_SMALL_PAGES entries only, and is leaf->small */
+#define LEAF_TABLE_SMALL	BIT(0)
+#define LEAF_SMALL_PAGES	16U
 
 /* Leaves that may be empty, for the collector */
 #define LEAF_MARK_EMPTY		XA_MARK_0
+
+/* What one bit of leaf->young stands for */
+#define LEAF_YOUNG_SHIFT	(ODP_LEAF_SHIFT - 5)
 
 /* region->busy: a count of who works in it, and this */
 #define REGION_DYING		BIT(30)
 #define REGION_COUNT		(REGION_DYING - 1)
 
-/* Leaves that were accessed last, by a hash of their index */
-#define ODP_HINT_BITS		4
-
 /* A leaf emptied this long ago may be freed: zap and refault do not churn */
 #define ODP_GC_DELAY		msecs_to_jiffies(200)
 
-struct pool_user;
+struct odp_user;
 
+/* Counters of a domain, one set per CPU */
 struct odp_domain {
-	struct odp_stats stats;
+	struct odp_stats __percpu *stats;
 	atomic64_t fault_buckets[ODP_FAULT_BUCKETS];
 	/*
 	 * Read without a lock by faults (READ_ONCE, pairs with WRITE_ONCE in
@@ -117,11 +124,42 @@ struct odp_domain {
 	char name[64];
 };
 
+/* Invalidations of one mm at a time for which no memory is needed */
+#define ODP_INVALS		16
+
 /**
- * struct odp_pool - the workers that wait for the pages of one mm
+ * struct odp_inval - an invalidation that has begun and not ended
+ * @node: in omm->invals
+ * @range: what the mm calls it by; its address is all that is used
+ * @start: first byte
+ * @last: last byte
+ */
+struct odp_inval {
+	struct list_head node;
+	const struct mmu_notifier_range *range;
+	unsigned long start;
+	unsigned long last;
+};
+
+/**
+ * struct odp_mm - what the spaces of one mm share
  * @refs: see DOC: Locking
  * @mm: whose; held by mmgrab()
- * @node: in the table of pools, by @mm
+ * @node: in the table of these, by @mm
+ * @notifier: tells when an invalidation ends, and asks what is young
+ * @spaces: of the domains that use the mm; changed under spaces_lock, read
+ *	under RCU
+ * @inval_lock: @invals, @inval_free
+ * @invals: invalidations under way of which some child was told
+ * @inval_free: those of @inval_slots that are not in use
+ * @inval_slots: the first ones
+ * @inval_wait: for one of them to end
+ * @lost: there may be invalidations under way that are not in @invals; once
+ *	set it stays (READ_ONCE, WRITE_ONCE): see odp_inval_begin()
+ * @listen_mutex: @registered, over mmap_lock
+ * @registered: @notifier is
+ * @listens: so it is, and the mm has had an interval notifier: one more needs
+ *	no mmap_lock (READ_ONCE, WRITE_ONCE)
  * @user: whose workers
  * @work_lock: innermost, but for siglock; process context only
  * @active: works that the workqueue of @user has
@@ -130,17 +168,26 @@ struct odp_domain {
  * @nr_recalls: of them
  * @orphaned: nobody but these uses the mm any more; all three under @work_lock
  * @prefetches: of asynchronous prefetches, under way or queued
- * @listens: the mm has had an interval notifier, so that one more needs no
- *	mmap_lock (READ_ONCE, WRITE_ONCE)
- * @quiet_seq: no invalidation of the mm that gave a child this sequence or an
- *	older one is in progress: see odp_child_try_seq() (release, acquire)
  * @release_work: runs when @refs is 0
  */
-struct odp_pool {
+struct odp_mm {
 	refcount_t refs;
 	struct mm_struct *mm;
 	struct hlist_node node;
-	struct pool_user *user;
+	struct mmu_notifier notifier;
+	struct list_head spaces;
+	/* See above */
+	spinlock_t inval_lock;
+	struct list_head invals;
+	struct list_head inval_free;
+	struct odp_inval inval_slots[ODP_INVALS];
+	wait_queue_head_t inval_wait;
+	bool lost;
+	/* See above */
+	struct mutex listen_mutex;
+	bool registered;
+	bool listens;
+	struct odp_user *user;
 	/* See above */
 	spinlock_t work_lock;
 	unsigned int active;
@@ -149,97 +196,144 @@ struct odp_pool {
 	unsigned int nr_recalls;
 	bool orphaned;
 	atomic_t prefetches;
-	bool listens;
-	unsigned long quiet_seq;
 	struct work_struct release_work;
 };
 
 /**
- * struct odp_region - a range of one mm, or pages that do not move
+ * struct odp_space - the shadow of one mm for one domain
  * @leaves: struct odp_leaf by va >> ODP_LEAF_SHIFT; read under RCU
  * @children: struct odp_child by va >> ODP_CHILD_SHIFT; read under RCU
- * @hints: leaves that need not be looked up in @leaves. Set while an access
- *	to the leaf is held, cleared when no access to it can begin any more,
- *	before it is freed by RCU (READ_ONCE, WRITE_ONCE, cmpxchg).
- * @domain: what it is counted in
+ * @domain: referenced
+ * @mm: whose memory; that of @omm, NULL in the space of a static region
+ * @omm: referenced; NULL likewise
+ * @memcg: charged for leaves and children
+ * @refs: see DOC: Locking
+ * @live_children: children not yet detached
+ * @closing: @refs is 0
+ * @regions_lock: @regions, and what counts in them; nothing below it
+ * @regions: by their bounds, for what happens to their memory
+ * @implicit: of them, those that are everything; (READ_ONCE, WRITE_ONCE)
+ * @inval_events: numbers invalidations
+ * @mm_node: in omm->spaces
+ * @node: among all spaces that have a mm
+ * @gc_work: frees leaves marked LEAF_MARK_EMPTY
+ * @age_work: frees leaves that no region covers
+ * @release_work: frees it where nobody may wait
+ * @rcu: frees it
+ */
+struct odp_space {
+	struct xarray leaves;
+	struct xarray children;
+	struct odp_domain *domain;
+	struct mm_struct *mm;
+	struct odp_mm *omm;
+	struct mem_cgroup *memcg;
+	refcount_t refs;
+	atomic_t live_children;
+	bool closing;
+	/* See above */
+	spinlock_t regions_lock;
+	struct rb_root_cached regions;
+	unsigned int implicit;
+	u64 inval_events;
+	struct list_head mm_node;
+	struct list_head node;
+	struct delayed_work gc_work;
+	struct delayed_work age_work;
+	struct work_struct release_work;
+	struct rcu_head rcu;
+};
+
+/* Counters of a region; see struct odp_stats */
+struct odp_region_counters {
+	atomic64_t faults;
+	atomic64_t faults_read;
+	atomic64_t faults_write;
+	atomic64_t faults_failed;
+	atomic64_t faults_handed_over;
+	atomic64_t fault_pages;
+	atomic64_t fault_huge;
+	atomic64_t invalidations;
+	atomic64_t invalidated_pages;
+	atomic64_t prefetches;
+	atomic64_t prefetch_pages;
+	atomic64_t collisions;
+};
+
+/**
+ * struct odp_region - a window on a space
+ * @space: referenced
  * @start: first byte
  * @last: last byte
  * @flags: enum odp_region_flags
- * @is_static: filled by odp_region_add_pages(), has no mm
+ * @gone: no access begins under it any more (READ_ONCE, WRITE_ONCE). All above
+ *	is what an access reads, and never written but for this
  * @busy: who works in it (not who waits for pages), and REGION_DYING
- * @live_children: children not yet detached
  * @refs: references of the driver
- * @mm: whose memory; held by mmgrab(), NULL if static
- * @pool: of @mm; referenced, NULL if static
- * @memcg: charged for leaves and children
- * @gc_work: frees leaves marked LEAF_MARK_EMPTY
- * @stats: counters
+ * @itn: in space->regions, where it is not static
+ * @inval_event: the last one that was counted in it; under regions_lock
+ * @count: counters
  */
 struct odp_region {
-	struct xarray leaves;
-	struct xarray children;
-	struct odp_leaf *hints[1 << ODP_HINT_BITS];
-	struct odp_domain *domain;
+	struct odp_space *space;
 	u64 start;
 	u64 last;
 	u32 flags;
-	bool is_static;
-	atomic_t busy;
-	atomic_t live_children;
+	bool gone;
+	atomic_t busy ____cacheline_aligned_in_smp;
 	refcount_t refs;
-	struct mm_struct *mm;
-	struct odp_pool *pool;
-	struct mem_cgroup *memcg;
-	struct delayed_work gc_work;
-	struct odp_stats stats;
+	struct interval_tree_node itn;
+	u64 inval_event;
+	struct odp_region_counters count;
 };
 
-#define ODP_INVAL_UNKNOWN	((const struct task_struct *)ERR_PTR(-EBUSY))
-
 /**
- * struct odp_child - an aligned 1 GiB span of a region
+ * struct odp_child - an aligned 1 GiB span of a space
  * @interval_sub: what tells us of invalidations in the span
- * @region: parent
- * @index: in region->children
- * @start: first byte, page aligned, clipped to the region
- * @last: last byte
+ * @space: parent
+ * @index: in space->children
+ * @start: first byte
+ * @last: last byte, clipped to the address space
  * @refs: leaves, and faults about to make one
- * @inval_lock: @inval_by, and the writing of the sequence in @interval_sub. A
- *	leaf lock, taken in notifier callbacks and by faults.
- * @inval_by: who has invalidated in the span since it was known that nobody
- *	does; NULL nobody, ODP_INVAL_UNKNOWN several, or it is not known
- * @detached: @interval_sub is removed; written by who has the last reference,
- *	or by odp_region_destroy()
+ * @made: leaves that there are, or were; set before a leaf can be found. What
+ *	goes beside all of them costs no search
+ * @sure: of all invalidations that go on in the span we have been told
+ *	(release, acquire): see odp_child_wait()
  * @destroy_work: runs when @refs is 0
  * @rcu: frees it
  */
 struct odp_child {
 	struct mmu_interval_notifier interval_sub;
-	struct odp_region *region;
+	struct odp_space *space;
 	unsigned long index;
 	unsigned long start;
 	unsigned long last;
 	refcount_t refs;
-	bool detached;
-	/* See @inval_by */
-	spinlock_t inval_lock;
-	const struct task_struct *inval_by;
+	DECLARE_BITMAP(made, ODP_CHILD_LEAVES);
+	bool sure;
 	struct work_struct destroy_work;
 	struct rcu_head rcu;
 };
 
 /**
- * struct odp_leaf - an aligned 2 MiB span of a region
- * @accesses: accesses in flight, LEAF_ZAPPING, LEAF_DEAD
+ * struct odp_leaf - an aligned 2 MiB span of a space
+ * @state: LEAF_ZAPPING, LEAF_DEAD; written under @leaf_mutex (WRITE_ONCE), read
+ *	by accesses
+ * @young: a bit for each 64 KiB that was accessed since the mm last asked
+ * @huge_entry: when not 0, entry of page 0 of 512 contiguous pages
+ * @table: address of the entries, and LEAF_TABLE_SMALL; 0 until the first is
+ *	needed; while @huge_entry is set they are not looked at. Goes from
+ *	nothing to @small to a page, or to a page at once (WRITE_ONCE under
+ *	@leaf_mutex), which is freed with the leaf. Entries are written under
+ *	@leaf_mutex, with WRITE_ONCE; set at any time, cleared when no access
+ *	is in flight. Read by who has an access.
+ * @index: in space->leaves
+ * @space: parent; an access finds out whether a hint is right
+ * @small_first: page of small[0]; does not change once @table is @small
+ * @idle: no region covered it when somebody last looked
  * @around_next: page that follows the last one a fault mapped
  * @around_pages: how far beyond its needs the next sequential fault may go.
  *	Both are hints, read and written without a lock (READ_ONCE, WRITE_ONCE)
- * @huge_entry: when not 0, entry of page 0 of 512 contiguous pages
- * @table: 512 entries, NULL until the first is needed; while @huge_entry is
- *	set it is not looked at. Set once (cmpxchg), freed with the leaf.
- *	Entries are written under @leaf_mutex, with WRITE_ONCE; set at any
- *	time, cleared when no access is in flight. Read by who has an access.
- * @index: in region->leaves
  * @child: who tells of invalidations; NULL in a static region
  * @refs: see DOC: Locking
  * @present: pages that have an entry; written under @leaf_mutex (WRITE_ONCE),
@@ -249,14 +343,19 @@ struct odp_child {
  * @leaf_mutex: serialises commit, invalidation and unlinking. Taken in
  *	notifier callbacks, by the rules of DOC: Locking.
  * @rcu: frees it
+ * @small: an aligned run of entries, for who touches a page here and there
  */
 struct odp_leaf {
-	atomic_t accesses;
+	unsigned int state;
+	atomic_t young;
+	unsigned long huge_entry;
+	unsigned long table;
+	unsigned long index;
+	struct odp_space *space;
+	u16 small_first;
+	bool idle;
 	u16 around_next;
 	u16 around_pages;
-	unsigned long huge_entry;
-	unsigned long *table;
-	unsigned long index;
 	struct odp_child *child;
 	refcount_t refs;
 	unsigned int present;
@@ -264,25 +363,51 @@ struct odp_leaf {
 	/* Commit, invalidation, unlinking; see above and DOC: Locking */
 	struct mutex leaf_mutex;
 	struct rcu_head rcu;
+	unsigned long small[LEAF_SMALL_PAGES];
 };
 
+/* Add to a counter of a domain */
+#define odp_domain_count(domain, counter, n)				\
+	this_cpu_add((domain)->stats->counter, (n))
+
+/* Add to a counter of a region and of its domain */
 #define odp_count(region, counter, n)					\
 	do {								\
 		struct odp_region *count_region = (region);		\
 		s64 count_n = (n);					\
 									\
-		atomic64_add(count_n, &count_region->stats.counter);	\
-		atomic64_add(count_n,					\
-			     &count_region->domain->stats.counter);	\
+		atomic64_add(count_n, &count_region->count.counter);	\
+		odp_domain_count(count_region->space->domain, counter,	\
+				 count_n);				\
 	} while (0)
+
+/**
+ * struct odp_zap - what an invalidation takes from one leaf
+ * @base: address of the leaf's first byte
+ * @from: first page
+ * @to: page after the last one
+ * @downgrade: leave the pages readable
+ * @blockable: may wait
+ * @nr: pages that it changed
+ * @pages: which
+ */
+struct odp_zap {
+	unsigned long base;
+	unsigned int from;
+	unsigned int to;
+	bool downgrade;
+	bool blockable;
+	unsigned int nr;
+	DECLARE_BITMAP(pages, ODP_LEAF_PAGES);
+};
 
 /* main.c */
 extern struct workqueue_struct *odp_gc_wq;
-extern struct lockdep_map odp_accessor_map;
+extern struct workqueue_struct *odp_release_wq;
 
 /**
  * struct odp_recall - a worker that may wait for a page of a region
- * @node: in pool->recalls
+ * @node: in omm->recalls
  * @task: the worker; NULL: not a worker, and not in there
  * @region: referenced by whoever faults
  */
@@ -346,118 +471,74 @@ static inline bool odp_region_is_dying(const struct odp_region *region)
 	return atomic_read(&region->busy) & REGION_DYING;
 }
 
-/* A hash: buffers are often a power of two apart */
-static __always_inline struct odp_leaf **
-odp_region_hint(struct odp_region *region, unsigned long index)
-{
-	return &region->hints[hash_long(index, ODP_HINT_BITS)];
-}
+/* mm.c */
+struct odp_mm *odp_mm_get(void);
+void odp_mm_hold(struct odp_mm *omm);
+void odp_mm_put(struct odp_mm *omm);
+int odp_mm_listen(struct odp_mm *omm);
+void odp_inval_begin(struct odp_mm *omm,
+		     const struct mmu_notifier_range *range);
+bool odp_inval_overlaps(struct odp_mm *omm, unsigned long start,
+			unsigned long last);
+void odp_inval_wait(struct odp_mm *omm, unsigned long start,
+		    unsigned long last);
+void odp_mms_wait(void);
+
+/* pool.c */
+int odp_pool_init(struct odp_mm *omm);
+void odp_pool_exit(struct odp_mm *omm);
+
+/* space.c */
+struct odp_space *odp_space_create_static(struct odp_domain *domain);
+void odp_space_put_later(struct odp_space *space);
+void odp_space_add_region(struct odp_space *space, struct odp_region *region);
+void odp_space_remove_region(struct odp_space *space,
+			     struct odp_region *region);
+void odp_space_count_inval(struct odp_space *space, u64 *event,
+			   const struct odp_zap *zap);
+bool odp_space_age(struct odp_space *space, unsigned long start,
+		   unsigned long last, bool clear);
+int odp_space_init(void);
+void odp_space_exit(void);
 
 /* child.c */
-struct odp_child *odp_child_get(struct odp_region *region,
-				unsigned long index, gfp_t gfp);
+struct odp_child *odp_child_get(struct odp_space *space, unsigned long index,
+				gfp_t gfp);
 void odp_child_put(struct odp_child *child);
 void odp_child_put_sync(struct odp_child *child);
-void odp_child_detach_all(struct odp_region *region);
-void odp_child_set_seq(struct odp_child *child, unsigned long seq);
-bool odp_child_try_seq(struct odp_child *child, unsigned long *seq);
-void odp_child_wait_seq(struct odp_child *child);
+void odp_child_wait(struct odp_child *child);
+void odp_child_wait_all(struct odp_space *space);
 
 /* leaf.c */
 int odp_leaf_cache_init(void);
 void odp_leaf_cache_exit(void);
-struct odp_leaf *odp_leaf_get(struct odp_region *region,
-			      unsigned long index, gfp_t gfp);
-struct odp_leaf *odp_leaf_find(struct odp_region *region,
-			       unsigned long *index, unsigned long last);
+struct odp_leaf *odp_leaf_get(struct odp_space *space, unsigned long index,
+			      gfp_t gfp);
+struct odp_leaf *odp_leaf_find(struct odp_space *space, unsigned long *index,
+			       unsigned long last);
 void odp_leaf_put(struct odp_leaf *leaf);
-int odp_leaf_add_table(struct odp_region *region, struct odp_leaf *leaf,
-		       gfp_t gfp);
-void odp_leaf_unlink_all(struct odp_region *region);
-void odp_leaf_mark_empty(struct odp_region *region, unsigned long index);
+void odp_leaf_unlink_all(struct odp_space *space);
+bool odp_leaf_take_idle(struct odp_leaf *leaf);
+long odp_leaf_count(void);
+void odp_leaf_mark_empty(struct odp_space *space, unsigned long index);
 void odp_leaf_gc_work(struct work_struct *work);
 void odp_leaf_lockdep_teach(void);
 
-/**
- * odp_leaf_entry() - the entry of one page
- * @leaf: an access to it is held, or its leaf_mutex
- * @va: some byte of the page
- *
- * Return: the entry, 0 if there is none.
- */
-static __always_inline unsigned long
-odp_leaf_entry(const struct odp_leaf *leaf, unsigned long va)
-{
-	/* Pairs with WRITE_ONCE in commit_huge() and leaf_zap() */
-	unsigned long entry = READ_ONCE(leaf->huge_entry);
-	const unsigned long *table;
-
-	if (entry)
-		return entry + (va & (ODP_LEAF_SIZE - 1) & PAGE_MASK);
-	/* Pairs with cmpxchg in odp_leaf_add_table(), by the dependency */
-	table = READ_ONCE(leaf->table);
-	if (!table)
-		return 0;
-	return READ_ONCE(table[(va >> PAGE_SHIFT) & (ODP_LEAF_PAGES - 1)]);
-}
-
-/* access.c */
-void odp_access_wake(struct odp_leaf *leaf);
-struct odp_leaf *odp_access_lookup(struct odp_region *region,
-				   unsigned long index);
-
-/* A value-returning atomic: everything done in the access comes before it */
-static __always_inline void odp_access_uncount(struct odp_leaf *leaf)
-{
-	int left = atomic_dec_return(&leaf->accesses);
-
-	/* The leaf may be freed from here on; its address is still a key */
-	if (unlikely(left & LEAF_CLOSED) && !(left & LEAF_COUNT))
-		odp_access_wake(leaf);
-}
-
-/**
- * odp_access_hold() - open an access to a leaf
- * @region: where
- * @index: of the leaf in region->leaves
- *
- * Context: Any in which nothing forbids a copy; never sleeps. On success the
- * rules of DOC: Locking hold until odp_access_drop().
- * Return: the leaf, NULL if there is none or it is being invalidated.
- */
-static __always_inline struct odp_leaf *
-odp_access_hold(struct odp_region *region, unsigned long index)
-{
-	struct odp_leaf *leaf;
-
-	/* As good as rcu_read_lock(), and inline */
-	rcu_read_lock_sched();
-	/* Pairs with WRITE_ONCE in odp_access_lookup() */
-	leaf = READ_ONCE(*odp_region_hint(region, index));
-	if (unlikely(!leaf || leaf->index != index)) {
-		leaf = odp_access_lookup(region, index);
-	} else if (unlikely(atomic_inc_return(&leaf->accesses) & LEAF_CLOSED)) {
-		/*
-		 * Fully ordered: entries are read after it. Pairs with
-		 * atomic_fetch_or() in leaf_close() and leaf_unlink_locked().
-		 */
-		odp_access_uncount(leaf);
-		leaf = NULL;
-	}
-	rcu_read_unlock_sched();
-	if (leaf)
-		lock_map_acquire_read(&odp_accessor_map);
-	return leaf;
-}
-
-/* End what odp_access_hold() began */
-static __always_inline void odp_access_drop(struct odp_leaf *leaf)
-{
-	lock_map_release(&odp_accessor_map);
-	odp_access_uncount(leaf);
-}
+/* table.c */
+unsigned long odp_table_alloc(struct odp_space *space, gfp_t gfp);
+void odp_table_free(unsigned long table);
+bool odp_table_needed(const struct odp_leaf *leaf, unsigned int first,
+		      unsigned int end);
+void odp_table_use(struct odp_leaf *leaf, unsigned int first,
+		   unsigned int end, unsigned long *fresh);
+unsigned long odp_table_set(struct odp_leaf *leaf, unsigned int page,
+			    unsigned long entry);
+void odp_table_zap(struct odp_leaf *leaf, struct odp_zap *zap);
+void odp_table_clear(struct odp_leaf *leaf);
 
 /* invalidate.c */
+bool odp_leaf_close(struct odp_leaf *leaf, bool blockable);
+void odp_leaf_reopen(struct odp_leaf *leaf);
 extern const struct mmu_interval_notifier_ops odp_child_ops;
 
 /* fault.c */
@@ -468,6 +549,8 @@ extern const struct mmu_interval_notifier_ops odp_child_ops;
  * @region: where
  * @leaf: where; referenced
  * @mm: of the region; mm_users held
+ * @look: what hmm is told to watch; nothing happens to it, for what does
+ *	matter is asked elsewhere: see commit_is_stale()
  * @pfns: private scratch, one per page of the leaf, filled by hmm
  * @vma: one that covers the last page needed; valid while @locked
  * @base: address of the leaf's first byte
@@ -486,10 +569,13 @@ extern const struct mmu_interval_notifier_ops odp_child_ops;
  * @narrowed: @last was moved down, because the range keeps changing or it
  *	has taken long enough
  * @populated: handle_mm_fault() was called since the last snapshot
- * @disturbed: an invalidation of the child's span may be in progress: wait
- *	for it without mmap_lock before the next round
- * @interval_seq: of the snapshot
- * @inval_count: of the leaf, sampled before @interval_seq
+ * @disturbed: an invalidation of what is needed goes on: wait for it, without
+ *	mmap_lock, before the next round
+ * @sampled: @inval_count is from before this round, and stays
+ * @apart: an invalidation of some of the leaf goes on: no huge entry
+ * @read_only: some of it is memory that may not be written, whatever it looks
+ *	like
+ * @inval_count: of the leaf, sampled before the snapshot
  * @pages: pages committed
  * @huge: huge entries committed
  */
@@ -497,6 +583,7 @@ struct odp_fault {
 	struct odp_region *region;
 	struct odp_leaf *leaf;
 	struct mm_struct *mm;
+	struct mmu_interval_notifier look;
 	unsigned long *pfns;
 	struct vm_area_struct *vma;
 	unsigned long base;
@@ -515,7 +602,9 @@ struct odp_fault {
 	bool narrowed;
 	bool populated;
 	bool disturbed;
-	unsigned long interval_seq;
+	bool sampled;
+	bool apart;
+	bool read_only;
 	unsigned long inval_count;
 	unsigned long pages;
 	unsigned int huge;

@@ -4,8 +4,8 @@
  *
  * A fault is cut into leaves. Each goes round
  *
- *	sample leaf->inval_count and the child's sequence; an invalidation
- *	under way is waited for, if at all, without mmap_lock
+ *	sample leaf->inval_count; an invalidation of these pages under way is
+ *	waited for, if at all, without mmap_lock
  *	snapshot what the mm maps into private scratch
  *	handle_mm_fault() what is missing, and snapshot again
  *	under leaf_mutex: still true? then commit
@@ -21,7 +21,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "core.h"
+#include "access.h"
 #include "trace.h"
 
 /* A collision is retried this long, then again for a single page */
@@ -40,25 +40,66 @@
 static struct kmem_cache *scratch_cache;
 
 /*
- * Sample what commit_is_stale() compares: the leaf's count, and after it the
- * child's sequence. Return 0, or -EBUSY or -EAGAIN when an invalidation of the
- * child's span may be in progress: what is mapped may be about to go.
+ * What is not known of invalidations under way: all, if the child is new, or
+ * some have no end (omm->lost). Then wait until there are none, and the count
+ * is that from before. Return 0, or -EAGAIN.
+ */
+static int fault_prepare(struct odp_fault *fault)
+{
+	struct odp_child *child = fault->leaf->child;
+	struct odp_mm *omm = fault->region->space->omm;
+
+	fault->sampled = false;
+	/* Pairs with smp_store_release() in odp_child_wait() */
+	if (likely(smp_load_acquire(&child->sure) && !READ_ONCE(omm->lost)))
+		return 0;
+	if (fault->flags & (ODP_FAULT_NOWAIT | ODP_FAULT_BRIEF))
+		return -EAGAIN;
+	fault->inval_count = READ_ONCE(fault->leaf->inval_count);
+	/* As in fault_sample() */
+	smp_mb();
+	odp_child_wait(child);
+	fault->sampled = READ_ONCE(omm->lost);
+	return 0;
+}
+
+static bool fault_overlaps(const struct odp_fault *fault, unsigned int first,
+			   unsigned int end)
+{
+	return odp_inval_overlaps(fault->region->space->omm,
+				  fault->base + ((u64)first << PAGE_SHIFT),
+				  fault->base + ((u64)end << PAGE_SHIFT) - 1);
+}
+
+/*
+ * Sample what commit_is_stale() compares, then look for invalidations. Return
+ * 0, or -EBUSY or -EAGAIN when what is mapped may be about to go.
  */
 static int fault_sample(struct odp_fault *fault)
 {
 	struct odp_leaf *leaf = fault->leaf;
 
-	/* Pairs with WRITE_ONCE in leaf_invalidate() */
-	fault->inval_count = READ_ONCE(leaf->inval_count);
-	/*
-	 * The leaf is in region->leaves, put there by us or by another fault,
-	 * before the sequence is read. Pairs with smp_mb() in
-	 * child_publish_seq(), which says why. It also keeps the count from
-	 * being read after the sequence (litmus/sample_order.litmus).
-	 */
-	smp_mb();
-	if (likely(odp_child_try_seq(leaf->child, &fault->interval_seq)))
+	if (likely(!fault->sampled)) {
+		/* Pairs with WRITE_ONCE in leaf_invalidate() */
+		fault->inval_count = READ_ONCE(leaf->inval_count);
+		/*
+		 * The leaf is in space->leaves, put there by us or by another
+		 * fault, before we look. Pairs with smp_mb() in
+		 * odp_inval_begin(), which says why. It also keeps the count
+		 * from being read later (litmus/sample_order.litmus).
+		 */
+		smp_mb();
+		if (unlikely(READ_ONCE(fault->region->space->omm->lost)))
+			return -EBUSY;
+	}
+	fault->apart = fault_overlaps(fault, 0, ODP_LEAF_PAGES);
+	if (likely(!fault->apart))
 		return 0;
+	if (!fault_overlaps(fault, fault->first, fault->last)) {
+		if (fault_overlaps(fault, fault->first, fault->end))
+			fault->end = fault->last;
+		return 0;
+	}
 	if (fault->flags & (ODP_FAULT_NOWAIT | ODP_FAULT_BRIEF))
 		return -EAGAIN;
 	fault->disturbed = true;
@@ -118,6 +159,13 @@ static int fault_mmap_lock(struct odp_fault *fault)
 	return -ESRCH;
 }
 
+static void fault_wait_undisturbed(struct odp_fault *fault)
+{
+	odp_inval_wait(fault->region->space->omm,
+		       fault->base + ((u64)fault->first << PAGE_SHIFT),
+		       fault->base + ((u64)fault->last << PAGE_SHIFT) - 1);
+}
+
 /*
  * One round. Return 0; -EBUSY, -ESTALE or -ERESTART for another one; -EAGAIN
  * if it would wait and must not; or what is wrong.
@@ -127,7 +175,9 @@ static int fault_try(struct odp_fault *fault)
 	int ret;
 
 	fault->incomplete = false;
-	ret = fault_mmap_lock(fault);
+	ret = fault_prepare(fault);
+	if (!ret)
+		ret = fault_mmap_lock(fault);
 	if (ret)
 		return ret;
 	ret = fault_under_mmap_lock(fault);
@@ -136,7 +186,7 @@ static int fault_try(struct odp_fault *fault)
 	fault->vma = NULL;
 	/* An unmap of many pages takes long, and no mmap() has to wait for us */
 	if (fault->disturbed)
-		odp_child_wait_seq(fault->leaf->child);
+		fault_wait_undisturbed(fault);
 	fault->disturbed = false;
 	if (ret)
 		return ret;
@@ -168,7 +218,7 @@ static int fault_new_leaf(struct odp_fault *fault)
 {
 	struct odp_leaf *leaf;
 
-	leaf = odp_leaf_get(fault->region, fault->base >> ODP_LEAF_SHIFT,
+	leaf = odp_leaf_get(fault->region->space, fault->base >> ODP_LEAF_SHIFT,
 			    odp_fault_gfp(fault));
 	if (IS_ERR(leaf))
 		return PTR_ERR(leaf);
@@ -270,7 +320,8 @@ static bool fault_is_covered(struct odp_fault *fault)
 
 	if (!READ_ONCE(fault->leaf->present))
 		return false;
-	leaf = odp_access_hold(fault->region, fault->base >> ODP_LEAF_SHIFT);
+	leaf = odp_access_hold(fault->region, fault->base +
+			       ((u64)fault->first << PAGE_SHIFT), 1);
 	if (!leaf)
 		return false;
 	if (fault->write)
@@ -280,7 +331,7 @@ static bool fault_is_covered(struct odp_fault *fault)
 
 		covered = (odp_leaf_entry(leaf, va) & need) == need;
 	}
-	odp_access_drop(leaf);
+	odp_access_drop();
 	return covered;
 }
 
@@ -294,7 +345,7 @@ static unsigned int around_inherited(struct odp_fault *fault)
 	if (!index)
 		return 0;
 	rcu_read_lock();
-	leaf = xa_load(&fault->region->leaves, index - 1);
+	leaf = xa_load(&fault->region->space->leaves, index - 1);
 	if (leaf && READ_ONCE(leaf->around_next) == ODP_LEAF_PAGES)
 		pages = READ_ONCE(leaf->around_pages);
 	rcu_read_unlock();
@@ -363,7 +414,7 @@ static int fault_piece(struct odp_fault *fault, u64 va, u64 last)
 	if (ret && (fault->flags & ODP_FAULT_SNAPSHOT) && ret != -ESRCH)
 		ret = 0;
 	if (fault->entered && !READ_ONCE(fault->leaf->present))
-		odp_leaf_mark_empty(fault->region,
+		odp_leaf_mark_empty(fault->region->space,
 				    fault->base >> ODP_LEAF_SHIFT);
 	odp_leaf_put(fault->leaf);
 	return ret;
@@ -401,9 +452,10 @@ static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 	struct odp_recall recall;
 	int ret;
 
-	if (!mmget_not_zero(region->mm))
+	fault->mm = region->space->mm;
+	if (!mmget_not_zero(fault->mm))
 		return -ESRCH;
-	fault->mm = region->mm;
+	fault->look.mm = fault->mm;
 	ret = -ENOMEM;
 	fault->pfns = kmem_cache_alloc(scratch_cache, odp_fault_gfp(fault));
 	if (!fault->pfns)
@@ -452,7 +504,7 @@ static void fault_account(const struct odp_fault *fault, int ret, u64 ns)
 		odp_count(region, faults_read, 1);
 	if (ret)
 		odp_count(region, faults_failed, 1);
-	odp_stats_latency(region->domain, ns);
+	odp_stats_latency(region->space->domain, ns);
 }
 
 static int fault_validate(struct odp_region *region, u64 va, u64 len,
@@ -464,7 +516,7 @@ static int fault_validate(struct odp_region *region, u64 va, u64 len,
 	    !(region->flags & ODP_REGION_WRITABLE))
 		return -EACCES;
 	/* All pages of a static region are there, or will never be */
-	if (region->is_static)
+	if (!region->space->mm)
 		return -EFAULT;
 	return 0;
 }
@@ -502,7 +554,7 @@ int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags)
 		.write = flags & ODP_FAULT_WRITE,
 	};
 	bool advice = flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT);
-	bool model = !advice && odp_fault_model_on(region->domain);
+	bool model = !advice && odp_fault_model_on(region->space->domain);
 	u64 began;
 	int ret;
 
@@ -520,7 +572,7 @@ int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags)
 	if (ret == -ENOMEM && (flags & ODP_FAULT_NOWAIT))
 		ret = -EAGAIN;
 	if (!ret && model)
-		odp_fault_model_delay(region->domain, fault.pages);
+		odp_fault_model_delay(region->space->domain, fault.pages);
 	fault_account(&fault, ret, advice ? 0 : ktime_get_ns() - began);
 	trace_odp_fault_end(region, va, len, fault.pages, ret);
 	return ret;

@@ -7,140 +7,124 @@
  */
 
 #include <linux/delay.h>
-#include <linux/wait_bit.h>
 
-#include "core.h"
+#include "access.h"
 #include "trace.h"
 
 /**
- * struct leaf_zap - what to do to one leaf
- * @from: first page
- * @to: page after the last one
- * @downgrade: leave the pages readable
+ * odp_leaf_close() - keep new accesses out, and wait for those in flight
+ * @leaf: which
  * @blockable: may wait
+ *
+ * Context: Under leaf_mutex, as @blockable says.
+ * Return: false: it would have to wait; the leaf is open.
  */
-struct leaf_zap {
-	unsigned int from;
-	unsigned int to;
-	bool downgrade;
-	bool blockable;
-};
-
-/* Keep new accesses out, and wait for those in flight if that is allowed */
-static bool leaf_close(struct odp_leaf *leaf, bool blockable)
+bool odp_leaf_close(struct odp_leaf *leaf, bool blockable)
 {
-	int accesses;
-
 	lockdep_assert_held(&leaf->leaf_mutex);
-	/* Fully ordered. Pairs with atomic_inc_return in odp_access_hold() */
-	accesses = atomic_fetch_or(LEAF_ZAPPING, &leaf->accesses);
-	if (!(accesses & LEAF_COUNT))
-		return true;
-	if (!blockable) {
-		atomic_andnot(LEAF_ZAPPING, &leaf->accesses);
-		return false;
-	}
-	lock_map_acquire(&odp_accessor_map);
-	lock_map_release(&odp_accessor_map);
-	wait_var_event(&leaf->accesses,
-		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
-	/* What the last access did comes before what the caller does now */
+	WRITE_ONCE(leaf->state, leaf->state | LEAF_ZAPPING);
+	/* Pairs with smp_mb() in odp_access_hold() */
 	smp_mb();
-	return true;
+	if (odp_access_wait(leaf, blockable))
+		return true;
+	WRITE_ONCE(leaf->state, leaf->state & ~LEAF_ZAPPING);
+	return false;
 }
 
-/* Pairs with atomic_inc_return() in odp_access_hold(): entries first */
-static void leaf_reopen(struct odp_leaf *leaf)
+/**
+ * odp_leaf_reopen() - let accesses in
+ * @leaf: closed, its entries changed
+ *
+ * Context: Under leaf_mutex.
+ */
+void odp_leaf_reopen(struct odp_leaf *leaf)
 {
-	atomic_fetch_andnot_release(LEAF_ZAPPING, &leaf->accesses);
+	lockdep_assert_held(&leaf->leaf_mutex);
+	/* Pairs with smp_load_acquire() in odp_access_allowed() */
+	smp_store_release(&leaf->state, leaf->state & ~LEAF_ZAPPING);
 }
 
 /*
  * Part of a huge entry goes: spell it out in the table. Nothing here may
  * reclaim, we may be called by reclaim. Return false if there is no memory.
  */
-static bool leaf_split(struct odp_region *region, struct odp_leaf *leaf)
+static bool leaf_split(struct odp_leaf *leaf)
 {
-	unsigned long entry = leaf->huge_entry;
+	unsigned long entry = leaf->huge_entry, fresh = 0;
 	unsigned int i;
 
-	if (odp_leaf_add_table(region, leaf, GFP_NOWAIT | __GFP_NOWARN))
-		return false;
+	if (odp_table_needed(leaf, 0, ODP_LEAF_PAGES)) {
+		fresh = odp_table_alloc(leaf->space,
+					GFP_NOWAIT | __GFP_NOWARN);
+		if (!fresh)
+			return false;
+	}
+	odp_table_use(leaf, 0, ODP_LEAF_PAGES, &fresh);
 	for (i = 0; i < ODP_LEAF_PAGES; i++, entry += PAGE_SIZE)
-		WRITE_ONCE(leaf->table[i], entry);
+		odp_table_set(leaf, i, entry);
 	WRITE_ONCE(leaf->huge_entry, 0);
 	return true;
 }
 
-static unsigned long leaf_clear(struct odp_leaf *leaf, unsigned int from,
-				unsigned int to)
+static void leaf_zap_huge(struct odp_leaf *leaf, struct odp_zap *zap)
 {
-	unsigned int i, gone = 0;
-
-	for (i = from; i < to; i++) {
-		if (!leaf->table[i])
-			continue;
-		WRITE_ONCE(leaf->table[i], 0);
-		gone++;
-	}
-	WRITE_ONCE(leaf->present, leaf->present - gone);
-	return gone;
+	bitmap_fill(zap->pages, ODP_LEAF_PAGES);
+	zap->nr = ODP_LEAF_PAGES;
+	/* What counts it may look at all of the leaf */
+	zap->from = 0;
+	zap->to = ODP_LEAF_PAGES;
+	WRITE_ONCE(leaf->huge_entry, 0);
 }
 
 /*
  * Unmap pages of a leaf that no access is in flight to. Nothing is done per
  * page when all of them go: dirtying was done at commit, see commit_entry().
  */
-static unsigned long leaf_zap(struct odp_region *region,
-			      struct odp_leaf *leaf, unsigned int from,
-			      unsigned int to)
+static void leaf_zap(struct odp_leaf *leaf, struct odp_zap *zap)
 {
-	unsigned long gone = leaf->present;
-	bool whole = to - from == ODP_LEAF_PAGES;
+	bool whole = zap->to - zap->from == ODP_LEAF_PAGES;
 
-	if (leaf->huge_entry && (whole || !leaf_split(region, leaf))) {
-		WRITE_ONCE(leaf->huge_entry, 0);
-	} else {
-		if (!whole)
-			return leaf_clear(leaf, from, to);
-		memset(leaf->table, 0, ODP_SCRATCH_BYTES);
-	}
-	WRITE_ONCE(leaf->present, 0);
-	return gone;
+	if (leaf->huge_entry && (whole || !leaf_split(leaf)))
+		leaf_zap_huge(leaf, zap);
+	else
+		odp_table_zap(leaf, zap);
+	WRITE_ONCE(leaf->present, leaf->present - zap->nr);
 }
 
 /* Take the right to write away; a huge entry loses it as a whole */
-static unsigned long leaf_downgrade(struct odp_leaf *leaf, unsigned int from,
-				    unsigned int to)
+static void leaf_downgrade(struct odp_leaf *leaf, struct odp_zap *zap)
 {
-	unsigned long changed = 0;
-	unsigned int i;
+	if (!leaf->huge_entry) {
+		odp_table_zap(leaf, zap);
+		return;
+	}
+	if (!(leaf->huge_entry & ODP_ENTRY_WRITE))
+		return;
+	WRITE_ONCE(leaf->huge_entry, leaf->huge_entry & ~ODP_ENTRY_WRITE);
+	bitmap_set(zap->pages, zap->from, zap->to - zap->from);
+	zap->nr = zap->to - zap->from;
+}
 
-	if (leaf->huge_entry) {
-		if (leaf->huge_entry & ODP_ENTRY_WRITE)
-			changed = to - from;
-		WRITE_ONCE(leaf->huge_entry,
-			   leaf->huge_entry & ~ODP_ENTRY_WRITE);
-		return changed;
-	}
-	for (i = from; i < to; i++) {
-		if (!(leaf->table[i] & ODP_ENTRY_WRITE))
-			continue;
-		WRITE_ONCE(leaf->table[i], leaf->table[i] & ~ODP_ENTRY_WRITE);
-		changed++;
-	}
-	return changed;
+/* Return false only if it would have to wait, and must not */
+static bool leaf_change(struct odp_leaf *leaf, struct odp_zap *zap)
+{
+	if (!odp_leaf_close(leaf, zap->blockable))
+		return false;
+	if (zap->downgrade)
+		leaf_downgrade(leaf, zap);
+	else
+		leaf_zap(leaf, zap);
+	odp_leaf_reopen(leaf);
+	return true;
 }
 
 /*
  * One leaf of an invalidation. Return false only if it would have to wait and
  * must not; then nothing was changed.
  */
-static bool leaf_invalidate(struct odp_region *region, struct odp_leaf *leaf,
-			    const struct leaf_zap *zap, unsigned long *pages)
+static bool leaf_invalidate(struct odp_leaf *leaf, struct odp_zap *zap)
 {
-	unsigned long gone = 0;
-	bool empty;
+	bool done = true, empty;
 
 	if (zap->blockable)
 		mutex_lock(&leaf->leaf_mutex);
@@ -151,27 +135,16 @@ static bool leaf_invalidate(struct odp_region *region, struct odp_leaf *leaf,
 	 * saw before. Pairs with READ_ONCE in fault_sample().
 	 */
 	WRITE_ONCE(leaf->inval_count, leaf->inval_count + 1);
-	if (leaf->present) {
-		if (!leaf_close(leaf, zap->blockable)) {
-			mutex_unlock(&leaf->leaf_mutex);
-			return false;
-		}
-		if (zap->downgrade)
-			gone = leaf_downgrade(leaf, zap->from, zap->to);
-		else
-			gone = leaf_zap(region, leaf, zap->from, zap->to);
-		leaf_reopen(leaf);
-	}
-	empty = gone && !leaf->present;
+	if (leaf->present)
+		done = leaf_change(leaf, zap);
+	empty = zap->nr && !leaf->present;
 	mutex_unlock(&leaf->leaf_mutex);
-	if (!gone)
-		return true;
-	*pages += gone;
-	if (!zap->downgrade)
-		odp_count(region, mapped_pages, -(s64)gone);
+	if (zap->nr && !zap->downgrade)
+		odp_domain_count(leaf->space->domain, mapped_pages,
+				 -(s64)zap->nr);
 	if (empty)
-		odp_leaf_mark_empty(region, leaf->index);
-	return true;
+		odp_leaf_mark_empty(leaf->space, leaf->index);
+	return done;
 }
 
 /*
@@ -184,35 +157,59 @@ static bool invalidate_is_downgrade(const struct mmu_notifier_range *range)
 	       range->event == MMU_NOTIFY_SOFT_DIRTY;
 }
 
-/*
- * The sequence is stored before the leaves are looked for. A fault does it
- * crosswise: its leaf is in region->leaves before it reads the sequence. With
- * a full barrier on either side one of the two sees the other: we find the
- * leaf, or the fault sees that we may be in progress and waits until the page
- * is unmapped (litmus/fresh_leaf.litmus). Program
- * order would not do: a CPU may search while the store is in its buffer, and
- * the page that a fault has found meanwhile would be the device's for good.
- */
-static void child_publish_seq(struct odp_child *child,
-			      unsigned long interval_seq)
-{
-	odp_child_set_seq(child, interval_seq);
-	/* Pairs with smp_mb() in fault_sample() */
-	smp_mb();
-}
-
 /* See "late" in child_invalidate() */
-static void child_publish_seq_late(struct odp_child *child,
-				   const struct mmu_notifier_range *range,
-				   unsigned long interval_seq)
+static void inval_begin_late(struct odp_mm *omm,
+			     const struct mmu_notifier_range *range)
 {
 	if (mmu_notifier_range_blockable(range))
 		msleep(20);
-	child_publish_seq(child, interval_seq);
+	odp_inval_begin(omm, range);
+}
+
+/* The first of the child's leaves that there may be from an index on */
+static unsigned long child_first_made(const struct odp_child *child,
+				      unsigned long index)
+{
+	unsigned long first = child->start >> ODP_LEAF_SHIFT;
+
+	return first + find_next_bit(child->made, ODP_CHILD_LEAVES,
+				     index - first);
+}
+
+/* The leaves of [start, last]. Return false as leaf_invalidate() */
+static bool child_zap(struct odp_child *child, unsigned long start,
+		      unsigned long last, struct odp_zap *zap,
+		      unsigned long *pages)
+{
+	unsigned long index = child_first_made(child, start >> ODP_LEAF_SHIFT);
+	struct odp_space *space = child->space;
+	struct odp_leaf *leaf;
+	bool done = true;
+	u64 event = 0;
+
+	for (; done && index <= last >> ODP_LEAF_SHIFT; index++) {
+		leaf = odp_leaf_find(space, &index, last >> ODP_LEAF_SHIFT);
+		if (!leaf)
+			break;
+		zap->base = index << ODP_LEAF_SHIFT;
+		zap->from = (max(start, zap->base) - zap->base) >> PAGE_SHIFT;
+		zap->to = ODP_LEAF_PAGES;
+		if (last - zap->base < ODP_LEAF_SIZE)
+			zap->to = ((last - zap->base) >> PAGE_SHIFT) + 1;
+		done = leaf_invalidate(leaf, zap);
+		odp_leaf_put(leaf);
+		if (!zap->nr)
+			continue;
+		odp_space_count_inval(space, &event, zap);
+		*pages += zap->nr;
+		bitmap_zero(zap->pages, ODP_LEAF_PAGES);
+		zap->nr = 0;
+	}
+	return done;
 }
 
 /*
- * A commit that does not see the sequence yet is done under the leaf_mutex
+ * A commit that does not see that we have begun is done under the leaf_mutex
  * before we get that, and is undone here: see commit_is_stale().
  */
 static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
@@ -221,44 +218,34 @@ static bool child_invalidate(struct mmu_interval_notifier *interval_sub,
 {
 	struct odp_child *child =
 		container_of(interval_sub, struct odp_child, interval_sub);
-	struct odp_region *region = child->region;
+	struct odp_space *space = child->space;
 	/* At exit the range is the whole address space: clip it */
 	unsigned long start = max(range->start, child->start);
 	unsigned long last = min(range->end - 1, child->last);
-	unsigned long index = start >> ODP_LEAF_SHIFT;
-	struct leaf_zap zap = {
+	struct odp_zap zap = {
 		.downgrade = invalidate_is_downgrade(range),
 		.blockable = mmu_notifier_range_blockable(range),
 	};
 	/* For the self-test of the barrier: make ODP_LATE_SEQ=y must fail it */
 	const bool late = IS_ENABLED(CONFIG_ODP_LATE_SEQ);
 	unsigned long pages = 0;
-	struct odp_leaf *leaf;
-	bool done = true;
+	bool done;
 
+	/*
+	 * Only for mmu_interval_read_begin(). All that are told of the same
+	 * invalidation store the same, and no two go on with different ones.
+	 */
+	mmu_interval_set_seq(interval_sub, interval_seq);
 	if (!late)
-		child_publish_seq(child, interval_seq);
-	for (; done; index++) {
-		unsigned long base;
-
-		leaf = odp_leaf_find(region, &index, last >> ODP_LEAF_SHIFT);
-		if (!leaf)
-			break;
-		base = index << ODP_LEAF_SHIFT;
-		zap.from = (max(start, base) - base) >> PAGE_SHIFT;
-		zap.to = ODP_LEAF_PAGES;
-		if (last - base < ODP_LEAF_SIZE)
-			zap.to = ((last - base) >> PAGE_SHIFT) + 1;
-		done = leaf_invalidate(region, leaf, &zap, &pages);
-		odp_leaf_put(leaf);
-	}
+		odp_inval_begin(space->omm, range);
+	done = child_zap(child, start, last, &zap, &pages);
 	if (late)
-		child_publish_seq_late(child, range, interval_seq);
+		inval_begin_late(space->omm, range);
 	if (pages) {
-		odp_count(region, invalidations, 1);
-		odp_count(region, invalidated_pages, pages);
+		odp_domain_count(space->domain, invalidations, 1);
+		odp_domain_count(space->domain, invalidated_pages, pages);
 	}
-	trace_odp_invalidate(region, start, last, range->event, pages, done);
+	trace_odp_invalidate(space, start, last, range->event, pages, done);
 	return done;
 }
 

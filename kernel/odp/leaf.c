@@ -7,9 +7,11 @@
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
-#include "core.h"
+#include "access.h"
 
 static struct kmem_cache *leaf_cache;
+/* Those that can be made anew: what the shrinker counts */
+static atomic_long_t nr_leaves = ATOMIC_LONG_INIT(0);
 
 static void leaf_free_rcu(struct rcu_head *rcu)
 {
@@ -22,7 +24,9 @@ static void leaf_free(struct odp_leaf *leaf)
 	 * No access is in flight (leaf_unlink_locked() waited, and an access
 	 * that comes later sees LEAF_DEAD), so the table can go at once.
 	 */
-	free_page((unsigned long)leaf->table);
+	odp_table_free(leaf->table);
+	if (leaf->child)
+		atomic_long_dec(&nr_leaves);
 	call_rcu(&leaf->rcu, leaf_free_rcu);
 }
 
@@ -56,33 +60,33 @@ static void leaf_put_sync(struct odp_leaf *leaf)
 
 /**
  * odp_leaf_find() - the first leaf at or after an index
- * @region: where
+ * @space: where
  * @index: in: where to start, out: where the leaf is
  * @last: how far to look
  *
  * Context: Any process context.
  * Return: a reference, NULL if there is none.
  */
-struct odp_leaf *odp_leaf_find(struct odp_region *region,
+struct odp_leaf *odp_leaf_find(struct odp_space *space,
 			       unsigned long *index, unsigned long last)
 {
 	struct odp_leaf *leaf;
 
 	rcu_read_lock();
-	leaf = xa_find(&region->leaves, index, last, XA_PRESENT);
+	leaf = xa_find(&space->leaves, index, last, XA_PRESENT);
 	while (leaf && !refcount_inc_not_zero(&leaf->refs))
-		leaf = xa_find_after(&region->leaves, index, last, XA_PRESENT);
+		leaf = xa_find_after(&space->leaves, index, last, XA_PRESENT);
 	rcu_read_unlock();
 	return leaf;
 }
 
-static struct odp_leaf *leaf_lookup(struct odp_region *region,
+static struct odp_leaf *leaf_lookup(struct odp_space *space,
 				    unsigned long index)
 {
 	struct odp_leaf *leaf;
 
 	rcu_read_lock();
-	leaf = xa_load(&region->leaves, index);
+	leaf = xa_load(&space->leaves, index);
 	if (leaf && !refcount_inc_not_zero(&leaf->refs))
 		leaf = NULL;
 	rcu_read_unlock();
@@ -90,15 +94,17 @@ static struct odp_leaf *leaf_lookup(struct odp_region *region,
 }
 
 /* One place, hence one lockdep class */
-static void leaf_init(struct odp_leaf *leaf, unsigned long index)
+static void leaf_init(struct odp_leaf *leaf, struct odp_space *space,
+		      unsigned long index)
 {
+	leaf->space = space;
 	leaf->index = index;
-	/* One for region->leaves, one for the caller */
+	/* One for space->leaves, one for the caller */
 	refcount_set(&leaf->refs, 2);
 	mutex_init(&leaf->leaf_mutex);
 }
 
-static struct odp_leaf *leaf_create(struct odp_region *region,
+static struct odp_leaf *leaf_create(struct odp_space *space,
 				    unsigned long index, gfp_t gfp)
 {
 	struct odp_leaf *leaf;
@@ -106,51 +112,59 @@ static struct odp_leaf *leaf_create(struct odp_region *region,
 	leaf = kmem_cache_zalloc(leaf_cache, gfp | __GFP_ACCOUNT);
 	if (!leaf)
 		return ERR_PTR(-ENOMEM);
-	leaf_init(leaf, index);
-	if (!region->is_static) {
+	leaf_init(leaf, space, index);
+	if (space->mm) {
 		unsigned long child_index =
 			index >> (ODP_CHILD_SHIFT - ODP_LEAF_SHIFT);
 		struct odp_child *child =
-			odp_child_get(region, child_index, gfp);
+			odp_child_get(space, child_index, gfp);
 
 		if (IS_ERR(child)) {
 			kmem_cache_free(leaf_cache, leaf);
 			return ERR_CAST(child);
 		}
 		leaf->child = child;
+		/* Before it is found: pairs with find_next_bit() in child_zap() */
+		set_bit(index & (ODP_CHILD_LEAVES - 1), child->made);
+		atomic_long_inc(&nr_leaves);
 	}
 	return leaf;
 }
 
+long odp_leaf_count(void)
+{
+	return atomic_long_read(&nr_leaves);
+}
+
 /**
  * odp_leaf_get() - the leaf of a span, made if need be
- * @region: where
- * @index: in region->leaves
+ * @space: where
+ * @index: in space->leaves
  * @gfp: as in odp_child_get()
  *
  * Context: As @gfp; mm_users held, mmap_lock not.
  * Return: a reference, or an ERR_PTR().
  */
-struct odp_leaf *odp_leaf_get(struct odp_region *region,
+struct odp_leaf *odp_leaf_get(struct odp_space *space,
 			      unsigned long index, gfp_t gfp)
 {
 	struct mem_cgroup *old_memcg;
 	struct odp_leaf *leaf, *old;
 
-	leaf = leaf_lookup(region, index);
+	leaf = leaf_lookup(space, index);
 	if (leaf)
 		return leaf;
-	old_memcg = set_active_memcg(region->memcg);
-	leaf = leaf_create(region, index, gfp);
+	old_memcg = set_active_memcg(space->memcg);
+	leaf = leaf_create(space, index, gfp);
 	if (IS_ERR(leaf))
 		goto out;
 	for (;;) {
-		old = xa_cmpxchg(&region->leaves, index, NULL, leaf,
+		old = xa_cmpxchg(&space->leaves, index, NULL, leaf,
 				 gfp);
 		if (!old)
 			goto out;
 		if (!xa_is_err(old))
-			old = leaf_lookup(region, index);
+			old = leaf_lookup(space, index);
 		else
 			old = ERR_PTR(xa_err(old));
 		/* NULL: the one that was there has just been unlinked */
@@ -168,117 +182,97 @@ out:
 	return leaf;
 }
 
-/**
- * odp_leaf_add_table() - give a leaf its table, if it has none
- * @region: where
- * @leaf: referenced
- * @gfp: how to allocate; notifier callbacks must not reclaim
- *
- * Context: As @gfp.
- * Return: 0 or -ENOMEM.
- */
-int odp_leaf_add_table(struct odp_region *region, struct odp_leaf *leaf,
-		       gfp_t gfp)
-{
-	struct mem_cgroup *old_memcg;
-	unsigned long table;
-
-	/* Pairs with the cmpxchg below */
-	if (READ_ONCE(leaf->table))
-		return 0;
-	old_memcg = set_active_memcg(region->memcg);
-	table = __get_free_page(gfp | __GFP_ACCOUNT | __GFP_ZERO);
-	set_active_memcg(old_memcg);
-	if (!table)
-		return -ENOMEM;
-	if (cmpxchg(&leaf->table, NULL, (unsigned long *)table))
-		free_page(table);
-	return 0;
-}
-
 /*
- * Under leaf_mutex: @leaf leaves the region. No access begins after this, and
+ * Under leaf_mutex: @leaf leaves the space. No access begins after this, and
  * those in flight end before: an invalidation finds the leaf until then.
  */
-static void leaf_unlink_locked(struct odp_region *region,
-			       struct odp_leaf *leaf)
+static void leaf_unlink_locked(struct odp_leaf *leaf)
 {
+	struct odp_space *space = leaf->space;
+
 	lockdep_assert_held(&leaf->leaf_mutex);
-	/* Pairs with atomic_inc_return() in odp_access_hold() */
-	atomic_fetch_or(LEAF_DEAD, &leaf->accesses);
-	lock_map_acquire(&odp_accessor_map);
-	lock_map_release(&odp_accessor_map);
-	wait_var_event(&leaf->accesses,
-		       !(atomic_read(&leaf->accesses) & LEAF_COUNT));
-	/* What the last access did comes before the leaf cannot be found */
+	WRITE_ONCE(leaf->state, leaf->state | LEAF_DEAD);
+	/* Pairs with smp_mb() in odp_access_hold() */
 	smp_mb();
-	xa_erase(&region->leaves, leaf->index);
-	if (leaf->present)
-		odp_count(region, mapped_pages, -(s64)leaf->present);
+	odp_access_wait(leaf, true);
+	odp_access_forget(leaf);
+	xa_erase(&space->leaves, leaf->index);
+	odp_domain_count(space->domain, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
 }
 
-/* Drop the reference of the region to a leaf that was unlinked */
-static void leaf_unlinked_and_put(struct odp_region *region,
-				  struct odp_leaf *leaf)
-{
-	/*
-	 * Only who has an access sets a hint, so there will be none again.
-	 * Who has read it already counts itself under RCU and backs off.
-	 */
-	cmpxchg(odp_region_hint(region, leaf->index), leaf, NULL);
-	leaf_put_sync(leaf);
-}
-
 /**
- * odp_leaf_unlink_all() - empty a region that nobody faults in any more
- * @region: dying, and not busy
+ * odp_leaf_unlink_all() - empty a space that nobody uses any more
+ * @space: which
  *
  * Context: May sleep.
  */
-void odp_leaf_unlink_all(struct odp_region *region)
+void odp_leaf_unlink_all(struct odp_space *space)
 {
 	struct odp_leaf *leaf;
 	unsigned long index = 0;
 	bool unlinked;
 
-	while ((leaf = odp_leaf_find(region, &index, ULONG_MAX))) {
+	while ((leaf = odp_leaf_find(space, &index, ULONG_MAX))) {
 		mutex_lock(&leaf->leaf_mutex);
-		unlinked = !(atomic_read(&leaf->accesses) & LEAF_DEAD);
+		unlinked = !(leaf->state & LEAF_DEAD);
 		if (unlinked)
-			leaf_unlink_locked(region, leaf);
+			leaf_unlink_locked(leaf);
 		mutex_unlock(&leaf->leaf_mutex);
 		if (unlinked)
-			leaf_unlinked_and_put(region, leaf);
+			leaf_put_sync(leaf);
 		leaf_put_sync(leaf);
 		cond_resched();
 	}
 }
 
 /**
+ * odp_leaf_take_idle() - unlink a leaf that can be made anew at any time
+ * @leaf: referenced by the caller
+ *
+ * Context: May sleep, also in reclaim; does not wait for a leaf_mutex.
+ * Return: true: it was; false: somebody uses it just now, or it is gone.
+ */
+bool odp_leaf_take_idle(struct odp_leaf *leaf)
+{
+	bool unlink;
+
+	if (!mutex_trylock(&leaf->leaf_mutex))
+		return false;
+	/* One of space->leaves, one of the caller */
+	unlink = !leaf->state && refcount_read(&leaf->refs) == 2;
+	if (unlink)
+		leaf_unlink_locked(leaf);
+	mutex_unlock(&leaf->leaf_mutex);
+	if (unlink)
+		odp_leaf_put(leaf);
+	return unlink;
+}
+
+/**
  * odp_leaf_mark_empty() - a leaf may have lost its last page
- * @region: where
+ * @space: where
  * @index: which
  *
  * Context: Notifier callbacks too; does not sleep. No leaf_mutex held: the
  * collector clears the mark under it, so a mark set after the leaf was
  * emptied and unlocked is never lost.
  */
-void odp_leaf_mark_empty(struct odp_region *region, unsigned long index)
+void odp_leaf_mark_empty(struct odp_space *space, unsigned long index)
 {
-	xa_set_mark(&region->leaves, index, LEAF_MARK_EMPTY);
-	queue_delayed_work(odp_gc_wq, &region->gc_work, ODP_GC_DELAY);
+	xa_set_mark(&space->leaves, index, LEAF_MARK_EMPTY);
+	queue_delayed_work(odp_gc_wq, &space->gc_work, ODP_GC_DELAY);
 }
 
-static struct odp_leaf *leaf_find_marked(struct odp_region *region,
+static struct odp_leaf *leaf_find_marked(struct odp_space *space,
 					 unsigned long *index)
 {
 	struct odp_leaf *leaf;
 
 	rcu_read_lock();
-	leaf = xa_find(&region->leaves, index, ULONG_MAX, LEAF_MARK_EMPTY);
+	leaf = xa_find(&space->leaves, index, ULONG_MAX, LEAF_MARK_EMPTY);
 	while (leaf && !refcount_inc_not_zero(&leaf->refs))
-		leaf = xa_find_after(&region->leaves, index, ULONG_MAX,
+		leaf = xa_find_after(&space->leaves, index, ULONG_MAX,
 				     LEAF_MARK_EMPTY);
 	rcu_read_unlock();
 	return leaf;
@@ -288,47 +282,47 @@ static struct odp_leaf *leaf_find_marked(struct odp_region *region,
  * Unlink a marked leaf if it is empty and unused. Return whether it has to be
  * looked at again: a fault that uses it now may leave it empty.
  */
-static bool leaf_collect(struct odp_region *region, struct odp_leaf *leaf)
+static bool leaf_collect(struct odp_space *space, struct odp_leaf *leaf)
 {
 	bool dead, busy, unlink;
 
 	mutex_lock(&leaf->leaf_mutex);
-	dead = atomic_read(&leaf->accesses) & LEAF_DEAD;
-	/* One of region->leaves, one of the collector */
+	dead = leaf->state & LEAF_DEAD;
+	/* One of space->leaves, one of the collector */
 	busy = !leaf->present && refcount_read(&leaf->refs) > 2;
 	unlink = !leaf->present && !dead && !busy;
 	if (unlink)
-		leaf_unlink_locked(region, leaf);
+		leaf_unlink_locked(leaf);
 	else if (!dead && !busy)
-		xa_clear_mark(&region->leaves, leaf->index, LEAF_MARK_EMPTY);
+		xa_clear_mark(&space->leaves, leaf->index, LEAF_MARK_EMPTY);
 	mutex_unlock(&leaf->leaf_mutex);
 	if (unlink)
-		leaf_unlinked_and_put(region, leaf);
+		odp_leaf_put(leaf);
 	return busy && !dead;
 }
 
 /**
  * odp_leaf_gc_work() - free the leaves that are empty
- * @work: region->gc_work
+ * @work: space->gc_work
  *
  * Context: Workqueue.
  */
 void odp_leaf_gc_work(struct work_struct *work)
 {
-	struct odp_region *region =
-		container_of(to_delayed_work(work), struct odp_region, gc_work);
+	struct odp_space *space =
+		container_of(to_delayed_work(work), struct odp_space, gc_work);
 	struct odp_leaf *leaf;
 	unsigned long index = 0;
 	bool again = false;
 
-	while ((leaf = leaf_find_marked(region, &index))) {
-		again |= leaf_collect(region, leaf);
+	while ((leaf = leaf_find_marked(space, &index))) {
+		again |= leaf_collect(space, leaf);
 		odp_leaf_put(leaf);
 		index++;
 		cond_resched();
 	}
-	if (again && !odp_region_is_dying(region))
-		queue_delayed_work(odp_gc_wq, &region->gc_work,
+	if (again && !READ_ONCE(space->closing))
+		queue_delayed_work(odp_gc_wq, &space->gc_work,
 				   ODP_GC_DELAY);
 }
 
@@ -344,7 +338,7 @@ void odp_leaf_lockdep_teach(void)
 
 	if (!leaf)
 		return;
-	leaf_init(leaf, 0);
+	leaf_init(leaf, NULL, 0);
 	mutex_lock(&leaf->leaf_mutex);
 	lock_map_acquire(&odp_accessor_map);
 	lock_map_release(&odp_accessor_map);

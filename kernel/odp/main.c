@@ -9,14 +9,11 @@
 
 #include "core.h"
 
-/* Collects empty leaves, destroys children and pools; never waits for pages */
+/* Collects leaves, destroys children; never waits for pages */
 struct workqueue_struct *odp_gc_wq;
 
-/* Held by accesses in flight and by who waits for them: DOC: Locking */
-#ifdef CONFIG_LOCKDEP
-struct lockdep_map odp_accessor_map =
-	STATIC_LOCKDEP_MAP_INIT("odp_accessor", &odp_accessor_map);
-#endif
+/* Lets go of spaces, and of workers: waits for what the other one does */
+struct workqueue_struct *odp_release_wq;
 
 /*
  * Take the locks once in the order that DOC: Locking gives, so that lockdep
@@ -43,17 +40,27 @@ static int __init odp_init(void)
 	odp_gc_wq = alloc_workqueue("odp_gc", WQ_UNBOUND, 0);
 	if (!odp_gc_wq)
 		return ret;
+	odp_release_wq = alloc_workqueue("odp_release", WQ_UNBOUND, 0);
+	if (!odp_release_wq)
+		goto err_gc_wq;
 	ret = odp_leaf_cache_init();
 	if (ret)
-		goto err_gc_wq;
+		goto err_release_wq;
 	ret = odp_fault_init();
 	if (ret)
 		goto err_leaf_cache;
+	ret = odp_space_init();
+	if (ret)
+		goto err_fault;
 	lockdep_teach();
 	return 0;
 
+err_fault:
+	odp_fault_exit();
 err_leaf_cache:
 	odp_leaf_cache_exit();
+err_release_wq:
+	destroy_workqueue(odp_release_wq);
 err_gc_wq:
 	destroy_workqueue(odp_gc_wq);
 	return ret;
@@ -61,8 +68,10 @@ err_gc_wq:
 
 static void __exit odp_exit(void)
 {
-	/* Prefetches fault, and what they drop last is for odp_gc_wq */
-	odp_pools_wait();
+	odp_space_exit();
+	/* Prefetches fault, and what they drop last is for these two */
+	odp_spaces_wait();
+	destroy_workqueue(odp_release_wq);
 	odp_fault_exit();
 	destroy_workqueue(odp_gc_wq);
 	odp_leaf_cache_exit();

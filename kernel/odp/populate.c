@@ -38,8 +38,7 @@ static unsigned long vma_file_magic(const struct vm_area_struct *vma)
  * What get_user_pages() refuses, we refuse. Memory of these two may not be in
  * the kernel's direct map, through which we copy.
  */
-static int fault_check_vma(const struct odp_fault *fault,
-			   struct vm_area_struct *vma)
+static int fault_check_vma(struct odp_fault *fault, struct vm_area_struct *vma)
 {
 	unsigned long magic = vma_file_magic(vma);
 
@@ -50,10 +49,12 @@ static int fault_check_vma(const struct odp_fault *fault,
 	if (fault->write && !(vma->vm_flags & VM_WRITE))
 		return -EFAULT;
 #ifdef VM_SHADOW_STACK
-	/* Its entries look writable to hmm, to one who only reads too */
-	if ((fault->region->flags & ODP_REGION_WRITABLE) &&
-	    (vma->vm_flags & VM_SHADOW_STACK))
-		return -EFAULT;
+	/* Its entries look writable to hmm */
+	if (vma->vm_flags & VM_SHADOW_STACK) {
+		if (fault->write)
+			return -EFAULT;
+		fault->read_only = true;
+	}
 #endif
 	if (!arch_vma_access_permitted(vma, fault->write, false, true))
 		return -EFAULT;
@@ -81,6 +82,7 @@ int odp_fault_check_vmas(struct odp_fault *fault)
 	int ret;
 
 	mmap_assert_locked(fault->mm);
+	fault->read_only = false;
 	do {
 		vma = vma_lookup(fault->mm, va);
 		if (!vma)
@@ -101,8 +103,7 @@ static int fault_walk(struct odp_fault *fault, unsigned int from,
 		      unsigned int to)
 {
 	struct hmm_range range = {
-		.notifier = &fault->leaf->child->interval_sub,
-		.notifier_seq = fault->interval_seq,
+		.notifier = &fault->look,
 		.start = fault_va(fault, from),
 		.end = fault_va(fault, to),
 		.hmm_pfns = fault->pfns + from,
@@ -171,7 +172,7 @@ static void fault_write_blank(struct odp_fault *fault)
  *	that, and @blank is set, when nothing is mapped
  *
  * Context: mmap_lock held.
- * Return: 0, or -EBUSY when an invalidation has come since interval_seq.
+ * Return: 0, or -EBUSY.
  */
 int odp_fault_snapshot(struct odp_fault *fault)
 {
@@ -190,9 +191,8 @@ int odp_fault_snapshot(struct odp_fault *fault)
 			fault_write_blank(fault);
 		return 0;
 	case FAULT_PMD_HUGE:
-		/* A region that has only part of it makes no huge entry */
-		if (!odp_region_covers(fault->region, fault->base,
-				       ODP_LEAF_SIZE))
+		/* Part of it is about to go */
+		if (fault->apart)
 			break;
 		ret = fault_walk(fault, first, first + 1);
 		hmm_pfn = fault->pfns[first];

@@ -25,7 +25,7 @@
  * @advice: which
  */
 struct prefetch_request {
-	struct odp_pool_work work;
+	struct odp_work work;
 	struct odp_region *region;
 	u64 va;
 	u64 len;
@@ -48,7 +48,7 @@ static int prefetch_carry_out(struct odp_region *region, u64 va, u64 len,
 	return ret;
 }
 
-static void prefetch_work(struct odp_pool_work *work)
+static void prefetch_work(struct odp_work *work)
 {
 	struct prefetch_request *request =
 		container_of(work, struct prefetch_request, work);
@@ -56,7 +56,7 @@ static void prefetch_work(struct odp_pool_work *work)
 
 	/* Stops at the next leaf, or at once, when the region is dying */
 	prefetch_carry_out(region, request->va, request->len, request->advice);
-	atomic_dec(&region->pool->prefetches);
+	atomic_dec(&region->space->omm->prefetches);
 	odp_region_put(region);
 	kfree(request);
 }
@@ -65,16 +65,16 @@ static void prefetch_work(struct odp_pool_work *work)
 static int prefetch_queue(struct odp_region *region, u64 va, u64 len,
 			  enum odp_advice advice)
 {
-	struct odp_pool *pool = region->pool;
+	struct odp_mm *omm = region->space->omm;
 	struct prefetch_request *request;
 
-	if (atomic_inc_return(&pool->prefetches) > PREFETCH_MAX_QUEUED)
+	if (atomic_inc_return(&omm->prefetches) > PREFETCH_MAX_QUEUED)
 		goto err_queued;
 	request = kmalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
 		goto err_queued;
 	odp_region_get(region);
-	odp_pool_work_init(&request->work, prefetch_work);
+	odp_work_init(&request->work, prefetch_work);
 	request->region = region;
 	request->va = va;
 	request->len = len;
@@ -83,7 +83,7 @@ static int prefetch_queue(struct odp_region *region, u64 va, u64 len,
 	return 0;
 
 err_queued:
-	atomic_dec(&pool->prefetches);
+	atomic_dec(&omm->prefetches);
 	return -EAGAIN;
 }
 
@@ -106,7 +106,7 @@ int odp_region_prefetch(struct odp_region *region, u64 va, u64 len,
 {
 	int ret;
 
-	if (region->is_static)
+	if (!odp_region_is_odp(region))
 		return -EINVAL;
 	if (!odp_region_covers(region, va, len))
 		return -EFAULT;

@@ -19,16 +19,16 @@
  * Each of those in the list holds mm_users: if nobody else does, nobody will,
  * for the mm has no thread that could hand it on.
  */
-static void recall_orphan_locked(struct odp_pool *pool)
+static void recall_orphan_locked(struct odp_mm *omm)
 {
 	struct odp_recall *recall;
 
-	lockdep_assert_held(&pool->work_lock);
-	if (pool->orphaned ||
-	    atomic_read(&pool->mm->mm_users) > pool->nr_recalls)
+	lockdep_assert_held(&omm->work_lock);
+	if (omm->orphaned ||
+	    atomic_read(&omm->mm->mm_users) > omm->nr_recalls)
 		return;
-	pool->orphaned = true;
-	list_for_each_entry(recall, &pool->recalls, node)
+	omm->orphaned = true;
+	list_for_each_entry(recall, &omm->recalls, node)
 		send_sig(SIGKILL, recall->task, 1);
 }
 
@@ -44,7 +44,7 @@ static void recall_orphan_locked(struct odp_pool *pool)
  */
 bool odp_recall_begin(struct odp_region *region, struct odp_recall *recall)
 {
-	struct odp_pool *pool = region->pool;
+	struct odp_mm *omm = region->space->omm;
 	bool orphaned;
 
 	recall->task = NULL;
@@ -53,12 +53,12 @@ bool odp_recall_begin(struct odp_region *region, struct odp_recall *recall)
 	allow_kernel_signal(SIGKILL);
 	recall->task = current;
 	recall->region = region;
-	spin_lock(&pool->work_lock);
-	list_add(&recall->node, &pool->recalls);
-	pool->nr_recalls++;
-	recall_orphan_locked(pool);
-	orphaned = pool->orphaned;
-	spin_unlock(&pool->work_lock);
+	spin_lock(&omm->work_lock);
+	list_add(&recall->node, &omm->recalls);
+	omm->nr_recalls++;
+	recall_orphan_locked(omm);
+	orphaned = omm->orphaned;
+	spin_unlock(&omm->work_lock);
 	return !orphaned;
 }
 
@@ -72,15 +72,15 @@ bool odp_recall_begin(struct odp_region *region, struct odp_recall *recall)
  */
 void odp_recall_end(struct odp_recall *recall)
 {
-	struct odp_pool *pool;
+	struct odp_mm *omm;
 
 	if (!recall->task)
 		return;
-	pool = recall->region->pool;
-	spin_lock(&pool->work_lock);
+	omm = recall->region->space->omm;
+	spin_lock(&omm->work_lock);
 	list_del(&recall->node);
-	pool->nr_recalls--;
-	spin_unlock(&pool->work_lock);
+	omm->nr_recalls--;
+	spin_unlock(&omm->work_lock);
 	/* What is pending goes with it */
 	disallow_signal(SIGKILL);
 }
@@ -96,32 +96,34 @@ void odp_recall_end(struct odp_recall *recall)
  */
 void odp_recall_all(struct odp_region *region)
 {
-	struct odp_pool *pool = region->pool;
+	struct odp_mm *omm = region->space->omm;
 	struct odp_recall *recall;
 
-	if (!pool)
+	if (!omm)
 		return;
-	spin_lock(&pool->work_lock);
-	list_for_each_entry(recall, &pool->recalls, node)
+	spin_lock(&omm->work_lock);
+	list_for_each_entry(recall, &omm->recalls, node)
 		if (recall->region == region)
 			send_sig(SIGKILL, recall->task, 1);
-	spin_unlock(&pool->work_lock);
+	spin_unlock(&omm->work_lock);
 }
 
 /**
- * odp_pool_closed() - a process has closed a file of the driver's
- * @pool: of the process that opened it
+ * odp_space_closed() - a process has closed a file of the driver's
+ * @space: of the process that opened it
  *
  * If that was its exit, and workers are the last to use its mm, their waits
  * end.
  *
  * Context: Process.
  */
-void odp_pool_closed(struct odp_pool *pool)
+void odp_space_closed(struct odp_space *space)
 {
-	spin_lock(&pool->work_lock);
-	if (pool->nr_recalls)
-		recall_orphan_locked(pool);
-	spin_unlock(&pool->work_lock);
+	struct odp_mm *omm = space->omm;
+
+	spin_lock(&omm->work_lock);
+	if (omm->nr_recalls)
+		recall_orphan_locked(omm);
+	spin_unlock(&omm->work_lock);
 }
-EXPORT_SYMBOL_GPL(odp_pool_closed);
+EXPORT_SYMBOL_GPL(odp_space_closed);

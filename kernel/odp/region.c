@@ -2,15 +2,15 @@
 /*
  * region.c - regions: create, fill (static ones), destroy
  *
- * Creating a region costs the same whatever its length: two empty xarrays.
+ * A region is a window: creating and destroying one costs the same whatever its
+ * length and whatever is mapped.
  */
 
 #include <linux/export.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
-#include "core.h"
+#include "access.h"
 
 /**
  * odp_region_wake() - the last one has left a dying region
@@ -23,8 +23,7 @@ void odp_region_wake(struct odp_region *region)
 	wake_up_var(&region->busy);
 }
 
-static struct odp_region *region_alloc(struct odp_domain *domain, u64 start,
-				       u64 length, u32 flags)
+static struct odp_region *region_alloc(u64 start, u64 length, u32 flags)
 {
 	struct odp_region *region;
 	u64 last;
@@ -36,21 +35,16 @@ static struct odp_region *region_alloc(struct odp_domain *domain, u64 start,
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
-	xa_init_flags(&region->leaves, XA_FLAGS_ACCOUNT);
-	xa_init_flags(&region->children, XA_FLAGS_ACCOUNT);
-	region->domain = domain;
 	region->start = start;
 	region->last = last;
 	region->flags = flags;
 	refcount_set(&region->refs, 1);
-	INIT_DELAYED_WORK(&region->gc_work, odp_leaf_gc_work);
-	refcount_inc(&domain->refs);
 	return region;
 }
 
 /**
  * odp_region_create() - a region of the caller's memory
- * @domain: what to count it in
+ * @domain: of the device
  * @start: first byte, of any alignment
  * @length: bytes; may reach beyond what is mapped, now or ever
  * @flags: enum odp_region_flags; an implicit region is clipped to the
@@ -67,28 +61,26 @@ struct odp_region *odp_region_create(struct odp_domain *domain, u64 start,
 {
 	struct mm_struct *mm = current->mm;
 	struct odp_region *region;
-	struct odp_pool *pool;
+	struct odp_space *space;
 
 	if (!mm)
 		return ERR_PTR(-EINVAL);
-	region = region_alloc(domain, start, length, flags);
+	region = region_alloc(start, length, flags);
 	if (IS_ERR(region))
 		return region;
 	if (flags & ODP_REGION_IMPLICIT)
 		region->last = min_t(u64, region->last, mm->task_size - 1);
 	if (region->start > region->last || region->last >= mm->task_size) {
-		odp_region_put(region);
+		kfree(region);
 		return ERR_PTR(-EFAULT);
 	}
-	pool = odp_pool_get();
-	if (IS_ERR(pool)) {
-		odp_region_put(region);
-		return ERR_CAST(pool);
+	space = odp_space_get(domain);
+	if (IS_ERR(space)) {
+		kfree(region);
+		return ERR_CAST(space);
 	}
-	region->pool = pool;
-	mmgrab(mm);
-	region->mm = mm;
-	region->memcg = get_mem_cgroup_from_mm(mm);
+	region->space = space;
+	odp_space_add_region(space, region);
 	return region;
 }
 EXPORT_SYMBOL_GPL(odp_region_create);
@@ -112,10 +104,17 @@ struct odp_region *odp_region_create_static(struct odp_domain *domain,
 					    u64 start, u64 length, u32 flags)
 {
 	struct odp_region *region;
+	struct odp_space *space;
 
-	region = region_alloc(domain, start, length, flags);
-	if (!IS_ERR(region))
-		region->is_static = true;
+	region = region_alloc(start, length, flags);
+	if (IS_ERR(region))
+		return region;
+	space = odp_space_create_static(domain);
+	if (IS_ERR(space)) {
+		kfree(region);
+		return ERR_CAST(space);
+	}
+	region->space = space;
 	return region;
 }
 EXPORT_SYMBOL_GPL(odp_region_create_static);
@@ -126,27 +125,29 @@ static int region_fill_leaf(struct odp_region *region, struct odp_leaf *leaf,
 			    unsigned int nr)
 {
 	unsigned long entry = (pfn << PAGE_SHIFT) | ODP_ENTRY_READ;
-	unsigned int i, added = 0;
+	unsigned int last = first + nr;
+	unsigned long fresh = 0;
+	unsigned int added = 0;
 
 	if (region->flags & ODP_REGION_WRITABLE)
 		entry |= ODP_ENTRY_WRITE;
-	if (nr < ODP_LEAF_PAGES &&
-	    odp_leaf_add_table(region, leaf, GFP_KERNEL))
-		return -ENOMEM;
+	if (nr < ODP_LEAF_PAGES && odp_table_needed(leaf, first, last)) {
+		fresh = odp_table_alloc(region->space, GFP_KERNEL);
+		if (!fresh)
+			return -ENOMEM;
+	}
 	mutex_lock(&leaf->leaf_mutex);
 	if (nr == ODP_LEAF_PAGES) {
 		added = nr - leaf->present;
 		WRITE_ONCE(leaf->huge_entry, entry);
-	}
-	for (i = first; nr < ODP_LEAF_PAGES && i < first + nr; i++) {
-		added += !leaf->table[i];
-		WRITE_ONCE(leaf->table[i], entry);
-		entry += PAGE_SIZE;
+	} else {
+		odp_table_use(leaf, first, last, &fresh);
+		for (; first < last; first++, entry += PAGE_SIZE)
+			added += !odp_table_set(leaf, first, entry);
 	}
 	WRITE_ONCE(leaf->present, leaf->present + added);
 	mutex_unlock(&leaf->leaf_mutex);
-	if (added)
-		odp_count(region, mapped_pages, added);
+	odp_domain_count(region->space->domain, mapped_pages, added);
 	return 0;
 }
 
@@ -168,7 +169,7 @@ int odp_region_add_pages(struct odp_region *region, u64 va,
 	u64 last = region->last | ~PAGE_MASK;
 	int ret = 0;
 
-	if (!region->is_static || !PAGE_ALIGNED(va))
+	if (odp_region_is_odp(region) || !PAGE_ALIGNED(va))
 		return -EINVAL;
 	if (!nr_pages)
 		return 0;
@@ -181,7 +182,7 @@ int odp_region_add_pages(struct odp_region *region, u64 va,
 					ODP_LEAF_PAGES - page);
 		struct odp_leaf *leaf;
 
-		leaf = odp_leaf_get(region, va >> ODP_LEAF_SHIFT,
+		leaf = odp_leaf_get(region->space, va >> ODP_LEAF_SHIFT,
 				    GFP_KERNEL);
 		if (IS_ERR(leaf))
 			return PTR_ERR(leaf);
@@ -220,14 +221,7 @@ void odp_region_put(struct odp_region *region)
 {
 	if (!refcount_dec_and_test(&region->refs))
 		return;
-	if (region->pool)
-		odp_pool_put(region->pool);
-	if (region->mm)
-		mmdrop(region->mm);
-	mem_cgroup_put(region->memcg);
-	odp_domain_put(region->domain);
-	xa_destroy(&region->children);
-	xa_destroy(&region->leaves);
+	odp_space_put_later(region->space);
 	kfree(region);
 }
 EXPORT_SYMBOL_GPL(odp_region_put);
@@ -236,51 +230,112 @@ EXPORT_SYMBOL_GPL(odp_region_put);
  * odp_region_destroy() - end a region, and drop the first reference
  * @region: from odp_region_create() or odp_region_create_static()
  *
- * Called once. When it returns no page is touched, no callback or collection
- * of this region runs or will run, nothing will be mapped; what others try
- * with their references fails with -EAGAIN (access, copy) or -ESRCH (fault).
+ * Called once. When it returns no page is touched by right of this region,
+ * nothing will be mapped for it; what others try with their references fails
+ * with -EAGAIN (access, copy) or -ESRCH (fault).
  *
  * In this order it
- *  1. marks the region dying: faults and prefetches are refused, those that
- *     run stop at the next leaf;
+ *  1. marks the region gone: no access begins, faults and prefetches are
+ *     refused, those that run stop at the next leaf;
  *  2. waits for those that are at work in it. It does not wait for one that
  *     waits for a page: by userfaultfd or FUSE that may take until the
  *     process has exited, which may be waiting for us. Such a fault has left
  *     the region, holds references of its caller, and will be refused when
  *     it comes back. A worker is called back, which not every wait listens
  *     to. Queued prefetches find out the same way;
- *  3. unlinks every leaf and waits for its accesses in flight, which do not
- *     sleep;
- *  4. ends the callbacks of every child;
- *  5. stops the collector, which nobody can start any more.
+ *  3. waits for its accesses in flight, which do not sleep;
+ *  4. drops its reference to the space, where what it was used for stays. That
+ *     of a static region goes.
+ *
+ * So it costs the same whatever was mapped.
  *
  * Context: May sleep. No mmap_lock, no access, and not in a notifier
  * callback.
  */
 void odp_region_destroy(struct odp_region *region)
 {
-	/* Pairs with atomic_inc_return() in odp_region_enter() */
+	struct odp_space *space = region->space;
+
+	WRITE_ONCE(region->gone, true);
+	/*
+	 * Fully ordered. Pairs with atomic_inc_return() in odp_region_enter(),
+	 * and, for @gone, with smp_mb() in who opens an access
+	 */
 	atomic_fetch_or(REGION_DYING, &region->busy);
 	odp_recall_all(region);
 	wait_var_event(&region->busy,
 		       !(atomic_read(&region->busy) & REGION_COUNT));
-	odp_leaf_unlink_all(region);
-	odp_child_detach_all(region);
-	cancel_delayed_work_sync(&region->gc_work);
-	odp_region_put(region);
+	odp_access_wait_region(region);
+	if (odp_region_is_odp(region))
+		odp_space_remove_region(space, region);
+	if (refcount_dec_and_test(&region->refs)) {
+		kfree(region);
+		odp_space_put(space);
+	}
 }
 EXPORT_SYMBOL_GPL(odp_region_destroy);
 
+/* Entries of a leaf between two addresses */
+static unsigned int region_leaf_pages(struct odp_leaf *leaf,
+				      unsigned long start, unsigned long last)
+{
+	unsigned long base = leaf->index << ODP_LEAF_SHIFT;
+	unsigned long va = max(start & PAGE_MASK, base);
+	unsigned int nr = 0;
+
+	last = min(last, base + ODP_LEAF_SIZE - 1);
+	mutex_lock(&leaf->leaf_mutex);
+	if (va == base && last - base >= ODP_LEAF_SIZE - PAGE_SIZE)
+		nr = leaf->present;
+	else if (leaf->present)
+		for (; va <= last; va += PAGE_SIZE)
+			nr += !!odp_leaf_entry(leaf, va);
+	mutex_unlock(&leaf->leaf_mutex);
+	return nr;
+}
+
+static u64 region_mapped_pages(struct odp_region *region)
+{
+	unsigned long index = region->start >> ODP_LEAF_SHIFT;
+	struct odp_leaf *leaf;
+	u64 nr = 0;
+
+	while ((leaf = odp_leaf_find(region->space, &index,
+				     region->last >> ODP_LEAF_SHIFT))) {
+		nr += region_leaf_pages(leaf, region->start, region->last);
+		odp_leaf_put(leaf);
+		index++;
+		cond_resched();
+	}
+	return nr;
+}
+
 /**
  * odp_region_stats() - the counters of a region
- * @region: which
+ * @region: which; not destroyed
+ * @stats: filled
  *
- * Context: Any.
- * Return: live counters, good as long as the region is.
+ * Takes as long as there are pages mapped in it, to count them.
+ *
+ * Context: May sleep.
  */
-const struct odp_stats *odp_region_stats(struct odp_region *region)
+void odp_region_stats(struct odp_region *region, struct odp_stats *stats)
 {
-	return &region->stats;
+	const struct odp_region_counters *count = &region->count;
+
+	stats->faults = atomic64_read(&count->faults);
+	stats->faults_read = atomic64_read(&count->faults_read);
+	stats->faults_write = atomic64_read(&count->faults_write);
+	stats->faults_failed = atomic64_read(&count->faults_failed);
+	stats->faults_handed_over = atomic64_read(&count->faults_handed_over);
+	stats->fault_pages = atomic64_read(&count->fault_pages);
+	stats->fault_huge = atomic64_read(&count->fault_huge);
+	stats->invalidations = atomic64_read(&count->invalidations);
+	stats->invalidated_pages = atomic64_read(&count->invalidated_pages);
+	stats->prefetches = atomic64_read(&count->prefetches);
+	stats->prefetch_pages = atomic64_read(&count->prefetch_pages);
+	stats->collisions = atomic64_read(&count->collisions);
+	stats->mapped_pages = region_mapped_pages(region);
 }
 EXPORT_SYMBOL_GPL(odp_region_stats);
 
@@ -293,7 +348,7 @@ EXPORT_SYMBOL_GPL(odp_region_stats);
  */
 bool odp_region_is_odp(const struct odp_region *region)
 {
-	return !region->is_static;
+	return region->space->mm;
 }
 EXPORT_SYMBOL_GPL(odp_region_is_odp);
 
@@ -319,6 +374,6 @@ EXPORT_SYMBOL_GPL(odp_region_is_implicit);
  */
 bool odp_region_is_callers(const struct odp_region *region)
 {
-	return region->mm && region->mm == current->mm;
+	return region->space->mm && region->space->mm == current->mm;
 }
 EXPORT_SYMBOL_GPL(odp_region_is_callers);

@@ -29,6 +29,11 @@ struct odp_domain *odp_domain_create(const char *name)
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
+	domain->stats = alloc_percpu(struct odp_stats);
+	if (!domain->stats) {
+		kfree(domain);
+		return ERR_PTR(-ENOMEM);
+	}
 	refcount_set(&domain->refs, 1);
 	strscpy(domain->name, name, sizeof(domain->name));
 	return domain;
@@ -43,8 +48,10 @@ EXPORT_SYMBOL_GPL(odp_domain_create);
  */
 void odp_domain_put(struct odp_domain *domain)
 {
-	if (refcount_dec_and_test(&domain->refs))
-		kfree(domain);
+	if (!refcount_dec_and_test(&domain->refs))
+		return;
+	free_percpu(domain->stats);
+	kfree(domain);
 }
 
 /**
@@ -63,13 +70,23 @@ EXPORT_SYMBOL_GPL(odp_domain_destroy);
 /**
  * odp_domain_stats() - the sum of the counters of all regions, past included
  * @domain: which
+ * @stats: filled
  *
  * Context: Any.
- * Return: live counters, good as long as the domain is.
  */
-const struct odp_stats *odp_domain_stats(struct odp_domain *domain)
+void odp_domain_stats(struct odp_domain *domain, struct odp_stats *stats)
 {
-	return &domain->stats;
+	u64 *sum = (u64 *)stats;
+	const u64 *part;
+	unsigned int i;
+	int cpu;
+
+	memset(stats, 0, sizeof(*stats));
+	for_each_possible_cpu(cpu) {
+		part = (const u64 *)per_cpu_ptr(domain->stats, cpu);
+		for (i = 0; i < sizeof(*stats) / sizeof(*sum); i++)
+			sum[i] += READ_ONCE(part[i]);
+	}
 }
 EXPORT_SYMBOL_GPL(odp_domain_stats);
 

@@ -11,35 +11,36 @@
 #include <linux/tracepoint.h>
 
 struct odp_region;
+struct odp_space;
 
 DECLARE_EVENT_CLASS(odp_child,
-	TP_PROTO(const struct odp_region *region, unsigned long start,
+	TP_PROTO(const struct odp_space *space, unsigned long start,
 		 unsigned long last),
-	TP_ARGS(region, start, last),
+	TP_ARGS(space, start, last),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		__field(const void *, space)
 		__field(unsigned long, start)
 		__field(unsigned long, last)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		__entry->space = space;
 		__entry->start = start;
 		__entry->last = last;
 	),
-	TP_printk("region=%p start=%#lx last=%#lx", __entry->region,
+	TP_printk("space=%p start=%#lx last=%#lx", __entry->space,
 		  __entry->start, __entry->last)
 );
 
 DEFINE_EVENT(odp_child, odp_child_create,
-	TP_PROTO(const struct odp_region *region, unsigned long start,
+	TP_PROTO(const struct odp_space *space, unsigned long start,
 		 unsigned long last),
-	TP_ARGS(region, start, last)
+	TP_ARGS(space, start, last)
 );
 
 DEFINE_EVENT(odp_child, odp_child_destroy,
-	TP_PROTO(const struct odp_region *region, unsigned long start,
+	TP_PROTO(const struct odp_space *space, unsigned long start,
 		 unsigned long last),
-	TP_ARGS(region, start, last)
+	TP_ARGS(space, start, last)
 );
 
 TRACE_EVENT(odp_fault_begin,
@@ -110,12 +111,12 @@ TRACE_EVENT(odp_commit,
 );
 
 TRACE_EVENT(odp_invalidate,
-	TP_PROTO(const struct odp_region *region, unsigned long start,
+	TP_PROTO(const struct odp_space *space, unsigned long start,
 		 unsigned long last, unsigned int event, unsigned long pages,
 		 bool done),
-	TP_ARGS(region, start, last, event, pages, done),
+	TP_ARGS(space, start, last, event, pages, done),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		__field(const void *, space)
 		__field(unsigned long, start)
 		__field(unsigned long, last)
 		__field(unsigned int, event)
@@ -123,15 +124,15 @@ TRACE_EVENT(odp_invalidate,
 		__field(bool, done)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		__entry->space = space;
 		__entry->start = start;
 		__entry->last = last;
 		__entry->event = event;
 		__entry->pages = pages;
 		__entry->done = done;
 	),
-	TP_printk("region=%p start=%#lx last=%#lx event=%u pages=%lu done=%d",
-		  __entry->region, __entry->start, __entry->last,
+	TP_printk("space=%p start=%#lx last=%#lx event=%u pages=%lu done=%d",
+		  __entry->space, __entry->start, __entry->last,
 		  __entry->event, __entry->pages, __entry->done)
 );
 

@@ -98,13 +98,13 @@ static int dev_alloc_ucontext(struct ib_ucontext *ucontext,
 	if (ret)
 		return ret;
 	/* Its regions have references of their own, but come and go */
-	context->pool = odp_pool_get();
-	if (IS_ERR(context->pool))
-		return PTR_ERR(context->pool);
+	context->space = odp_space_get(to_sodp_dev(ucontext->device)->domain);
+	if (IS_ERR(context->space))
+		return PTR_ERR(context->space);
 	ret = ib_copy_to_udata(udata, &resp,
 			       min(sizeof(resp), udata->outlen));
 	if (ret)
-		odp_pool_put(context->pool);
+		odp_space_put(context->space);
 	return ret;
 }
 
@@ -113,7 +113,7 @@ static void dev_dealloc_ucontext(struct ib_ucontext *ucontext)
 	struct sodp_ucontext *context = to_sodp_ucontext(ucontext);
 
 	sodp_payer_put(context->payer);
-	odp_pool_put(context->pool);
+	odp_space_put(context->space);
 }
 
 /* Its presence lets uverbs take the device away from open files */

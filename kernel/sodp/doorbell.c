@@ -79,7 +79,7 @@ static int bell_flush(struct file *filp, fl_owner_t id)
 
 	if (!percpu_ref_tryget_live(&bell->rings))
 		return 0;
-	odp_pool_closed(to_sodp_ucontext(bell->ucontext)->pool);
+	odp_space_closed(to_sodp_ucontext(bell->ucontext)->space);
 	percpu_ref_put(&bell->rings);
 	return 0;
 }

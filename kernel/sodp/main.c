@@ -359,7 +359,7 @@ static void __exit sodp_exit(void)
 	 */
 	sodp_qps_wait();
 	/* A worker that let go of the last may still be on its way out */
-	odp_pools_wait();
+	odp_spaces_wait();
 	sodp_rescue_exit();
 	destroy_workqueue(sodp_wq);
 	/* QPs and keys are freed by RCU */

@@ -106,7 +106,7 @@ struct sodp_wait_slot {
 	struct sodp_wait *wait;
 	bool busy;
 	bool begun;
-	struct odp_pool_work work;
+	struct odp_work work;
 	struct odp_miss miss;
 };
 

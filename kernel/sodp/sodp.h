@@ -129,7 +129,7 @@ struct sodp_ring {
 
 struct sodp_ucontext {
 	struct ib_ucontext base_ucontext;
-	struct odp_pool *pool;	/* of the process that opened the device */
+	struct odp_space *space; /* of the process that opened the device */
 	struct sodp_payer *payer;	/* NULL: not needed yet; payer.c */
 };
 

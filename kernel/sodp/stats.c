@@ -104,7 +104,7 @@ static_assert(ARRAY_SIZE(stats_descs) ==
 
 static u64 odp_counter(const struct odp_stats *odp, unsigned int i)
 {
-	return atomic64_read((const void *)odp + odp_counters[i].offset);
+	return *(const u64 *)((const void *)odp + odp_counters[i].offset);
 }
 
 struct rdma_hw_stats *sodp_alloc_port_stats(struct ib_device *ibdev, u32 port)
@@ -145,15 +145,16 @@ int sodp_get_port_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats,
 			u32 port, int index)
 {
 	struct sodp_dev *dev = to_sodp_dev(ibdev);
-	const struct odp_stats *odp = odp_domain_stats(dev->domain);
+	struct odp_stats odp;
 	unsigned int n = SODP_NR_COUNTERS;
 	unsigned int i;
 
 	if (!port)
 		return -EINVAL;
 	sodp_counters_sum(dev->counters, stats->value);
+	odp_domain_stats(dev->domain, &odp);
 	for (i = 0; i < ARRAY_SIZE(odp_counters); i++)
-		stats->value[n++] = odp_counter(odp, i);
+		stats->value[n++] = odp_counter(&odp, i);
 	for (i = 0; i < ODP_FAULT_BUCKETS; i++)
 		stats->value[n++] = odp_domain_fault_bucket(dev->domain, i);
 	return n;
@@ -183,13 +184,16 @@ static int fill_odp_stats(struct sk_buff *msg,
 int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct sodp_mr *mr = to_sodp_mr(ibmr);
-	int ret;
+	struct odp_stats odp;
+	int ret = 0;
 
 	/* Keeps the region from being exchanged by rereg; none to show then */
 	if (!refcount_inc_not_zero(&mr->key->ref))
 		return 0;
-	ret = mr->backing.odp ? fill_odp_stats(msg,
-				       odp_region_stats(mr->key->region)) : 0;
+	if (mr->backing.odp) {
+		odp_region_stats(mr->key->region, &odp);
+		ret = fill_odp_stats(msg, &odp);
+	}
 	sodp_key_put(mr->key);
 	return ret;
 }

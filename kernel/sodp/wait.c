@@ -93,7 +93,7 @@ static void wait_leave(struct sodp_wait *wait, bool over, int ret)
  * userfaultfd that nobody serves): the QP may be modified or destroyed, and
  * memory deregistered, meanwhile.
  */
-static void wait_work(struct odp_pool_work *work)
+static void wait_work(struct odp_work *work)
 {
 	struct sodp_wait_slot *slot = container_of(work, struct sodp_wait_slot,
 						   work);
@@ -155,7 +155,7 @@ void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 	INIT_DELAYED_WORK(&wait->retry, wait_retry_work);
 	for (i = 0; i < SODP_WAIT_SLOTS; i++) {
 		wait->slots[i].wait = wait;
-		odp_pool_work_init(&wait->slots[i].work, wait_work);
+		odp_work_init(&wait->slots[i].work, wait_work);
 	}
 }
 

@@ -351,8 +351,9 @@ static void enter_cgroup(char *folder, size_t size)
 }
 
 /*
- * What is kept for a region is charged to whom it belongs: a page for each
- * 2 MiB in which something is mapped. The CPU's own tables are there before.
+ * What is kept for memory that is used is charged to whom it belongs: a page
+ * for each 2 MiB in which pages here and there are. The CPU's own tables are
+ * there before.
  */
 static void charged(void)
 {
@@ -370,16 +371,16 @@ static void charged(void)
 	t_duo_open(&d, LEN, T_PINNED, NULL);
 	t_need_odp(&d.dev);
 	t_map_pages(p, CHARGED_LEAVES * T_HUGE, T_SMALL);
-	for (i = 0; i < CHARGED_LEAVES; i++)
-		p[i * T_HUGE] = 1;
+	for (i = 0; i < 2 * CHARGED_LEAVES; i++)
+		p[i * T_HUGE / 2] = 1;
 	mr = t_reg_kind(&d.dev, T_EXPLICIT, p, CHARGED_LEAVES * T_HUGE,
 			T_ACCESS_ALL);
 	/* The kernel adds up what its CPUs have counted every two seconds */
 	t_sleep_ms(2500);
 	before = kernel_memory(folder);
-	for (i = 0; i < CHARGED_LEAVES; i++) {
+	for (i = 0; i < 2 * CHARGED_LEAVES; i++) {
 		t_post(&d.a, IBV_WR_RDMA_READ, i, t_duo_sge(&d, 0, 8),
-		       (uintptr_t)p + i * T_HUGE, mr->rkey);
+		       (uintptr_t)p + i * T_HUGE / 2, mr->rkey);
 		t_want_wc(d.a.scq, i, IBV_WC_SUCCESS);
 	}
 	end = t_now_ns() + 6 * 1000000000ULL;

@@ -5,7 +5,7 @@
 
 #include <linux/ktime.h>
 
-#include "../core.h"
+#include "../access.h"
 #include "selftest.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -67,31 +67,51 @@ static int test_bounds(void)
 	return ret;
 }
 
-/* A region that may only be read, in memory that may be written */
+/* The memory is writable, and mapped so for another region: not for this one */
+static int read_only_check(struct odp_region *region, unsigned long va)
+{
+	struct odp_miss miss;
+	u64 word = 1, old;
+	int ret;
+
+	ST_CHECK(st_mapped(region, va, false), -EBADMSG);
+	ST_CHECK(!st_mapped(region, va, true), -EBADMSG);
+	ret = odp_copy_in(region, va, &word, 8, &old, &miss);
+	ST_CHECK(ret == -EAGAIN && miss.flags == ODP_FAULT_WRITE, -EBADMSG);
+	ret = odp_copy(region, va, region, va + 8, 8, &old, &miss);
+	ST_CHECK(ret == -EAGAIN && miss.flags == ODP_FAULT_WRITE, -EBADMSG);
+	ret = odp_atomic(region, va, ODP_ATOMIC_FAA, 1, 0, &old, &miss);
+	ST_CHECK(ret == -EAGAIN && miss.flags == ODP_FAULT_WRITE, -EBADMSG);
+	ST_CHECK(st_copy_in(region, va, &word, 8) == -EACCES, -EBADMSG);
+	ret = odp_region_prefetch(region, va, 8, ODP_ADVICE_PREFETCH_WRITE,
+				  true);
+	ST_CHECK(ret == -EPERM, -EBADMSG);
+	return 0;
+}
+
+/* A region that may only be read */
 static int test_read_only_region(void)
 {
 	unsigned long va = st_map(SZ_64K, RW, ANON);
-	struct odp_region *region;
-	struct odp_leaf *leaf;
-	unsigned long entry;
+	struct odp_region *region, *other;
 	u64 word = 1;
 	int ret;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = odp_region_create(st_domain, va, SZ_64K, 0);
+	other = st_region(va, SZ_64K);
 	ret = st_fill(va, SZ_64K, 1);
 	if (!ret)
 		ret = st_copy_out(&word, region, va, 8);
+	if (!ret)
+		ret = read_only_check(region, va);
+	if (!ret)
+		ret = st_copy_in(other, va, &word, 8);
 	ST_CHECK_GOTO(!ret, out);
-	ST_CHECK_GOTO(!st_mapped(region, va, true), out);
-	leaf = xa_load(&region->leaves, va >> ODP_LEAF_SHIFT);
-	entry = leaf->table[va >> PAGE_SHIFT & (ODP_LEAF_PAGES - 1)];
-	ST_CHECK_GOTO(entry && !(entry & ODP_ENTRY_WRITE), out);
-	ST_CHECK_GOTO(st_copy_in(region, va, &word, 8) == -EACCES, out);
-	ST_CHECK_GOTO(odp_region_prefetch(region, va, 8,
-					  ODP_ADVICE_PREFETCH_WRITE,
-					  true) == -EPERM, out);
+	ST_CHECK_GOTO(st_mapped(other, va, true), out);
+	ret = read_only_check(region, va);
 out:
+	odp_region_destroy(other);
 	odp_region_destroy(region);
 	st_unmap(va, SZ_64K);
 	return ret;

@@ -85,7 +85,7 @@ struct holder {
 	bool ended;
 };
 
-/* Holds an access for a while. It may be preempted, but must not sleep. */
+/* Holds an access for a while: its CPU does nothing else */
 static int holder_thread(void *data)
 {
 	struct holder *holder = data;
@@ -98,7 +98,7 @@ static int holder_thread(void *data)
 	until = jiffies + HZ / 5;
 	while (!ret && time_before(jiffies, until) &&
 	       !READ_ONCE(holder->end))
-		cond_resched();
+		cpu_relax();
 	WRITE_ONCE(holder->ended, true);
 	odp_access_end(&access);
 	while (!kthread_should_stop())
@@ -123,11 +123,11 @@ static int guard_thread(void *data)
 		holder->refused = odp_access_begin(holder->region, holder->va,
 						   8, true, &other);
 		odp_access_end(&other);
-		cond_resched();
+		cpu_relax();
 	}
 	until = jiffies + HZ / 20;
 	while (time_before(jiffies, until))
-		cond_resched();
+		cpu_relax();
 	WRITE_ONCE(holder->ended, true);
 	odp_access_end(&access);
 	while (!kthread_should_stop())

@@ -21,8 +21,8 @@ struct odp_domain *st_domain;
 
 static const struct st_case *const groups[] = {
 	st_copy_cases, st_bytes_cases, st_entry_cases, st_event_cases,
-	st_race_cases, st_fresh_cases, st_lifetime_cases, st_nowait_cases,
-	st_error_cases, st_bench_cases,
+	st_race_cases, st_fresh_cases, st_lifetime_cases, st_space_cases,
+	st_nowait_cases, st_error_cases, st_bench_cases,
 };
 
 static unsigned int count_cases(void)
@@ -38,13 +38,16 @@ static unsigned int count_cases(void)
 
 static bool run_case(unsigned int number, const struct st_case *c)
 {
-	u64 mapped;
+	struct odp_stats stats;
 	int ret;
 
 	ret = c->run();
-	mapped = atomic64_read(&odp_domain_stats(st_domain)->mapped_pages);
-	if (!ret && mapped) {
-		pr_info("# %llu pages still counted as mapped\n", mapped);
+	/* The last region has taken its space along, perhaps a moment later */
+	odp_spaces_wait();
+	odp_domain_stats(st_domain, &stats);
+	if (!ret && stats.mapped_pages) {
+		pr_info("# %llu pages still counted as mapped\n",
+			stats.mapped_pages);
 		ret = -EBADMSG;
 	}
 	if (ret == ST_SKIP)

@@ -195,14 +195,20 @@ bool st_mapped(struct odp_region *region, u64 va, bool write)
 
 /*
  * Some events cannot be provoked from here (non-blockable ones, write
- * protection, those without mmap_lock): the mm's own functions for them are
- * called. They are not
- * exported; a kprobe that is never armed tells where they are.
+ * protection, those without mmap_lock, aging): the mm's own functions for them
+ * are called. They are not exported; a kprobe that is never armed tells where
+ * they are.
  */
 static int (*event_start)(struct mmu_notifier_range *range);
 static void (*event_end)(struct mmu_notifier_range *range);
 static int (*event_madvise)(struct mm_struct *mm, unsigned long start,
 			    size_t len, int behavior);
+
+/* What they return is a bool since 7.2; of an int only the low byte is used */
+static bool (*event_clear_young)(struct mm_struct *mm, unsigned long start,
+				 unsigned long end);
+static bool (*event_test_young)(struct mm_struct *mm, unsigned long address);
+static void (*event_drop_slab)(void);
 
 static unsigned long find_symbol(const char *name)
 {
@@ -232,7 +238,36 @@ int st_event_init(void)
 	event_start = (void *)start;
 	event_end = (void *)end;
 	event_madvise = (void *)find_symbol("do_madvise");
+	event_clear_young = (void *)find_symbol("__mmu_notifier_clear_young");
+	event_test_young = (void *)find_symbol("__mmu_notifier_test_young");
+	event_drop_slab = (void *)find_symbol("drop_slab");
 	return 0;
+}
+
+bool st_has_young(void)
+{
+	return event_clear_young && event_test_young;
+}
+
+/* As if memory were short; ST_SKIP if that cannot be said from here */
+int st_shrink(void)
+{
+	if (!event_drop_slab)
+		return ST_SKIP;
+	event_drop_slab();
+	return 0;
+}
+
+/* Was some of it used of late; @clear: and forget it */
+bool st_young(unsigned long start, unsigned long end, bool clear)
+{
+	bool young = false;
+
+	if (clear)
+		return event_clear_young(current->mm, start, end);
+	for (; start < end; start += PAGE_SIZE)
+		young |= event_test_young(current->mm, start);
+	return young;
 }
 
 /* madvise(); ST_SKIP if it cannot be called from here */

@@ -79,24 +79,37 @@ static int patient_thread(void *data)
 	return ret;
 }
 
-/* While it goes on: no wait, and no mmap() that waits for who does wait */
+/*
+ * While it goes on: who needs its pages does not wait if he may not, and no
+ * mmap() waits for who does. Who needs the pages beside it is not held up.
+ */
 static int disturbed_check(struct odp_region *region, unsigned long va,
 			   struct unmapper *unmapper)
 {
-	struct patient patient = { .region = region, .va = va + PAGE_SIZE };
+	struct patient patient = { .region = region, .va = unmapper->start };
 	struct task_struct *task;
 	unsigned long other;
 	int ret;
 
-	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+	ret = odp_region_fault(region, unmapper->start, 8, ODP_FAULT_WRITE |
 			       ODP_FAULT_NOWAIT | ODP_FAULT_BRIEF);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
 	/* One of our own in the middle of it, over before it is */
-	ret = st_madvise(va, PAGE_SIZE, MADV_DONTNEED);
+	ret = st_madvise(unmapper->start, PAGE_SIZE, MADV_DONTNEED);
 	ST_CHECK(!ret || ret == ST_SKIP, ret);
-	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+	ret = odp_region_fault(region, unmapper->start, 8, ODP_FAULT_WRITE |
 			       ODP_FAULT_NOWAIT);
 	ST_CHECK(ret == -EAGAIN, -EBADMSG);
+	for (other = va; other < unmapper->start; other += PAGE_SIZE * 37) {
+		ret = odp_region_fault(region, other, 8, ODP_FAULT_WRITE |
+				       ODP_FAULT_NOWAIT);
+		ST_CHECK(!ret, ret);
+		ST_CHECK(st_mapped(region, other, true), -EBADMSG);
+	}
+	ret = odp_region_fault(region, unmapper->start - PAGE_SIZE, 8,
+			       ODP_FAULT_WRITE);
+	ST_CHECK(!ret, ret);
+	ST_CHECK(!READ_ONCE(unmapper->gave_up), -EBADMSG);
 	init_completion(&patient.begun);
 	task = kthread_run(patient_thread, &patient, "odp_patient");
 	ST_CHECK(!IS_ERR(task), PTR_ERR(task));
@@ -109,7 +122,7 @@ static int disturbed_check(struct odp_region *region, unsigned long va,
 	return ret == -EINTR ? 0 : ret;
 }
 
-/* A fault beside memory that is being unmapped, in the same child */
+/* Faults in and beside memory that is being unmapped, in the same leaf */
 static int test_disturbed(void)
 {
 	unsigned long len = 4 * ODP_LEAF_SIZE, va;
@@ -126,7 +139,7 @@ static int test_disturbed(void)
 	ret = odp_region_fault(region, va + ODP_LEAF_SIZE, 8,
 			       ODP_FAULT_WRITE);
 	ST_CHECK_GOTO(!ret, out);
-	unmapper.start = va + ODP_LEAF_SIZE;
+	unmapper.start = va + ODP_LEAF_SIZE + SZ_1M;
 	unmapper.end = va + len;
 	init_completion(&unmapper.begun);
 	init_completion(&unmapper.finish);
@@ -139,8 +152,8 @@ static int test_disturbed(void)
 	ret = kthread_stop(task) ?: check;
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(!unmapper.gave_up, out);
-	/* It is over, and somebody has found out */
-	ret = odp_region_fault(region, va, 8, ODP_FAULT_WRITE |
+	/* It is over */
+	ret = odp_region_fault(region, unmapper.start, 8, ODP_FAULT_WRITE |
 			       ODP_FAULT_NOWAIT);
 	ST_CHECK_GOTO(!ret, out);
 out:

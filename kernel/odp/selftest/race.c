@@ -354,7 +354,7 @@ static int test_prefetch_destroy(void)
 			usleep_range(100, 4000);
 		odp_region_get(region);
 		odp_region_destroy(region);
-		if (!ret && st_stat(region, mapped_pages))
+		if (!ret && st_mapped(region, va, false))
 			ret = -EBADMSG;
 		if (!ret && odp_region_fault(region, va, 1, 0) != -ESRCH)
 			ret = -EBADMSG;

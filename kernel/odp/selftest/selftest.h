@@ -84,10 +84,18 @@ int st_event(unsigned long start, unsigned long end,
 	     enum mmu_notifier_event event, bool blockable);
 int st_event_begin(struct mmu_notifier_range *range);
 void st_event_end(struct mmu_notifier_range *range);
+int st_shrink(void);
+bool st_has_young(void);
+bool st_young(unsigned long start, unsigned long end, bool clear);
 int st_madvise(unsigned long va, unsigned long len, int advice);
 
-#define st_stat(region, counter) \
-	((u64)atomic64_read(&odp_region_stats(region)->counter))
+#define st_stat(region, counter)					\
+	({								\
+		struct odp_stats st_stats;				\
+									\
+		odp_region_stats(region, &st_stats);			\
+		st_stats.counter;					\
+	})
 
 extern const struct st_case st_copy_cases[];
 extern const struct st_case st_bytes_cases[];
@@ -98,6 +106,7 @@ extern const struct st_case st_fresh_cases[];
 extern const struct st_case st_nowait_cases[];
 extern const struct st_case st_error_cases[];
 extern const struct st_case st_lifetime_cases[];
+extern const struct st_case st_space_cases[];
 extern const struct st_case st_bench_cases[];
 
 #endif /* ODP_SELFTEST_H */
