@@ -41,6 +41,10 @@ struct series {
 void series_add(struct series *series, uint64_t value);
 void print_series(const struct series *series, bool last);
 
+/* Say where we are, and wait until somebody has looked at us */
+void pause_for(const char *what);
+void pause_line(void);
+
 /*
  * Memory of its own mapping, 2-MiB aligned plus some pages. Source buffers
  * take another shift than targets: equal ones fall on the same sets of
@@ -163,5 +167,11 @@ int cmd_bystander(void);
 int cmd_scale(void);
 int cmd_pin(void);
 int cmd_qps(void);
+int cmd_reg_use(void);
+int cmd_second_mr(void);
+int cmd_many_mrs(void);
+int cmd_sparse(void);
+int cmd_beside(void);
+int cmd_dereg(void);
 
 #endif /* SODP_BENCH_H */

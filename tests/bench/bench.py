@@ -13,6 +13,7 @@ import math
 import sys
 
 import appfigures  # noqa: F401
+import spacefigures  # noqa: F401
 import wirefigures  # noqa: F401
 from figures import FIGURES
 from measure import BenchError

@@ -152,3 +152,17 @@ void area_touch(const struct area *area)
 	for (i = 0; i < area->len; i += SMALL_PAGE)
 		addr[i] = 1;
 }
+
+/* The caller looks at the memory in use, then sends a line */
+void pause_line(void)
+{
+	fflush(stdout);
+	if (getchar() == EOF)
+		die("nobody listens");
+}
+
+void pause_for(const char *what)
+{
+	printf("{\"at\": \"%s\"}\n", what);
+	pause_line();
+}

@@ -20,6 +20,12 @@ static const struct {
 	{ "bystander", cmd_bystander },
 	{ "scale", cmd_scale },
 	{ "qps", cmd_qps },
+	{ "reg_use", cmd_reg_use },
+	{ "second_mr", cmd_second_mr },
+	{ "many_mrs", cmd_many_mrs },
+	{ "sparse", cmd_sparse },
+	{ "beside", cmd_beside },
+	{ "dereg", cmd_dereg },
 };
 
 int main(int argc, char **argv)

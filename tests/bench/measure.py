@@ -116,13 +116,15 @@ def size_name(size):
 class MemoryWatch:
     """Kernel memory of one process by its memory cgroup."""
 
-    def __init__(self, device, **options):
+    def __init__(self, device, command="mem", **options):
         self.group = f"{CGROUP}/sodp-bench-{os.getpid()}"
+        self.name = command
+        self.lines = {}
         with open(f"{CGROUP}/cgroup.subtree_control", "w") as handle:
             handle.write("+memory")
         os.mkdir(self.group)
         shell = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
-        command = [PROGRAM, "mem"] + _words(device, options)
+        command = [PROGRAM, command] + _words(device, options)
         self.process = subprocess.Popen(
             ["sh", "-c", shell, self.group] + command,
             stdin=subprocess.PIPE,
@@ -140,15 +142,18 @@ class MemoryWatch:
         os.rmdir(self.group)
 
     def samples(self):
-        """{moment: bytes of kernel memory other than page tables}."""
+        """{moment: bytes of kernel memory other than page tables}; what else
+        it said is in `lines`."""
         taken = {}
-        for line in self.process.stdout:
-            taken[json.loads(line)["at"]] = self._read()
+        for text in self.process.stdout:
+            line = json.loads(text)
+            self.lines[line["at"]] = line
+            taken[line["at"]] = self._read()
             self.process.stdin.write("\n")
             self.process.stdin.flush()
         said = self.process.stderr.read().strip()
         if self.process.wait():
-            raise BenchError(f"mem: {said}")
+            raise BenchError(f"{self.name}: {said}")
         return taken
 
     def _read(self):

@@ -89,15 +89,6 @@ int cmd_pin(void)
 	return 0;
 }
 
-/* The caller looks at the memory in use, then sends a line */
-static void pause_for(const char *what)
-{
-	printf("{\"at\": \"%s\"}\n", what);
-	fflush(stdout);
-	if (getchar() == EOF)
-		die("nobody listens");
-}
-
 /*
  * mem dev= gid= len= touch=: registers len bytes and has the device write the
  * first of them; before that, for comparison, the CPU touches as many.
