@@ -16,6 +16,7 @@
 #include <linux/export.h>
 #include <linux/hmm.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -445,11 +446,26 @@ static int fault_pieces(struct odp_fault *fault, u64 va, u64 last)
 	return ret;
 }
 
+/*
+ * A worker waits as part of the process. Who adds to a memory cgroup that has
+ * more than its memory.high reclaims there, or is held up: by current->mm.
+ */
+static bool fault_use_mm(const struct odp_fault *fault)
+{
+	bool use = (current->flags & PF_KTHREAD) && !current->mm &&
+		   !(fault->flags & ODP_FAULT_NOWAIT);
+
+	if (use)
+		kthread_use_mm(fault->mm);
+	return use;
+}
+
 static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 {
 	struct odp_region *region = fault->region;
 	bool waits = !(fault->flags & ODP_FAULT_NOWAIT);
 	struct odp_recall recall;
+	bool used;
 	int ret;
 
 	fault->mm = region->space->mm;
@@ -463,12 +479,15 @@ static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 	ret = -ESRCH;
 	if (waits && !odp_recall_begin(region, &recall))
 		goto out_recall;
+	used = fault_use_mm(fault);
 	fault->entered = !odp_region_enter(region);
 	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
 	/* It may have been left, and destroyed, during a wait for a page */
 	if (fault->entered)
 		odp_region_leave(region);
+	if (used)
+		kthread_unuse_mm(fault->mm);
 out_recall:
 	if (waits)
 		odp_recall_end(&recall);

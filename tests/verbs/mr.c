@@ -394,6 +394,99 @@ static void charged(void)
 	t_note("%zu KiB more", (after - before) >> 10);
 }
 
+#define HIGH_SIZE (16UL << 20)
+#define HIGH_MEMORY (3 * HIGH_SIZE)
+#define HIGH_SLACK (8UL << 20)
+
+struct high_peer {
+	struct t_addr addr;
+	uint64_t mem;
+	uint32_t rkey;
+	char folder[64];
+};
+
+/* Has memory that others write to, in a cgroup that should not have as much */
+static void high_run(int fd)
+{
+	struct high_peer self = {}, peer;
+	char path[128], text[32];
+	struct t_dev dev;
+	struct t_ep ep;
+	char *mem;
+
+	enter_cgroup(self.folder, sizeof(self.folder));
+	snprintf(path, sizeof(path), "%s/memory.high", self.folder);
+	snprintf(text, sizeof(text), "%lu", HIGH_SIZE);
+	T_ASSERT(!t_write_file(path, text), "%s", path);
+	t_open(&dev);
+	mem = t_map(HIGH_MEMORY);
+	t_map_pages(mem, HIGH_MEMORY, T_SMALL);
+	t_ep_open(&ep, &dev, NULL);
+	self.addr = t_ep_addr(&ep);
+	self.mem = (uintptr_t)mem;
+	self.rkey = t_reg_kind(&dev, T_EXPLICIT, mem, HIGH_MEMORY,
+			       T_ACCESS_ALL)->rkey;
+	t_msg_send(fd, &self, sizeof(self));
+	t_msg_recv(fd, &peer, sizeof(peer));
+	t_ep_connect(&ep, &peer.addr);
+	t_msg_send(fd, &self, sizeof(self));
+	t_msg_recv(fd, &peer, sizeof(peer));
+	_exit(0);
+}
+
+static unsigned long cgroup_number(const char *folder, const char *name)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	T_ASSERT(t_read_file(path, text, sizeof(text)), "%s", path);
+	return strtoul(text, NULL, 10);
+}
+
+/*
+ * A process whose memory another one writes to, by RDMA, is held to its
+ * memory.high as if it wrote itself: workers reclaim there for what they add.
+ */
+static void memory_high(void)
+{
+	struct high_peer self = {}, peer;
+	unsigned long most = 0, now, at;
+	struct t_duo d;
+	int fd[2];
+	pid_t pid;
+
+	t_swap_on(2 * HIGH_MEMORY);
+	t_msg_pair(fd);
+	pid = t_fork();
+	if (!pid)
+		high_run(fd[1]);
+	t_duo_open(&d, LEN, T_PINNED, NULL);
+	t_need_odp(&d.dev);
+	t_msg_recv(fd[0], &peer, sizeof(peer));
+	t_ep_reset(&d.a);
+	self.addr = t_ep_addr(&d.a);
+	t_ep_connect(&d.a, &peer.addr);
+	t_msg_send(fd[0], &self, sizeof(self));
+	t_msg_recv(fd[0], &peer, sizeof(peer));
+	for (at = 0; at < HIGH_MEMORY; at += LEN) {
+		t_post(&d.a, IBV_WR_RDMA_WRITE, at, t_duo_sge(&d, 0, LEN),
+		       peer.mem + at, peer.rkey);
+		t_want_wc(d.a.scq, at, IBV_WC_SUCCESS);
+		if (at / LEN % 64)
+			continue;
+		now = cgroup_number(peer.folder, "memory.current");
+		if (now > most)
+			most = now;
+	}
+	now = cgroup_number(peer.folder, "memory.swap.current");
+	t_msg_send(fd[0], &self, sizeof(self));
+	t_reap(pid);
+	t_swap_off();
+	T_ASSERT(most < HIGH_SIZE + HIGH_SLACK, "%lu KiB, memory.high %lu",
+		 most >> 10, HIGH_SIZE >> 10);
+	t_note("%lu KiB at most, %lu swapped", most >> 10, now >> 10);
+}
+
 /* 8 TiB of address space, of which a few spots are ever touched. */
 static void sparse(void)
 {
@@ -622,6 +715,7 @@ static const struct t_test tests[] = {
 	{ "rereg_odp", rereg_odp },
 	{ "rereg_by_child", rereg_by_child },
 	{ "rereg_fence", rereg_fence },
+	{ "memory_high", memory_high, 60 },
 	{ "charged", charged },
 	{ "sparse", sparse },
 	{ "big_lengths", big_lengths },
