@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -268,12 +269,15 @@ static void cold_writes(struct pair *p, const struct ibv_mr *mr,
 {
 	unsigned int i;
 
-	for (i = 0; i < reps; i++)
+	for (i = 0; i < reps; i++) {
 		series_add(series, write_one(p, mr, pages + i * SMALL_PAGE,
 					     SMALL_PAGE));
+		/* Meets the other thread at any point of its round */
+		usleep(opt_u64("gap", 10000));
+	}
 }
 
-/* beside dev= gid= len= reps=: cold WRITEs in the same GiB, quiet and not */
+/* beside dev= gid= len= reps= gap=: cold WRITEs in the same GiB, quiet and not */
 int cmd_beside(void)
 {
 	struct series quiet = { "quiet_ns" }, beside = { "beside_ns" };
