@@ -187,7 +187,6 @@ int odp_access_begin(struct odp_region *region, u64 va, size_t len,
 		     bool write, struct odp_access *access);
 void odp_access_end(struct odp_access *access);
 void *odp_access_map(struct odp_access *access, u64 va, size_t *run);
-void odp_access_unmap(void *addr);
 
 /**
  * struct odp_miss - where a copy stopped

@@ -23,38 +23,27 @@ struct lockdep_map odp_accessor_map =
 #endif
 
 /*
+ * Has a CPU an access to @leaf, or by right of @region? One of them is NULL.
  * CPUs that come online after the leaf was closed see that; those that go have
  * been through the scheduler, which an access has not.
  */
-static bool access_is_held(const struct odp_leaf *leaf)
+static bool access_is_held(const struct odp_leaf *leaf,
+			   const struct odp_region *region)
 {
-	const struct odp_cpu *access;
+	const struct odp_slot *slot;
+	const struct odp_leaf *held;
 	unsigned int i;
 	int cpu;
 
 	for_each_online_cpu(cpu) {
-		access = per_cpu_ptr(&odp_cpus, cpu);
-		for (i = 0; i < ODP_NR_SLOTS; i++)
+		for (i = 0; i < ODP_NR_SLOTS; i++) {
+			slot = &per_cpu_ptr(&odp_cpus, cpu)->slots[i];
 			/* Pairs with the releases of access.h */
-			if (smp_load_acquire(&access->slots[i].leaf) == leaf)
+			held = smp_load_acquire(&slot->leaf);
+			if (held && (held == leaf ||
+				     READ_ONCE(slot->region) == region))
 				return true;
-	}
-	return false;
-}
-
-static bool access_is_held_by(const struct odp_region *region)
-{
-	const struct odp_cpu *access;
-	unsigned int i;
-	int cpu;
-
-	for_each_online_cpu(cpu) {
-		access = per_cpu_ptr(&odp_cpus, cpu);
-		for (i = 0; i < ODP_NR_SLOTS; i++)
-			/* Pairs with the releases of access.h */
-			if (smp_load_acquire(&access->slots[i].leaf) &&
-			    READ_ONCE(access->slots[i].region) == region)
-				return true;
+		}
 	}
 	return false;
 }
@@ -80,13 +69,13 @@ bool odp_access_wait(const struct odp_leaf *leaf, bool blockable)
 {
 	unsigned int spins = 0;
 
-	if (likely(!access_is_held(leaf)))
+	if (likely(!access_is_held(leaf, NULL)))
 		return true;
 	if (!blockable)
 		return false;
 	lock_map_acquire(&odp_accessor_map);
 	lock_map_release(&odp_accessor_map);
-	while (access_is_held(leaf))
+	while (access_is_held(leaf, NULL))
 		access_pause(&spins);
 	return true;
 }
@@ -103,7 +92,7 @@ void odp_access_wait_region(const struct odp_region *region)
 
 	lock_map_acquire(&odp_accessor_map);
 	lock_map_release(&odp_accessor_map);
-	while (access_is_held_by(region))
+	while (access_is_held(NULL, region))
 		access_pause(&spins);
 }
 

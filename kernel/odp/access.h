@@ -99,7 +99,7 @@ static __always_inline void odp_access_announce(struct odp_slot *slot,
 						struct odp_leaf *leaf)
 {
 	WRITE_ONCE(slot->region, region);
-	/* Pairs with smp_load_acquire() in access_is_held_by() */
+	/* Pairs with smp_load_acquire() in access_is_held() */
 	smp_store_release(&slot->leaf, leaf);
 }
 
