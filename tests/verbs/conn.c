@@ -283,6 +283,16 @@ static struct t_addr nobody(const struct t_ep *ep)
 	return addr;
 }
 
+/* What @c sends to d->b, which is not its peer, is not taken */
+static void want_refused(struct t_duo *d, struct t_ep *c)
+{
+	t_post_recv(&d->b, 1, t_sge(d->bmr, d->bbuf, LEN));
+	t_post(c, IBV_WR_SEND, 2, t_duo_sge(d, 0, LEN), 0, 0);
+	t_want_wc(c->scq, 2, IBV_WC_RETRY_EXC_ERR);
+	t_want_none(d->b.rcq);
+	T_ASSERT(t_check_background(d->bbuf, LEN) < 0, "another QP wrote");
+}
+
 /* A QP that has the number of the peer is not the peer. */
 static void stranger(void)
 {
@@ -299,11 +309,7 @@ static void stranger(void)
 	addr_c = nobody(&c);
 	t_ep_connect(&d.b, &addr_c);
 	t_ep_connect(&c, &addr_b);
-	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
-	t_post(&c, IBV_WR_SEND, 2, t_duo_sge(&d, 0, LEN), 0, 0);
-	t_want_wc(c.scq, 2, IBV_WC_RETRY_EXC_ERR);
-	t_want_none(d.b.rcq);
-	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "another QP wrote");
+	want_refused(&d, &c);
 }
 
 /*
@@ -330,11 +336,7 @@ static void stranger_here(void)
 	addr_a.psn = t_ep_addr(&c).psn;
 	t_ep_connect(&d.b, &addr_a);
 	t_ep_connect(&c, &addr_b);
-	t_post_recv(&d.b, 1, t_sge(d.bmr, d.bbuf, LEN));
-	t_post(&c, IBV_WR_SEND, 2, t_duo_sge(&d, 0, LEN), 0, 0);
-	t_want_wc(c.scq, 2, IBV_WC_RETRY_EXC_ERR);
-	t_want_none(d.b.rcq);
-	T_ASSERT(t_check_background(d.bbuf, LEN) < 0, "another QP wrote");
+	want_refused(&d, &c);
 }
 
 /* Told in SQD that its peer is on another host, which is not there */
