@@ -13,6 +13,16 @@
 
 #define KEY_INDEX_TRIES	128
 
+/* Of key->users[]: a count, and this */
+#define KEY_CLOSED	BIT(30)
+#define KEY_COUNT	(KEY_CLOSED - 1)
+
+/* Counts of a key: CPUs that share one contend, and each costs memory */
+#define KEY_SHARDS_MAX	8U
+
+static struct kmem_cache *key_cache;
+static unsigned int key_shards __ro_after_init;	/* a power of two */
+
 /* The index is random already: it is its own hash */
 static u32 key_hash(const void *data, u32 len, u32 seed)
 {
@@ -47,6 +57,23 @@ void sodp_keys_destroy(struct sodp_dev *dev)
 	rhashtable_destroy(&dev->keys);
 }
 
+int sodp_key_cache_init(void)
+{
+	struct sodp_key *key;
+
+	key_shards = min(roundup_pow_of_two(nr_cpu_ids), KEY_SHARDS_MAX);
+	key_cache = kmem_cache_create("sodp_key",
+				      struct_size(key, users, key_shards), 0,
+				      SLAB_HWCACHE_ALIGN | SLAB_ACCOUNT, NULL);
+	return key_cache ? 0 : -ENOMEM;
+}
+
+/* After an rcu_barrier() */
+void sodp_key_cache_exit(void)
+{
+	kmem_cache_destroy(key_cache);
+}
+
 static enum sodp_limit key_limit(enum sodp_key_kind kind)
 {
 	return kind == SODP_KEY_MW1 || kind == SODP_KEY_MW2 ? SODP_LIMIT_MW :
@@ -79,7 +106,7 @@ static int key_insert(struct sodp_dev *dev, struct sodp_key *key)
  * @kind: region or window
  *
  * Context: process, may sleep.
- * Return: the key with one reference, or ERR_PTR(-ENOMEM), also when the
+ * Return: the key, which nobody uses, or ERR_PTR(-ENOMEM), also when the
  * device has as many regions or windows as query_device says.
  */
 struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
@@ -90,13 +117,11 @@ struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
 	ret = sodp_limit_take(dev, key_limit(kind));
 	if (ret)
 		return ERR_PTR(ret);
-	key = kzalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
+	key = kmem_cache_zalloc(key_cache, GFP_KERNEL);
 	if (!key) {
 		ret = -ENOMEM;
 		goto err_give;
 	}
-	refcount_set(&key->ref, 1);
-	init_completion(&key->idle);
 	mutex_init(&key->mw_mutex);
 	key->kind = kind;
 	key->state = SODP_KEY_FREE;
@@ -107,37 +132,123 @@ struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
 	return key;
 
 err_free:
-	kfree(key);
+	kmem_cache_free(key_cache, key);
 err_give:
 	sodp_limit_give(dev, key_limit(kind));
 	return ERR_PTR(ret);
 }
 
+static void key_leave(struct sodp_key *key, unsigned int shard)
+{
+	int left = atomic_dec_return(&key->users[shard].count);
+
+	/* It may be freed from here on; its address still names it */
+	if (unlikely(left & KEY_CLOSED) && !(left & KEY_COUNT))
+		wake_up_var(key);
+}
+
+/*
+ * Begin to use a key that is there, be it by RCU or because it is one's own.
+ * Fully ordered: use, then state and grant. Pairs with sodp_key_reopen(), and
+ * with smp_mb() between state and counts in sodp_kmem_invalidate().
+ */
+static __always_inline bool key_enter(struct sodp_key *key, unsigned int shard)
+{
+	if (likely(!(atomic_inc_return(&key->users[shard].count) &
+		     KEY_CLOSED)))
+		return true;
+	key_leave(key, shard);
+	return false;
+}
+
+/**
+ * sodp_key_hold() - use a key that one knows
+ * @key: from sodp_key_alloc(), not freed
+ *
+ * Context: any.
+ * Return: true, and sodp_key_put() is due; false while it is closed.
+ */
+bool sodp_key_hold(struct sodp_key *key)
+{
+	return key_enter(key, 0);
+}
+
+/**
+ * sodp_key_put() - done with a key
+ * @key: from sodp_key_get() or sodp_key_hold()
+ *
+ * Context: any.
+ */
 void sodp_key_put(struct sodp_key *key)
 {
-	if (refcount_dec_and_test(&key->ref))
-		complete(&key->idle);
+	key_leave(key, 0);
+}
+
+/**
+ * sodp_key_users() - how many use a key
+ * @key: one that stays
+ *
+ * A user is in one count from beginning to end: one who began before the
+ * first is read, and does not end, is seen. Others may be.
+ *
+ * Context: any.
+ * Return: how many, the caller included if he is one.
+ */
+unsigned int sodp_key_users(const struct sodp_key *key)
+{
+	unsigned int users = 0;
+	unsigned int i;
+
+	for (i = 0; i < key_shards; i++)
+		users += atomic_read(&key->users[i].count) & KEY_COUNT;
+	return users;
 }
 
 /**
  * sodp_key_quiesce() - no one uses the key when this returns
- * @key: a key with its initial reference
+ * @key: one that is not closed
  *
- * Lookups fail until the reference is set anew. References are held for one
- * slice of work, so the wait is short.
+ * It is closed: lookups fail until sodp_key_reopen(). It is used for one slice
+ * of work at a time, so the wait is short.
  *
  * Context: process, may sleep.
  */
 void sodp_key_quiesce(struct sodp_key *key)
 {
-	reinit_completion(&key->idle);
-	sodp_key_put(key);
-	wait_for_completion(&key->idle);
+	unsigned int i;
+
+	/* Pairs with atomic_inc_return() in key_enter() */
+	for (i = 0; i < key_shards; i++)
+		atomic_fetch_or(KEY_CLOSED, &key->users[i].count);
+	wait_var_event(key, !sodp_key_users(key));
+	/* What they did, then what the caller frees */
+	smp_mb();
+}
+
+/**
+ * sodp_key_reopen() - let users in again
+ * @key: a key after sodp_key_quiesce(); its grant may have changed
+ *
+ * Context: any.
+ */
+void sodp_key_reopen(struct sodp_key *key)
+{
+	unsigned int i;
+
+	/* The grant, then who is let in: pairs with key_enter() */
+	smp_mb__before_atomic();
+	for (i = 0; i < key_shards; i++)
+		atomic_andnot(KEY_CLOSED, &key->users[i].count);
+}
+
+static void key_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(key_cache, container_of(rcu, struct sodp_key, rcu));
 }
 
 /**
  * sodp_key_unlink() - take a key out of the table, wait for its users
- * @key: from sodp_key_alloc(); to be freed by kfree_rcu()
+ * @key: from sodp_key_alloc(); then to be given to sodp_key_free()
  *
  * What others did to it is done, and nobody finds it again.
  *
@@ -151,6 +262,17 @@ void sodp_key_unlink(struct sodp_key *key)
 }
 
 /**
+ * sodp_key_free() - free a key
+ * @key: after sodp_key_unlink(); who looks it up now may still see it
+ *
+ * Context: any.
+ */
+void sodp_key_free(struct sodp_key *key)
+{
+	call_rcu(&key->rcu, key_free_rcu);
+}
+
+/**
  * sodp_key_retire() - take a key out of the table, wait for its users, free
  * @key: from sodp_key_alloc()
  *
@@ -161,7 +283,21 @@ void sodp_key_unlink(struct sodp_key *key)
 void sodp_key_retire(struct sodp_key *key)
 {
 	sodp_key_unlink(key);
-	kfree_rcu(key, rcu);
+	sodp_key_free(key);
+}
+
+static __always_inline struct sodp_key *
+key_find(struct sodp_dev *dev, u32 key, unsigned int shard)
+{
+	struct sodp_key *found;
+	u32 index = key >> 8;
+
+	rcu_read_lock();
+	found = rhashtable_lookup(&dev->keys, &index, key_params);
+	if (found && !key_enter(found, shard))
+		found = NULL;
+	rcu_read_unlock();
+	return found;
 }
 
 /**
@@ -170,25 +306,19 @@ void sodp_key_retire(struct sodp_key *key)
  * @key: lkey or rkey
  *
  * Context: any.
- * Return: the key with a reference for the caller, or NULL.
+ * Return: the key, for sodp_key_put(), or NULL.
  */
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key)
 {
-	struct sodp_key *found;
-	u32 index = key >> 8;
+	return key_find(dev, key, 0);
+}
 
-	rcu_read_lock();
-	found = rhashtable_lookup(&dev->keys, &index, key_params);
-	if (found && !refcount_inc_not_zero(&found->ref))
-		found = NULL;
-	rcu_read_unlock();
-	/*
-	 * Reference, then state and grant. Pairs with smp_wmb() before the
-	 * reference is set anew in sodp_mr_rereg_user(), and with smp_mb()
-	 * between state and reference count in sodp_kmem_invalidate().
-	 */
-	smp_mb__after_atomic();
-	return found;
+/* For an access: on several CPUs at once they write to no line together */
+static __always_inline struct sodp_key *
+key_find_for(struct sodp_dev *dev, u32 key, struct sodp_seg *seg)
+{
+	seg->shard = raw_smp_processor_id() & (key_shards - 1);
+	return key_find(dev, key, seg->shard);
 }
 
 static bool key_covers(const struct sodp_key *key, u64 addr, u64 len)
@@ -232,7 +362,7 @@ static u8 key_why(const struct sodp_key *key, const struct ib_pd *pd,
 					    SODP_ERR_KEY_RANGE;
 }
 
-/* @seg takes the caller's reference over */
+/* @seg is from key_find_for(), and has the key from here on */
 static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
 			 u64 len)
 {
@@ -250,7 +380,7 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
  * @addr: first byte
  * @len: bytes
  * @access: IB_ACCESS_LOCAL_WRITE when it will be written, else 0
- * @seg: result; holds a reference until sodp_seg_put()
+ * @seg: result; uses the key until sodp_seg_put()
  *
  * Context: any.
  * Return: SODP_OK; SODP_E_LOC_PROT, and seg->why says why.
@@ -266,7 +396,7 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 		*seg = (struct sodp_seg){ .va = addr, .length = len };
 		return SODP_OK;
 	}
-	key = sodp_key_get(qp->dev, lkey);
+	key = key_find_for(qp->dev, lkey, seg);
 	if (unlikely(!key)) {
 		seg->why = SODP_ERR_KEY;
 		goto deny;
@@ -283,7 +413,7 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 	/* A window is no lkey, whatever it grants */
 	seg->why = key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2 ?
 		   SODP_ERR_KEY : key_why(key, pd, lkey, access, addr, len);
-	sodp_key_put(key);
+	key_leave(key, seg->shard);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
 		  "QP %#x: lkey %#x does not grant %#llx+%llu access %#x\n",
@@ -318,7 +448,7 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
  * @addr: first byte
  * @len: bytes
  * @access: IB_ACCESS_REMOTE_* and flush bits needed
- * @seg: result; holds a reference until sodp_seg_put()
+ * @seg: result; uses the key until sodp_seg_put()
  *
  * For memory of the kernel the caller asks sodp_kmem_exists() too, before it
  * touches any.
@@ -329,7 +459,7 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 				  u64 len, u32 access, struct sodp_seg *seg)
 {
-	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
+	struct sodp_key *key = key_find_for(qp->dev, rkey, seg);
 
 	if (unlikely(!key)) {
 		seg->why = SODP_ERR_KEY;
@@ -348,7 +478,7 @@ enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
 	    key_window_grants(qp, key, rkey, addr, len, access, seg))
 		return SODP_OK;
 	seg->why = key_why(key, qp->pd, rkey, access, addr, len);
-	sodp_key_put(key);
+	key_leave(key, seg->shard);
 deny:
 	ibdev_dbg(&qp->dev->base_dev,
 		  "QP %#x: rkey %#x does not grant %#llx+%llu access %#x\n",
@@ -359,7 +489,7 @@ deny:
 void sodp_seg_put(struct sodp_seg *seg)
 {
 	if (seg->key) {
-		sodp_key_put(seg->key);
+		key_leave(seg->key, seg->shard);
 		seg->key = NULL;
 	}
 }

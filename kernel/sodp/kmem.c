@@ -20,9 +20,6 @@
 		     IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
 		     SODP_ACCESS_FLUSHABLE)
 
-/* References on a key that nobody else uses: its owner's and one of ours */
-#define KMEM_REFS_IDLE	2
-
 static struct sodp_mr *kmem_new_mr(struct ib_pd *pd, enum sodp_key_kind kind)
 {
 	struct sodp_mr *mr = kzalloc(sizeof(*mr), GFP_KERNEL);
@@ -271,7 +268,7 @@ enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
 		ibdev_dbg(&qp->dev->base_dev,
 			  "QP %#x: MR %#x cannot be registered\n", qp->qpn,
 			  sqe->bind.new_rkey);
-	} else if (refcount_read(&key->ref) >= KMEM_REFS_IDLE) {
+	} else if (sodp_key_users(key)) {
 		verdict = SODP_BUDGET;
 	} else {
 		kmem_open(mr, key, sqe);
@@ -283,7 +280,7 @@ enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
 
 /**
  * sodp_kmem_invalidate() - close a fast-reg key
- * @key: the key, with a reference of the caller's and no other of its own
+ * @key: the key, used by the caller once
  * @qp: the QP of the request (local) or the responder's (remote)
  * @rkey: the value it was named by
  * @remote: which of the two
@@ -307,9 +304,9 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 		verdict = remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
 	} else if (key->state != SODP_KEY_FREE) {
 		WRITE_ONCE(key->state, SODP_KEY_CLOSING);
-		/* State, then references: see sodp_key_get() */
+		/* State, then users: see key_enter() */
 		smp_mb();
-		if (refcount_read(&key->ref) > KMEM_REFS_IDLE)
+		if (sodp_key_users(key) > 1)
 			verdict = SODP_BUDGET;
 		else
 			WRITE_ONCE(key->state, SODP_KEY_FREE);

@@ -292,9 +292,12 @@ static int __init sodp_init(void)
 	ret = sodp_qps_init();
 	if (ret)
 		return ret;
-	ret = sodp_wire_init();
+	ret = sodp_key_cache_init();
 	if (ret)
 		goto err_exit_qps;
+	ret = sodp_wire_init();
+	if (ret)
+		goto err_exit_keys;
 	ret = -ENOMEM;
 	/* Block devices of kernel consumers make progress by it */
 	sodp_wq = alloc_workqueue("sodp",
@@ -341,6 +344,8 @@ err_destroy_wq:
 	destroy_workqueue(sodp_wq);
 err_exit_wire:
 	sodp_wire_exit();
+err_exit_keys:
+	sodp_key_cache_exit();
 err_exit_qps:
 	sodp_qps_exit();
 	return ret;
@@ -366,6 +371,7 @@ static void __exit sodp_exit(void)
 	rcu_barrier();
 	sodp_way_exit();
 	sodp_wire_exit();
+	sodp_key_cache_exit();
 	sodp_qps_exit();
 	sodp_txpage_exit();
 	sodp_icrc_exit();

@@ -25,20 +25,23 @@ enum sodp_key_state {
 	SODP_KEY_CLOSING,	/* invalidated, not yet let go by all */
 };
 
+struct sodp_key_users {
+	atomic_t count;
+} ____cacheline_aligned_in_smp;
+
 /*
  * What an lkey or rkey names. Fields below "grant" are written while no one
- * can hold a reference that was taken in state VALID (registration, rereg),
- * or under mw_mutex (windows), whose users copy them under it.
+ * can use it who found it in state VALID (registration, rereg), or under
+ * mw_mutex (windows), whose users copy them under it. An access reads it all
+ * and writes nothing but its count in @users.
  */
 struct sodp_key {
-	refcount_t ref;
 	u32 key;		/* (index << 8) | version */
 	u32 index;		/* what it is hashed by, random */
 	struct rhash_head node;
 	enum sodp_key_kind kind;
 	enum sodp_key_state state;
 	struct sodp_dev *dev;
-	struct completion idle;		/* ref reached 0 */
 	struct rcu_head rcu;
 	/* grant */
 	struct ib_pd *pd;
@@ -56,6 +59,8 @@ struct sodp_key {
 	u32 qpn;		/* type 2B: the QP that bound it */
 	/* regions: windows bound to it */
 	atomic_t mw_count;
+	/* each by some of the CPUs; see key_enter() */
+	struct sodp_key_users users[];
 };
 
 /* Access by which memory may be written */
@@ -98,7 +103,7 @@ struct sodp_mw {
 };
 
 /*
- * One resolved piece of memory; holds a reference on its key. Without a
+ * One resolved piece of memory; uses its key. Without a
  * region it is kernel memory: sodp_kmem_ptr() tells where. Of what could not
  * be resolved there is only @why.
  */
@@ -108,6 +113,7 @@ struct sodp_seg {
 	u64 va;
 	u64 length;
 	u8 why;		/* enum sodp_vendor_err */
+	u8 shard;	/* of key->users */
 };
 
 /* A run of kernel memory: inline data, part of a packet, a result */
@@ -163,14 +169,20 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 				       bool remote);
 
 /* key.c */
+int sodp_key_cache_init(void);
+void sodp_key_cache_exit(void);
 int sodp_keys_init(struct sodp_dev *dev);
 void sodp_keys_destroy(struct sodp_dev *dev);
 struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind);
 void sodp_key_unlink(struct sodp_key *key);
+void sodp_key_free(struct sodp_key *key);
 void sodp_key_retire(struct sodp_key *key);
 struct sodp_key *sodp_key_get(struct sodp_dev *dev, u32 key);
+bool sodp_key_hold(struct sodp_key *key);
 void sodp_key_put(struct sodp_key *key);
+unsigned int sodp_key_users(const struct sodp_key *key);
 void sodp_key_quiesce(struct sodp_key *key);
+void sodp_key_reopen(struct sodp_key *key);
 enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 				 u32 lkey, u64 addr, u64 len, u32 access,
 				 struct sodp_seg *seg);

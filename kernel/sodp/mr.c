@@ -290,9 +290,7 @@ struct ib_mr *sodp_mr_rereg_user(struct ib_mr *ibmr, int flags, u64 start,
 		key->pd = pd;
 	key->access = mr_key_access(access);
 	atomic_set(&key->mw_count, 0);
-	/* Publishes the above; pairs with sodp_key_get() */
-	smp_wmb();
-	refcount_set(&key->ref, 1);
+	sodp_key_reopen(key);
 	if (old.region)
 		mr_backing_free(&old);
 	return NULL;

@@ -4,7 +4,7 @@
  * of an MR, bound and invalidated by work requests.
  *
  * Whoever takes a window away may use the memory as it likes when it sees the
- * completion, so that has to wait for accesses in flight, which hold the
+ * completion, so that has to wait for accesses in flight, which use the
  * window's key. As in kmem.c the work request ends its slice and is tried
  * again; meanwhile the key is closing, and lets nobody in.
  */
@@ -15,8 +15,8 @@
 		   IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED | \
 		   SODP_ACCESS_FLUSHABLE)
 
-/* References on a key that no access holds: its owner's and one of ours */
-#define MW_REFS_IDLE	2
+/* Users of a key that is in no access: the work request */
+#define MW_USERS_IDLE	1
 
 int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 {
@@ -44,9 +44,9 @@ static enum sodp_verdict mw_unbind(struct sodp_key *key)
 	lockdep_assert_held(&key->mw_mutex);
 	if (key->state == SODP_KEY_FREE)
 		return SODP_OK;
-	/* Who found it valid, under mw_mutex too, had its reference before */
+	/* Who found it valid, under mw_mutex too, is counted since before */
 	key->state = SODP_KEY_CLOSING;
-	if (refcount_read(&key->ref) > MW_REFS_IDLE)
+	if (sodp_key_users(key) > MW_USERS_IDLE)
 		return SODP_BUDGET;
 	key->state = SODP_KEY_FREE;
 	atomic_dec(&key->mr->mw_count);
@@ -63,7 +63,7 @@ int sodp_mw_dealloc(struct ib_mw *ibmw)
 	mutex_lock(&key->mw_mutex);
 	mw_unbind(key);
 	mutex_unlock(&key->mw_mutex);
-	kfree_rcu(key, rcu);
+	sodp_key_free(key);
 	return 0;
 }
 

@@ -59,11 +59,11 @@
  * one of the process whose memory it is: whoever leaves its pages unserved
  * holds up those that use them, and nobody else. See struct sodp_wait.
  *
- * Lookups (QP by number, key by index) run under RCU and take a reference.
+ * Lookups (QP by number, key by index) run under RCU; a QP is referenced.
  * What a reference keeps is memory only: whoever uses a QP checks qp->dead
  * under the mutex of the side it uses, and destroy_qp sets it under both.
- * A key is different: dereg waits for every reference to go, and these are
- * held for one slice of work at most.
+ * A key is different: it has users, each for one slice of work at most, and
+ * dereg waits for them all.
  */
 
 #define SODP_VERSION		"0.1.0"

@@ -188,7 +188,7 @@ int sodp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 	int ret = 0;
 
 	/* Keeps the region from being exchanged by rereg; none to show then */
-	if (!refcount_inc_not_zero(&mr->key->ref))
+	if (!sodp_key_hold(mr->key))
 		return 0;
 	if (mr->backing.odp) {
 		odp_region_stats(mr->key->region, &odp);
