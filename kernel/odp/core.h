@@ -630,6 +630,7 @@ void odp_fault_exit(void);
 int odp_fault_check_vmas(struct odp_fault *fault);
 int odp_fault_populate(struct odp_fault *fault);
 int odp_fault_snapshot(struct odp_fault *fault);
+void odp_fault_take_folio(struct odp_fault *fault);
 
 /* commit.c */
 bool odp_fault_complete(const struct odp_fault *fault);

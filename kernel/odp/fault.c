@@ -129,6 +129,8 @@ static int fault_under_mmap_lock(struct odp_fault *fault)
 	ret = odp_fault_populate(fault);
 	if (!ret && fault->populated)
 		ret = fault_look(fault);
+	if (!ret)
+		odp_fault_take_folio(fault);
 	return ret;
 }
 

@@ -208,6 +208,38 @@ int odp_fault_snapshot(struct odp_fault *fault)
 	return fault_walk(fault, first, end);
 }
 
+/**
+ * odp_fault_take_folio() - see how far the last page's folio is mapped
+ * @fault: locked; its snapshot has all that is needed; @end may grow
+ *
+ * A folio of several pages came as one and mostly goes as one, so what the mm
+ * maps of it behind the page is worth an entry: it costs a look now, or a
+ * fault later. The folio is not referenced, and may be another by now: it says
+ * how far to look, and no more.
+ *
+ * Context: mmap_lock held.
+ */
+void odp_fault_take_folio(struct odp_fault *fault)
+{
+	unsigned long hmm_pfn = fault->pfns[fault->last - 1];
+	u64 bytes = fault->region->last - fault->base;
+	unsigned long pages, end;
+
+	mmap_assert_locked(fault->mm);
+	if (fault->whole || fault->blank || fault->apart ||
+	    (fault->flags & ODP_FAULT_PREFETCH) || !(hmm_pfn & HMM_PFN_VALID))
+		return;
+	pages = folio_nr_pages(page_folio(hmm_pfn_to_page(hmm_pfn)));
+	/* What the page has behind it */
+	pages -= (hmm_pfn & ~HMM_PFN_FLAGS) & (pages - 1);
+	end = min_t(unsigned long, fault->last + pages - 1, ODP_LEAF_PAGES);
+	end = min_t(u64, end, (bytes >> PAGE_SHIFT) + 1);
+	end = min_t(u64, end,
+		    (fault->vma->vm_end - fault->base) >> PAGE_SHIFT);
+	if (end > fault->end && !fault_walk(fault, fault->end, end))
+		fault->end = end;
+}
+
 /* Does @page need handle_mm_fault(), going by the snapshot */
 static __always_inline bool fault_page_missing(const struct odp_fault *fault,
 					       unsigned int page)

@@ -361,6 +361,61 @@ static void hugetlb(void)
 	t_write_file("/proc/sys/vm/nr_hugepages", "0");
 }
 
+/* --- folios of several pages --- */
+
+#define FOLIO (64UL << 10)
+#define FOLIO_KNOBS "/sys/kernel/mm/transparent_hugepage/"
+#define FOLIO_64 FOLIO_KNOBS "hugepages-64kB/enabled"
+#define FOLIO_2048 FOLIO_KNOBS "hugepages-2048kB/enabled"
+
+/* WRITEs to page @page of each folio; returns how many faults they took */
+static uint64_t write_folios(struct mm_scene *s, unsigned int page)
+{
+	uint64_t faults = t_counter(&s->d.dev, "page_faults");
+	size_t off;
+
+	/* Downwards: what looks like a stream is served ahead in any case */
+	for (off = LEN; off; off -= FOLIO) {
+		t_post(&s->d.a, IBV_WR_RDMA_WRITE, 1, t_duo_sge(&s->d, 0, 8),
+		       t_remote(&s->d, off - FOLIO + page * T_PAGE),
+		       s->d.bmr->rkey);
+		t_want_wc(s->d.a.scq, 1, IBV_WC_SUCCESS);
+	}
+	/* ib_core shows numbers of up to 10 ms ago */
+	usleep(20000);
+	return t_counter(&s->d.dev, "page_faults") - faults;
+}
+
+/* A fault for some of a folio serves what is behind it in the folio, too. */
+static void large_folios(void)
+{
+	unsigned int page, pages = FOLIO / T_PAGE;
+	uint64_t faults = 0, folios = LEN / FOLIO;
+	struct mm_scene s;
+	char *mem;
+
+	if (t_write_file(FOLIO_64, "always"))
+		t_skip("no folios of 64 KiB");
+	T_ASSERT(!t_write_file(FOLIO_2048, "never"), "none of 2 MiB: %s",
+		 t_errname(errno));
+	mem = t_map_aligned(LEN, T_HUGE);
+	T_ASSERT(!mprotect(mem, LEN, PROT_READ | PROT_WRITE) &&
+			 !madvise(mem, LEN, MADV_HUGEPAGE),
+		 "folios: %s", t_errname(errno));
+	memset(mem, 1, LEN);
+	mm_open_at(&s, mem, LEN, false);
+	faults = write_folios(&s, 0);
+	T_ASSERT(faults >= folios, "%lu faults for the first pages", faults);
+	faults = 0;
+	for (page = pages - 1; page; page--)
+		faults += write_folios(&s, page);
+	/* The mm may have had to do with small ones here and there */
+	T_ASSERT(faults < folios, "%lu faults behind the first pages", faults);
+	t_dereg(s.d.bmr);
+	t_write_file(FOLIO_64, "never");
+	t_write_file(FOLIO_2048, "inherit");
+}
+
 /* --- KSM --- */
 
 static long ksm_sharing(void)
@@ -452,6 +507,7 @@ static const struct t_test tests[] = {
 	{ "uffd_late", uffd_late },
 	{ "uffd_abandoned", uffd_abandoned },
 	{ "hugetlb", hugetlb },
+	{ "large_folios", large_folios },
 	{ "ksm", ksm },
 	{ "secret", secret },
 };
