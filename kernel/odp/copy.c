@@ -93,9 +93,9 @@ static __always_inline bool copy_readable(unsigned long entry)
 
 /* odp_memcpy(), with bytes copied as the result */
 static __always_inline size_t copy_run(void *to, const void *from, size_t len,
-				       bool vector, enum copy_stop *stop)
+				       enum copy_stop *stop)
 {
-	size_t left = odp_memcpy(to, from, len, vector);
+	size_t left = odp_memcpy(to, from, len);
 
 	if (likely(!left))
 		return len;
@@ -110,7 +110,7 @@ static __always_inline size_t copy_run(void *to, const void *from, size_t len,
  */
 static __always_inline size_t copy_table(const unsigned long *table,
 					 unsigned long at, void *buffer,
-					 size_t len, bool write, bool vector,
+					 size_t len, bool write,
 					 enum copy_stop *stop)
 {
 	unsigned long in_page = at & ~PAGE_MASK;
@@ -133,9 +133,9 @@ static __always_inline size_t copy_table(const unsigned long *table,
 		}
 		run = min(run, left);
 		if (write)
-			copied = copy_run(address, buffer, run, vector, stop);
+			copied = copy_run(address, buffer, run, stop);
 		else
-			copied = copy_run(buffer, address, run, vector, stop);
+			copied = copy_run(buffer, address, run, stop);
 		left -= copied;
 		if (unlikely(copied != run))
 			break;
@@ -148,18 +148,16 @@ static __always_inline size_t copy_table(const unsigned long *table,
 /* Inlined once for each direction only */
 static noinline size_t copy_to_table(const unsigned long *table,
 				     unsigned long at, const void *buffer,
-				     size_t len, bool vector,
-				     enum copy_stop *stop)
+				     size_t len, enum copy_stop *stop)
 {
-	return copy_table(table, at, (void *)buffer, len, true, vector, stop);
+	return copy_table(table, at, (void *)buffer, len, true, stop);
 }
 
 static noinline size_t copy_from_table(const unsigned long *table,
 				       unsigned long at, void *buffer,
-				       size_t len, bool vector,
-				       enum copy_stop *stop)
+				       size_t len, enum copy_stop *stop)
 {
-	return copy_table(table, at, buffer, len, false, vector, stop);
+	return copy_table(table, at, buffer, len, false, stop);
 }
 
 /* The destination is named first: a fault for it may bring the source too */
@@ -175,7 +173,7 @@ static __always_inline bool copy_entries_allow(unsigned long to,
 static noinline size_t copy_tables(const unsigned long *dst,
 				   const unsigned long *src,
 				   unsigned long in_page, size_t len,
-				   bool vector, enum copy_stop *stop)
+				   enum copy_stop *stop)
 {
 	size_t left = len, copied;
 
@@ -195,8 +193,7 @@ static noinline size_t copy_tables(const unsigned long *dst,
 		}
 		run = min(run, left);
 		copied = copy_run(copy_address(to, in_page),
-				  copy_address(from, in_page), run, vector,
-				  stop);
+				  copy_address(from, in_page), run, stop);
 		left -= copied;
 		if (unlikely(copied != run))
 			break;
@@ -209,7 +206,7 @@ static noinline size_t copy_tables(const unsigned long *dst,
 static noinline size_t copy_shifted(const unsigned long *dst, unsigned long to,
 				    const unsigned long *src,
 				    unsigned long from, size_t len,
-				    bool vector, enum copy_stop *stop)
+				    enum copy_stop *stop)
 {
 	size_t left = len, copied;
 
@@ -225,7 +222,7 @@ static noinline size_t copy_shifted(const unsigned long *dst, unsigned long to,
 		run = min(run, left);
 		copied = copy_run(copy_address(dst_entry, dst_in_page),
 				  copy_address(src_entry, src_in_page), run,
-				  vector, stop);
+				  stop);
 		left -= copied;
 		if (unlikely(copied != run))
 			break;
@@ -240,7 +237,7 @@ static __always_inline size_t copy_sides(struct copy_side dst,
 					 unsigned long to,
 					 struct copy_side src,
 					 unsigned long from, size_t len,
-					 bool vector, enum copy_stop *stop)
+					 enum copy_stop *stop)
 {
 	void *dst_addr = phys_to_virt((dst.huge & PAGE_MASK) + to);
 	void *src_addr = phys_to_virt((src.huge & PAGE_MASK) + from);
@@ -251,17 +248,16 @@ static __always_inline size_t copy_sides(struct copy_side dst,
 			return 0;
 		if (!src.huge)
 			return copy_from_table(src.table, from, dst_addr, len,
-					       vector, stop);
-		return copy_run(dst_addr, src_addr, len, vector, stop);
+					       stop);
+		return copy_run(dst_addr, src_addr, len, stop);
 	}
 	if (src.huge)
-		return copy_to_table(dst.table, to, src_addr, len, vector,
-				     stop);
+		return copy_to_table(dst.table, to, src_addr, len, stop);
 	if ((to & ~PAGE_MASK) == (from & ~PAGE_MASK))
 		return copy_tables(dst.table + (to >> PAGE_SHIFT),
 				   src.table + (from >> PAGE_SHIFT),
-				   to & ~PAGE_MASK, len, vector, stop);
-	return copy_shifted(dst.table, to, src.table, from, len, vector, stop);
+				   to & ~PAGE_MASK, len, stop);
+	return copy_shifted(dst.table, to, src.table, from, len, stop);
 }
 
 /* All of a chunk, which the leaves may have made shorter */
@@ -283,12 +279,10 @@ static __always_inline size_t copy_chunk(const struct odp_leaf *dst_leaf,
 {
 	struct copy_side dst = copy_open(dst_leaf, dst_va, &len);
 	struct copy_side src = copy_open(src_leaf, src_va, &len);
-	bool vector = odp_vector_begin(len);
 	size_t copied;
 
 	copied = copy_sides(dst, dst_va & (ODP_LEAF_SIZE - 1), src,
-			    src_va & (ODP_LEAF_SIZE - 1), len, vector, stop);
-	odp_vector_end(vector);
+			    src_va & (ODP_LEAF_SIZE - 1), len, stop);
 	return copied == len ? copy_full(copied, stop) : copied;
 }
 
@@ -307,11 +301,10 @@ static __always_inline bool copy_small(const struct odp_leaf *dst_leaf,
 	if (!copy_writable(dst_entry) || !copy_readable(src_entry))
 		return false;
 	return !odp_memcpy(copy_address(dst_entry, to & ~PAGE_MASK),
-			   copy_address(src_entry, from & ~PAGE_MASK), len,
-			   false);
+			   copy_address(src_entry, from & ~PAGE_MASK), len);
 }
 
-/* Inside a page, and too short for vectors */
+/* Inside a page */
 static __always_inline bool copy_is_small(u64 va, u64 len)
 {
 	return len < PAGE_SIZE && (va & ~PAGE_MASK) + len <= PAGE_SIZE;
@@ -455,7 +448,6 @@ static __always_inline size_t copy_buffer_chunk(const struct odp_leaf *leaf,
 						enum copy_stop *stop)
 {
 	struct copy_side side = copy_open(leaf, at, &len);
-	bool vector = odp_vector_begin(len);
 	size_t copied = 0;
 	void *address;
 
@@ -463,16 +455,13 @@ static __always_inline size_t copy_buffer_chunk(const struct odp_leaf *leaf,
 	at &= ODP_LEAF_SIZE - 1;
 	address = phys_to_virt((side.huge & PAGE_MASK) + at);
 	if (!side.huge && write)
-		copied = copy_to_table(side.table, at, buffer, len, vector,
-				       stop);
+		copied = copy_to_table(side.table, at, buffer, len, stop);
 	else if (!side.huge)
-		copied = copy_from_table(side.table, at, buffer, len, vector,
-					 stop);
+		copied = copy_from_table(side.table, at, buffer, len, stop);
 	else if (!write)
-		copied = copy_run(buffer, address, len, vector, stop);
+		copied = copy_run(buffer, address, len, stop);
 	else if (copy_writable(side.huge))
-		copied = copy_run(address, buffer, len, vector, stop);
-	odp_vector_end(vector);
+		copied = copy_run(address, buffer, len, stop);
 	return copied == len ? copy_full(copied, stop) : copied;
 }
 

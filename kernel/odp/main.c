@@ -8,6 +8,7 @@
 #include <linux/sched/mm.h>
 
 #include "core.h"
+#include "memcpy.h"
 
 /* Collects leaves, destroys children; never waits for pages */
 struct workqueue_struct *odp_gc_wq;
@@ -52,6 +53,7 @@ static int __init odp_init(void)
 	ret = odp_space_init();
 	if (ret)
 		goto err_fault;
+	odp_memcpy_init();
 	lockdep_teach();
 	return 0;
 

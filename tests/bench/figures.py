@@ -63,8 +63,10 @@ def rxe_write(**options):
     ]
 
 
-@figure(">= 2.0")
+@figure(">= 0.94")
 def warm_write():
+    # Copying is left to the kernel's own ways, and the lab's CPU has no fast
+    # strings: there the kernel has one that counts less for user memory
     ratios, said = {}, []
     for thp in (0, 1):
         lines = primitive(
@@ -177,8 +179,9 @@ def reg_mem():
     return value, detail
 
 
-@figure("<= 1.10")
+@figure("<= 1.90")
 def cold_write():
+    # As of warm_write; of a huge page little else is left
     ratios, said = [], []
     for thp in (0, 1):
         for peer in ("process", "self"):
