@@ -136,6 +136,8 @@ void odp_region_get(struct odp_region *region);
 void odp_region_put(struct odp_region *region);
 void odp_region_destroy(struct odp_region *region);
 void odp_region_stats(struct odp_region *region, struct odp_stats *stats);
+void odp_region_set_name(struct odp_region *region, u32 name);
+u32 odp_region_name(const struct odp_region *region);
 bool odp_region_is_odp(const struct odp_region *region);
 bool odp_region_is_implicit(const struct odp_region *region);
 bool odp_region_is_callers(const struct odp_region *region);

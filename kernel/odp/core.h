@@ -110,6 +110,9 @@
 
 struct odp_user;
 
+/* Of a domain's name, the end included */
+#define ODP_NAME_MAX		64
+
 /* Counters of a domain, one set per CPU */
 struct odp_domain {
 	struct odp_stats __percpu *stats;
@@ -121,7 +124,7 @@ struct odp_domain {
 	 */
 	struct odp_fault_model fault_model;
 	refcount_t refs;
-	char name[64];
+	char name[ODP_NAME_MAX];
 };
 
 /* Invalidations of one mm at a time for which no memory is needed */
@@ -145,6 +148,7 @@ struct odp_inval {
  * struct odp_mm - what the spaces of one mm share
  * @refs: see DOC: Locking
  * @mm: whose; held by mmgrab()
+ * @pid: of the process that was the first to want it, for trace points
  * @node: in the table of these, by @mm
  * @notifier: tells when an invalidation ends, and asks what is young
  * @spaces: of the domains that use the mm; changed under spaces_lock, read
@@ -173,6 +177,7 @@ struct odp_inval {
 struct odp_mm {
 	refcount_t refs;
 	struct mm_struct *mm;
+	pid_t pid;
 	struct hlist_node node;
 	struct mmu_notifier notifier;
 	struct list_head spaces;
@@ -272,6 +277,7 @@ struct odp_region_counters {
  * @refs: references of the driver
  * @itn: in space->regions, where it is not static
  * @inval_event: the last one that was counted in it; under regions_lock
+ * @name: see odp_region_set_name() (READ_ONCE, WRITE_ONCE)
  * @count: counters
  */
 struct odp_region {
@@ -284,6 +290,7 @@ struct odp_region {
 	refcount_t refs;
 	struct interval_tree_node itn;
 	u64 inval_event;
+	u32 name;
 	struct odp_region_counters count;
 };
 
@@ -469,6 +476,12 @@ odp_region_covers(const struct odp_region *region, u64 va, u64 len)
 static inline bool odp_region_is_dying(const struct odp_region *region)
 {
 	return atomic_read(&region->busy) & REGION_DYING;
+}
+
+/* Whose memory, for trace points; 0: no process' */
+static inline pid_t odp_space_pid(const struct odp_space *space)
+{
+	return space->omm ? space->omm->pid : 0;
 }
 
 /* mm.c */

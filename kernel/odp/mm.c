@@ -231,6 +231,7 @@ static struct odp_mm *omm_alloc(struct mm_struct *mm)
 		return ERR_PTR(-ENOMEM);
 	}
 	refcount_set(&omm->refs, 1);
+	omm->pid = task_tgid_nr(current);
 	INIT_LIST_HEAD(&omm->spaces);
 	spin_lock_init(&omm->inval_lock);
 	INIT_LIST_HEAD(&omm->invals);

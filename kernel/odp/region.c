@@ -366,6 +366,34 @@ bool odp_region_is_implicit(const struct odp_region *region)
 EXPORT_SYMBOL_GPL(odp_region_is_implicit);
 
 /**
+ * odp_region_set_name() - say what the driver calls a region
+ * @region: which
+ * @name: a number that users know it by (mrn); trace points show it
+ *
+ * Context: Any.
+ */
+void odp_region_set_name(struct odp_region *region, u32 name)
+{
+	/* Mostly it is known already */
+	if (READ_ONCE(region->name) != name)
+		WRITE_ONCE(region->name, name);
+}
+EXPORT_SYMBOL_GPL(odp_region_set_name);
+
+/**
+ * odp_region_name() - what the driver calls a region
+ * @region: which
+ *
+ * Context: Any.
+ * Return: from odp_region_set_name(), or 0.
+ */
+u32 odp_region_name(const struct odp_region *region)
+{
+	return READ_ONCE(region->name);
+}
+EXPORT_SYMBOL_GPL(odp_region_name);
+
+/**
  * odp_region_is_callers() - is it of the memory of the current process
  * @region: which
  *

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * trace.h - trace points of the ODP core
+ *
+ * dev, mrn and pid are what `rdma resource show mr` calls the device, the
+ * region and the process; 0 is a region that has no name, and memory that is
+ * no process'.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM rdma_odp
@@ -10,25 +14,38 @@
 
 #include <linux/tracepoint.h>
 
-struct odp_region;
-struct odp_space;
+#define ODP_TRACE_SPACE							\
+		__array(char, dev, ODP_NAME_MAX)			\
+		__field(pid_t, pid)
+#define ODP_ASSIGN_SPACE						\
+		strscpy(__entry->dev, space->domain->name, ODP_NAME_MAX); \
+		__entry->pid = odp_space_pid(space)
+#define ODP_TRACE_REGION						\
+		__array(char, dev, ODP_NAME_MAX)			\
+		__field(pid_t, pid)					\
+		__field(u32, mrn)
+#define ODP_ASSIGN_REGION						\
+		strscpy(__entry->dev, region->space->domain->name,	\
+			ODP_NAME_MAX);					\
+		__entry->pid = odp_space_pid(region->space);		\
+		__entry->mrn = READ_ONCE(region->name)
 
 DECLARE_EVENT_CLASS(odp_child,
 	TP_PROTO(const struct odp_space *space, unsigned long start,
 		 unsigned long last),
 	TP_ARGS(space, start, last),
 	TP_STRUCT__entry(
-		__field(const void *, space)
+		ODP_TRACE_SPACE
 		__field(unsigned long, start)
 		__field(unsigned long, last)
 	),
 	TP_fast_assign(
-		__entry->space = space;
+		ODP_ASSIGN_SPACE;
 		__entry->start = start;
 		__entry->last = last;
 	),
-	TP_printk("space=%p start=%#lx last=%#lx", __entry->space,
-		  __entry->start, __entry->last)
+	TP_printk("dev=%s pid=%d start=%#lx last=%#lx",
+		  __entry->dev, __entry->pid, __entry->start, __entry->last)
 );
 
 DEFINE_EVENT(odp_child, odp_child_create,
@@ -47,19 +64,20 @@ TRACE_EVENT(odp_fault_begin,
 	TP_PROTO(const struct odp_region *region, u64 va, u64 len, u32 flags),
 	TP_ARGS(region, va, len, flags),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		ODP_TRACE_REGION
 		__field(u64, va)
 		__field(u64, len)
 		__field(u32, flags)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		ODP_ASSIGN_REGION;
 		__entry->va = va;
 		__entry->len = len;
 		__entry->flags = flags;
 	),
-	TP_printk("region=%p va=%#llx len=%llu flags=%#x", __entry->region,
-		  __entry->va, __entry->len, __entry->flags)
+	TP_printk("dev=%s mrn=%u pid=%d va=%#llx len=%llu flags=%#x",
+		  __entry->dev, __entry->mrn, __entry->pid, __entry->va,
+		  __entry->len, __entry->flags)
 );
 
 TRACE_EVENT(odp_fault_end,
@@ -67,22 +85,22 @@ TRACE_EVENT(odp_fault_end,
 		 unsigned long pages, int ret),
 	TP_ARGS(region, va, len, pages, ret),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		ODP_TRACE_REGION
 		__field(u64, va)
 		__field(u64, len)
 		__field(unsigned long, pages)
 		__field(int, ret)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		ODP_ASSIGN_REGION;
 		__entry->va = va;
 		__entry->len = len;
 		__entry->pages = pages;
 		__entry->ret = ret;
 	),
-	TP_printk("region=%p va=%#llx len=%llu pages=%lu ret=%d",
-		  __entry->region, __entry->va, __entry->len, __entry->pages,
-		  __entry->ret)
+	TP_printk("dev=%s mrn=%u pid=%d va=%#llx len=%llu pages=%lu ret=%d",
+		  __entry->dev, __entry->mrn, __entry->pid, __entry->va,
+		  __entry->len, __entry->pages, __entry->ret)
 );
 
 TRACE_EVENT(odp_commit,
@@ -90,7 +108,7 @@ TRACE_EVENT(odp_commit,
 		 unsigned int first, unsigned int end, bool huge, int ret),
 	TP_ARGS(region, base, first, end, huge, ret),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		ODP_TRACE_REGION
 		__field(unsigned long, base)
 		__field(unsigned int, first)
 		__field(unsigned int, end)
@@ -98,16 +116,16 @@ TRACE_EVENT(odp_commit,
 		__field(int, ret)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		ODP_ASSIGN_REGION;
 		__entry->base = base;
 		__entry->first = first;
 		__entry->end = end;
 		__entry->huge = huge;
 		__entry->ret = ret;
 	),
-	TP_printk("region=%p leaf=%#lx pages=%u-%u huge=%d ret=%d",
-		  __entry->region, __entry->base, __entry->first,
-		  __entry->end, __entry->huge, __entry->ret)
+	TP_printk("dev=%s mrn=%u pid=%d leaf=%#lx pages=%u-%u huge=%d ret=%d",
+		  __entry->dev, __entry->mrn, __entry->pid, __entry->base,
+		  __entry->first, __entry->end, __entry->huge, __entry->ret)
 );
 
 TRACE_EVENT(odp_invalidate,
@@ -116,7 +134,7 @@ TRACE_EVENT(odp_invalidate,
 		 bool done),
 	TP_ARGS(space, start, last, event, pages, done),
 	TP_STRUCT__entry(
-		__field(const void *, space)
+		ODP_TRACE_SPACE
 		__field(unsigned long, start)
 		__field(unsigned long, last)
 		__field(unsigned int, event)
@@ -124,15 +142,15 @@ TRACE_EVENT(odp_invalidate,
 		__field(bool, done)
 	),
 	TP_fast_assign(
-		__entry->space = space;
+		ODP_ASSIGN_SPACE;
 		__entry->start = start;
 		__entry->last = last;
 		__entry->event = event;
 		__entry->pages = pages;
 		__entry->done = done;
 	),
-	TP_printk("space=%p start=%#lx last=%#lx event=%u pages=%lu done=%d",
-		  __entry->space, __entry->start, __entry->last,
+	TP_printk("dev=%s pid=%d start=%#lx last=%#lx event=%u pages=%lu done=%d",
+		  __entry->dev, __entry->pid, __entry->start, __entry->last,
 		  __entry->event, __entry->pages, __entry->done)
 );
 
@@ -141,22 +159,22 @@ TRACE_EVENT(odp_prefetch,
 		 unsigned int advice, int ret),
 	TP_ARGS(region, va, len, advice, ret),
 	TP_STRUCT__entry(
-		__field(const void *, region)
+		ODP_TRACE_REGION
 		__field(u64, va)
 		__field(u64, len)
 		__field(unsigned int, advice)
 		__field(int, ret)
 	),
 	TP_fast_assign(
-		__entry->region = region;
+		ODP_ASSIGN_REGION;
 		__entry->va = va;
 		__entry->len = len;
 		__entry->advice = advice;
 		__entry->ret = ret;
 	),
-	TP_printk("region=%p va=%#llx len=%llu advice=%u ret=%d",
-		  __entry->region, __entry->va, __entry->len,
-		  __entry->advice, __entry->ret)
+	TP_printk("dev=%s mrn=%u pid=%d va=%#llx len=%llu advice=%u ret=%d",
+		  __entry->dev, __entry->mrn, __entry->pid, __entry->va,
+		  __entry->len, __entry->advice, __entry->ret)
 );
 
 #endif /* ODP_TRACE_H */

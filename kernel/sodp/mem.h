@@ -46,6 +46,7 @@ struct sodp_key {
 	/* grant */
 	struct ib_pd *pd;
 	struct odp_region *region;
+	struct ib_mr *base_mr;	/* whose @region is */
 	u64 iova;
 	u64 length;
 	u64 va;			/* address in the region of iova */
@@ -227,6 +228,7 @@ enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 key,
 				      bool remote);
 
 /* move.c */
+void sodp_stop_hold(struct sodp_stop *stop, const struct sodp_seg *seg);
 enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 			    u64 len, u64 need, u64 *done, u64 *budget,
 			    struct sodp_stop *stop, bool dst_remote);

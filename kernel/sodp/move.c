@@ -76,6 +76,21 @@ static void move_widen_miss(struct odp_miss *miss, const struct sodp_seg *seg,
 }
 
 /**
+ * sodp_stop_hold() - have the region of a miss until it was faulted for
+ * @stop: with the miss
+ * @seg: where it is
+ *
+ * A region gets its MR's number here: when it was made there was none yet.
+ *
+ * Context: any, before sodp_seg_put().
+ */
+void sodp_stop_hold(struct sodp_stop *stop, const struct sodp_seg *seg)
+{
+	odp_region_set_name(seg->region, seg->key->base_mr->res.id);
+	odp_region_get(stop->miss.region);
+}
+
+/**
  * sodp_move() - copy from one cursor to another, as far as it goes
  * @dst: where to
  * @src: where from
@@ -151,11 +166,12 @@ enum sodp_verdict sodp_move(struct sodp_cursor *dst, struct sodp_cursor *src,
 		if (stop->miss.flags & ODP_FAULT_WRITE) {
 			move_widen_miss(&stop->miss, d, need - *done);
 			stop->remote = dst_remote;
+			sodp_stop_hold(stop, d);
 		} else {
 			move_widen_miss(&stop->miss, s, need - *done);
 			stop->remote = !dst_remote;
+			sodp_stop_hold(stop, s);
 		}
-		odp_region_get(stop->miss.region);
 		return SODP_AGAIN;
 	}
 	return SODP_OK;

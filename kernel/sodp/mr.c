@@ -111,6 +111,7 @@ static void mr_use_backing(struct sodp_mr *mr, const struct sodp_backing *b,
 
 	mr->backing = *b;
 	key->region = b->region;
+	key->base_mr = &mr->base_mr;
 	key->va = b->va;
 	key->iova = iova;
 	key->length = b->length;
@@ -357,6 +358,7 @@ static int advise_one(struct ib_pd *pd, const struct ib_sge *sge,
 		goto out_put;
 	*va = key->va + off;
 	*region = key->region;
+	odp_region_set_name(*region, key->base_mr->res.id);
 	odp_region_get(*region);
 out_put:
 	sodp_key_put(key);

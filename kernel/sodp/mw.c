@@ -110,6 +110,7 @@ static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
 	}
 	key->mr = mr;
 	key->region = mr->region;
+	key->base_mr = mr->base_mr;
 	key->va = mr->va + (sqe->bind.addr - mr->iova);
 	key->iova = sqe->bind.access & IB_ZERO_BASED ? 0 : sqe->bind.addr;
 	key->length = sqe->bind.length;

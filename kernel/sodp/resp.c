@@ -207,7 +207,7 @@ static enum sodp_verdict resp_do_atomic(struct resp_ctx *c)
 	if (ret != -EAGAIN)
 		return SODP_E_REM_OP;
 	c->stop->remote = true;
-	odp_region_get(c->stop->miss.region);
+	sodp_stop_hold(c->stop, &c->remote);
 	return SODP_AGAIN;
 }
 

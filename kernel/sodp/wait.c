@@ -4,6 +4,7 @@
  * by workers of the process whose page it is.
  */
 #include "sodp.h"
+#include "trace.h"
 
 /* Between two tries of a QP whose slots are all taken */
 #define WAIT_RETRY		msecs_to_jiffies(100)
@@ -117,6 +118,7 @@ static void wait_work(struct odp_work *work)
 	}
 	over = wait->slot == slot;
 	ret = over ? wait_verdict(qp, miss, ret) : 0;
+	trace_sodp_wait_end(qp, wait_is_requester(wait), miss, over, ret);
 	wait_free_slot(slot);
 	/* And who waits for a slot need wait no longer */
 	wait_leave(wait, over || (wait->on && !wait->slot), ret);
@@ -183,6 +185,7 @@ void sodp_wait_begin(struct sodp_wait *wait, const struct odp_miss *miss)
 	refcount_inc(&wait->qp->ref);
 	if (likely(slot)) {
 		sodp_qp_count(wait->qp, SODP_CNT_fault_parks, 1);
+		trace_sodp_wait_begin(wait->qp, wait_is_requester(wait), miss);
 		odp_region_queue_work(miss->region, &slot->work);
 		/* Who could do no better a moment ago cannot now */
 		if (!sodp_is_rescuer())
