@@ -121,14 +121,23 @@ static int fault_walk(struct odp_fault *fault, unsigned int from,
  */
 enum fault_pmd { FAULT_PMD_NONE, FAULT_PMD_HUGE, FAULT_PMD_TABLE };
 
-static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
+static enum fault_pmd fault_peek_pmd(const struct odp_fault *fault,
+				     unsigned long va)
 {
-	pgd_t *pgd = pgd_offset(mm, va);
+	pgd_t *pgd = pgd_offset(fault->mm, va);
 	p4d_t *p4d;
 	pud_t pud;
 	pmd_t pmd;
 
-	mmap_assert_locked(mm);
+	mmap_assert_locked(fault->mm);
+	/*
+	 * Tables of hugetlb may be shared with other processes, and go under
+	 * locks that are hmm's to take. A large page is the whole leaf, and
+	 * so @vma has it all.
+	 */
+	if (is_vm_hugetlb_page(fault->vma))
+		return huge_page_size(hstate_vma(fault->vma)) < ODP_LEAF_SIZE ?
+		       FAULT_PMD_TABLE : FAULT_PMD_HUGE;
 	/* mmap_lock keeps these tables, though not the last one, in place */
 	if (pgd_none(*pgd))
 		return FAULT_PMD_NONE;
@@ -138,7 +147,6 @@ static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
 	pud = READ_ONCE(*pud_offset(p4d, va));
 	if (pud_none(pud))
 		return FAULT_PMD_NONE;
-	/* hugetlb's, on its way to another place: hmm knows what to do */
 	if (!pud_present(pud))
 		return FAULT_PMD_TABLE;
 	if (pud_leaf(pud))
@@ -150,9 +158,9 @@ static enum fault_pmd fault_peek_pmd(struct mm_struct *mm, unsigned long va)
 						   FAULT_PMD_TABLE;
 }
 
-static bool fault_is_huge(struct mm_struct *mm, unsigned long va)
+static bool fault_is_huge(const struct odp_fault *fault, unsigned long va)
 {
-	return fault_peek_pmd(mm, va) == FAULT_PMD_HUGE;
+	return fault_peek_pmd(fault, va) == FAULT_PMD_HUGE;
 }
 
 /* The rest of a blank snapshot, for those who look at it */
@@ -182,7 +190,7 @@ int odp_fault_snapshot(struct odp_fault *fault)
 
 	fault->whole = false;
 	fault->blank = false;
-	switch (fault_peek_pmd(fault->mm, fault->base)) {
+	switch (fault_peek_pmd(fault, fault->base)) {
 	case FAULT_PMD_NONE:
 		/* What the first fault brings may make the rest needless */
 		fault->pfns[first] = 0;
@@ -380,7 +388,7 @@ static unsigned int fault_skip_ahead(struct odp_fault *fault,
 {
 	unsigned int next = page + 1;
 
-	if (fault_is_huge(fault->mm, fault_va(fault, page)))
+	if (fault_is_huge(fault, fault_va(fault, page)))
 		return to;
 	fault_write_blank(fault);
 	if (vma->vm_file && !fault->write && next < to)
@@ -455,7 +463,7 @@ static void fault_populate_around(struct odp_fault *fault)
 	if (page >= fault->end || fault->whole || !fault->write ||
 	    !vma_is_anonymous(vma) || userfaultfd_armed(vma))
 		return;
-	if (fault_is_huge(fault->mm, fault_va(fault, page)))
+	if (fault_is_huge(fault, fault_va(fault, page)))
 		return;
 	fault_write_blank(fault);
 	for (; page < fault->end; page++)
