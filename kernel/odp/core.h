@@ -574,6 +574,7 @@ extern const struct mmu_interval_notifier_ops odp_child_ops;
  * @deadline: with ODP_FAULT_BRIEF, when what is there has to do, in ns
  * @flags: enum odp_fault_flags
  * @write: @flags has ODP_FAULT_WRITE
+ * @missed: some of what is needed had no entry
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
@@ -607,6 +608,7 @@ struct odp_fault {
 	u64 deadline;
 	u32 flags;
 	bool write;
+	bool missed;
 	bool entered;
 	bool locked;
 	bool whole;

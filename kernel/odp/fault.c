@@ -313,28 +313,30 @@ static int fault_leaf(struct odp_fault *fault)
 	}
 }
 
-/* Did somebody else map it in the meantime */
+/*
+ * Did somebody else map it in the meantime, or was it there all the time, in a
+ * leaf that was closed because other pages of it go? Then wait for the leaf,
+ * not for the mm: nothing was missing, and this is no fault.
+ */
 static bool fault_is_covered(struct odp_fault *fault)
 {
 	unsigned long need = ODP_ENTRY_READ;
-	struct odp_leaf *leaf;
+	struct odp_leaf *leaf = fault->leaf;
 	unsigned int page;
-	bool covered = true;
+	bool covered;
 
-	if (!READ_ONCE(fault->leaf->present))
-		return false;
-	leaf = odp_access_hold(fault->region, fault->base +
-			       ((u64)fault->first << PAGE_SHIFT), 1);
-	if (!leaf)
+	if (!READ_ONCE(leaf->present))
 		return false;
 	if (fault->write)
 		need |= ODP_ENTRY_WRITE;
+	mutex_lock(&leaf->leaf_mutex);
+	covered = !(leaf->state & LEAF_DEAD);
 	for (page = fault->first; covered && page < fault->last; page++) {
-		unsigned long va = fault->base + (page << PAGE_SHIFT);
+		unsigned long va = fault->base + ((u64)page << PAGE_SHIFT);
 
 		covered = (odp_leaf_entry(leaf, va) & need) == need;
 	}
-	odp_access_drop();
+	mutex_unlock(&leaf->leaf_mutex);
 	return covered;
 }
 
@@ -409,6 +411,7 @@ static int fault_piece(struct odp_fault *fault, u64 va, u64 last)
 	if (ret)
 		return ret;
 	if (!fault_is_covered(fault)) {
+		fault->missed = true;
 		around_open(fault);
 		ret = fault_leaf(fault);
 		around_close(fault);
@@ -518,6 +521,8 @@ static void fault_account(const struct odp_fault *fault, int ret, u64 ns)
 			odp_count(region, faults_handed_over, 1);
 		return;
 	}
+	if (!ret && !fault->missed)
+		return;
 	odp_count(region, faults, 1);
 	if (fault->write)
 		odp_count(region, faults_write, 1);

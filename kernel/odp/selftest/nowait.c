@@ -427,7 +427,76 @@ static int test_tmpfs(void)
 	return ret;
 }
 
+struct churner {
+	struct odp_region *region;
+	unsigned long va;
+	struct mm_struct *mm;
+	unsigned long rounds;
+	struct completion begun;
+};
+
+#define CHURNS		2000
+
+/* A page that comes and goes; each time its leaf is closed for a moment */
+static int churner_thread(void *data)
+{
+	struct churner *churner = data;
+	int ret = 0;
+
+	kthread_use_mm(churner->mm);
+	while (!ret && !kthread_should_stop()) {
+		ret = odp_region_fault(churner->region, churner->va, 8,
+				       ODP_FAULT_WRITE);
+		if (!ret)
+			ret = st_madvise(churner->va, PAGE_SIZE,
+					 MADV_DONTNEED);
+		WRITE_ONCE(churner->rounds, churner->rounds + 1);
+		complete(&churner->begun);
+		cond_resched();
+	}
+	/* Nobody has to wait for one that failed */
+	WRITE_ONCE(churner->rounds, CHURNS);
+	complete(&churner->begun);
+	kthread_unuse_mm(churner->mm);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return ret;
+}
+
+/* Who uses a page that stays has no faults for the sake of its neighbours */
+static int test_closed(void)
+{
+	unsigned long va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	struct churner churner = { .va = va, .mm = current->mm };
+	struct odp_region *region;
+	struct task_struct *task;
+	u64 word = 0;
+	int ret;
+
+	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
+	init_completion(&churner.begun);
+	churner.region = st_region(va, PAGE_SIZE);
+	region = st_region(va + PAGE_SIZE, PAGE_SIZE);
+	task = kthread_run(churner_thread, &churner, "odp_churner");
+	ret = PTR_ERR_OR_ZERO(task);
+	ST_CHECK_GOTO(!ret, out);
+	wait_for_completion(&churner.begun);
+	while (!ret && READ_ONCE(churner.rounds) < CHURNS) {
+		ret = st_copy_in(region, va + PAGE_SIZE, &word, sizeof(word));
+		cond_resched();
+	}
+	ret = kthread_stop(task) ?: ret;
+	ST_CHECK_GOTO(!ret, out);
+	ST_CHECK_GOTO(st_stat(region, faults) == 1, out);
+out:
+	odp_region_destroy(region);
+	odp_region_destroy(churner.region);
+	st_unmap(va, ODP_LEAF_SIZE);
+	return ret;
+}
+
 const struct st_case st_nowait_cases[] = {
+	{ "nowait: beside pages that come and go", test_closed },
 	{ "nowait: beside memory that is being unmapped", test_disturbed },
 	{ "nowait: after an invalidation of one's own", test_own_invalidation },
 	{ "nowait: memory of another process", test_foreign },
