@@ -571,6 +571,8 @@ extern const struct mmu_interval_notifier_ops odp_child_ops;
  * @last: page after the last one needed
  * @end: page after the last one that is welcome (fault-around)
  * @tried: address whose fault was told to retry, to do it the patient way
+ * @waited: page whose fault was the last to drop mmap_lock
+ * @reached: page after the last one in the leaf that was waited for
  * @deadline: with ODP_FAULT_BRIEF, when what is there has to do, in ns
  * @flags: enum odp_fault_flags
  * @write: @flags has ODP_FAULT_WRITE
@@ -605,6 +607,8 @@ struct odp_fault {
 	unsigned int last;
 	unsigned int end;
 	unsigned long tried;
+	unsigned int waited;
+	unsigned int reached;
 	u64 deadline;
 	u32 flags;
 	bool write;

@@ -266,6 +266,18 @@ static void fault_halve(struct odp_fault *fault)
 }
 
 /*
+ * A wait that was for a page further on than all before: that much is there,
+ * and it is no round in vain.
+ */
+static bool fault_goes_on(struct odp_fault *fault, int ret)
+{
+	if (ret != -ERESTART || fault->waited < fault->reached)
+		return false;
+	fault->reached = fault->waited + 1;
+	return true;
+}
+
+/*
  * Rounds, until one works. Bounded in time, not counting what is spent
  * waiting for pages (-ERESTART): those waits end when the page is there.
  * The range is halved now and then on the way, and when time is up only its
@@ -287,7 +299,9 @@ static int fault_leaf(struct odp_fault *fault)
 		if (ret == -EBUSY && fault_page_is_error(fault) &&
 		    ++errors > FAULT_ERROR_TRIES)
 			return -EFAULT;
-		if (!(tries % FAULT_HALVE_TRIES))
+		if (fault_goes_on(fault, ret))
+			tries = 0;
+		else if (!(tries % FAULT_HALVE_TRIES))
 			fault_halve(fault);
 		if (ret == -ERESTART) {
 			deadline = jiffies + FAULT_RETRY_TIME;
@@ -406,6 +420,7 @@ static int fault_piece(struct odp_fault *fault, u64 va, u64 last)
 	fault->last = (last >> PAGE_SHIFT) + 1;
 	fault->leaf = NULL;
 	fault->tried = ULONG_MAX;
+	fault->reached = 0;
 	fault->narrowed = false;
 	ret = fault_new_leaf(fault);
 	if (ret)

@@ -360,8 +360,10 @@ static int fault_one(struct odp_fault *fault, struct vm_area_struct *vma,
 	fault->populated = true;
 	/* Either way the lock was dropped, but for a retry that is nowait */
 	if (result & VM_FAULT_COMPLETED ||
-	    (!nowait && result & VM_FAULT_RETRY))
+	    (!nowait && result & VM_FAULT_RETRY)) {
 		fault->locked = false;
+		fault->waited = page;
+	}
 	if (unlikely(!fault->entered))
 		return -ESRCH;
 	if (likely(!(result & (VM_FAULT_ERROR | VM_FAULT_RETRY |
