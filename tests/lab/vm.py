@@ -139,6 +139,9 @@ def _append(config, use_kvm, layer):
     # A busy host steals seconds from a virtual CPU; what is truly stuck
     # stays stuck for longer than this.
     words += " rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+    if not config.icount:
+        # What is charged to users is no memory when it is freed
+        words += " slub_debug=P,kmalloc-cg-*"
     if config.slowness > 1:
         # Pages that migrate from one node to another
         words += " numa=fake=2"

@@ -6,6 +6,8 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 #include "../access.h"
 #include "selftest.h"
@@ -73,22 +75,97 @@ static int test_around_end(void)
 	unsigned long va = st_map_aligned(2 * STREAM_PAGES * PAGE_SIZE,
 					  ODP_LEAF_SIZE);
 	unsigned long len = STREAM_PAGES * PAGE_SIZE - 100;
-	struct odp_region *region;
+	struct odp_region *region, *behind;
 	unsigned int page;
 	u64 word = 7;
 	int ret = 0;
 
 	ST_CHECK(!IS_ERR_VALUE(va), -ENOMEM);
 	region = st_region(va, len);
+	/* Shows what is mapped there, whoever did it */
+	behind = st_region(va + STREAM_PAGES * PAGE_SIZE,
+			   STREAM_PAGES * PAGE_SIZE);
 	for (page = 0; !ret && page < STREAM_PAGES; page++)
 		ret = st_copy_in(region, va + page * PAGE_SIZE, &word,
 				 sizeof(word));
 	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(st_stat(region, faults) < STREAM_PAGES / 2, out);
 	ST_CHECK_GOTO(st_stat(region, mapped_pages) == STREAM_PAGES, out);
+	ST_CHECK_GOTO(!st_stat(behind, mapped_pages), out);
 out:
+	odp_region_destroy(behind);
 	odp_region_destroy(region);
 	st_unmap(va, 2 * STREAM_PAGES * PAGE_SIZE);
+	return ret;
+}
+
+struct writer {
+	struct odp_region *region;
+	unsigned long va;
+	void *from;
+	struct completion begun;
+};
+
+#define WRITE_BYTES	SZ_256K
+#define WRITE_ROUNDS	100
+
+/* The same bytes again and again, until the region lets it no more */
+static int writer_thread(void *data)
+{
+	struct writer *writer = data;
+	struct odp_miss miss;
+	u64 done;
+
+	complete(&writer->begun);
+	while (!odp_copy_in(writer->region, writer->va, writer->from,
+			    WRITE_BYTES, &done, &miss))
+		;
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* A copy in flight has ended when the region is gone: its last word is last */
+static int gone_check(struct writer *writer)
+{
+	u64 __user *last = (u64 __user *)(writer->va + WRITE_BYTES) - 1;
+	struct task_struct *task;
+	u64 seen = 0;
+	int ret;
+
+	writer->region = st_region(writer->va, WRITE_BYTES);
+	ret = odp_region_fault(writer->region, writer->va, WRITE_BYTES,
+			       ODP_FAULT_WRITE);
+	init_completion(&writer->begun);
+	odp_region_get(writer->region);
+	task = kthread_run(writer_thread, writer, "odp_writer");
+	if (!IS_ERR(task))
+		wait_for_completion(&writer->begun);
+	usleep_range(500, 1000);
+	odp_region_destroy(writer->region);
+	if (put_user(0x5555555555555555, last))
+		ret = -EFAULT;
+	ret = ret ?: PTR_ERR_OR_ZERO(task) ?: kthread_stop(task);
+	odp_region_put(writer->region);
+	if (get_user(seen, last))
+		ret = -EFAULT;
+	ST_CHECK(ret || seen == 0x5555555555555555, -EBADMSG);
+	return ret;
+}
+
+static int test_gone(void)
+{
+	struct writer writer = { .va = st_map(WRITE_BYTES, RW, ANON) };
+	int round, ret = 0;
+
+	ST_CHECK(!IS_ERR_VALUE(writer.va), -ENOMEM);
+	writer.from = vzalloc(WRITE_BYTES);
+	ST_CHECK_GOTO(writer.from, out);
+	for (round = 0; !ret && round < WRITE_ROUNDS; round++)
+		ret = gone_check(&writer);
+out:
+	vfree(writer.from);
+	st_unmap(writer.va, WRITE_BYTES);
 	return ret;
 }
 
@@ -283,5 +360,6 @@ const struct st_case st_lifetime_cases[] = {
 	{ "lifetime: emptied leaves are forgotten", test_collected },
 	{ "lifetime: a hint goes with its leaf", test_hint },
 	{ "lifetime: a stream ends with its region", test_around_end },
+	{ "lifetime: nothing is written under a region that is gone", test_gone },
 	{ }
 };
