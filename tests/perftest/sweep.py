@@ -11,6 +11,7 @@ from pair import DEV, GID, Failure, Tap, run_pair
 
 PORT = 18600
 SECONDS = 290
+NO_CLOCK = "Correlation coefficient"
 SIZES = [1 << n for n in range(1, 24)]
 ITERATIONS = {"bw": "10", "lat": "10"}
 ATOMICS = ("CMP_AND_SWAP", "FETCH_AND_ADD")
@@ -38,6 +39,9 @@ def sweep(program, extra, sizes):
     missing = [s for s in sizes if s not in table]
     if missing:
         raise Failure(f"no figures for sizes {missing}:\n{said}")
+    if NO_CLOCK in said:
+        # A busy host: all went through, in no time that perftest can tell
+        return f"{sizes[-1]} B: no clock"
     figure = 2 if program.endswith("_bw") else 3
     for size in sizes:
         if not table[size][figure - 1] > 0 and size > 4096:
