@@ -156,6 +156,7 @@ class Run:
                     self.times.seconds,
                 )
                 guest.on_over = self.on_end
+                guest.prepare()
                 guest.run()
 
     def _build(self, batch):

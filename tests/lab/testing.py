@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """./lab test: one boot per configuration, many tests per boot."""
 
+import concurrent.futures
 import functools
 import re
 import socket
@@ -126,19 +127,26 @@ class Batch:
         self.args = args
         self.report = report
         self.machines = []
+        self.missing = None
         self.sides = []
         self.guard = threading.RLock()
 
-    def run(self):
-        host.say(f"{self._name()}: {len(self.planned)} tests")
+    def prepare(self):
+        """Root folders and builds, as far as there are none yet."""
         try:
             for config in self.configs:
                 self.machines.append(self._machine(config))
         except (TestsFailed, LabError, OSError) as err:
+            self.missing = err
+
+    def run(self):
+        """After prepare()."""
+        host.say(f"{self._name()}: {len(self.planned)} tests")
+        if self.missing:
             # What the very first batch lacks the user has to mend
-            if isinstance(err, LabError) and self.first:
-                raise
-            self._give_up(self.planned, str(err))
+            if isinstance(self.missing, LabError) and self.first:
+                raise self.missing
+            self._give_up(self.planned, str(self.missing))
             return
         left, idle = list(self.planned), 0
         while left:
@@ -344,6 +352,17 @@ def _show(planned):
     return 0
 
 
+def run_batches(batches):
+    """While a machine runs, what the next one needs is made."""
+    with concurrent.futures.ThreadPoolExecutor(1) as ahead:
+        ready = ahead.submit(batches[0].prepare)
+        for batch, following in zip(batches, batches[1:] + [None]):
+            ready.result()
+            if following:
+                ready = ahead.submit(following.prepare)
+            batch.run()
+
+
 def main(args):
     if args.list:
         args.all = True
@@ -361,7 +380,11 @@ def main(args):
         else:
             key = tuple(c.key() for c in item.configs)
             batches.setdefault(key, []).append(item)
-    for number, items in enumerate(batches.values()):
-        Batch(items[0].configs, items, args, report, not number).run()
+    batches = [
+        Batch(items[0].configs, items, args, report, not number)
+        for number, items in enumerate(batches.values())
+    ]
+    if batches:
+        run_batches(batches)
     host.say(f"logs: {logs}")
     return report.close()

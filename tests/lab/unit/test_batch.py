@@ -50,6 +50,7 @@ class Boots(unittest.TestCase):
             batch = testing.Batch(
                 [CONFIG], self.planned, args, self.report, first
             )
+            batch.prepare()
             batch.run()
 
     def results(self):
@@ -85,9 +86,10 @@ class Boots(unittest.TestCase):
             batch = [[CONFIG], self.planned, args, self.report]
             with contextlib.redirect_stdout(io.StringIO()):
                 with contextlib.redirect_stderr(io.StringIO()):
-                    testing.Batch(*batch).run()
+                    testing.run_batches([testing.Batch(*batch)])
                     with self.assertRaises(LabError):
-                        testing.Batch(*batch, True).run()
+                        first = testing.Batch(*batch, True)
+                        testing.run_batches([first])
         self.assertEqual(self.results(), ["failed"] * 2)
 
 

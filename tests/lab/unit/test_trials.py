@@ -73,6 +73,7 @@ class Shared(unittest.TestCase):
                 [CONFIG], items, ARGS, self.report, None, dict(known)
             )
             guest.on_over = self.over.append
+            guest.prepare()
             guest.run()
 
     def test_each_is_loaded_and_unloaded(self):
