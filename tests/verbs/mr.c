@@ -10,6 +10,7 @@
 
 #include "common/t_duo.h"
 #include "common/t_fence.h"
+#include "common/t_owner.h"
 
 #define LEN (4 * T_PAGE)
 #define TIB (1UL << 40)
@@ -318,7 +319,6 @@ static void rereg_fence(void)
 }
 
 #define CHARGED_LEAVES 256
-#define CGROUP "/sys/fs/cgroup"
 
 static size_t kernel_memory(const char *folder)
 {
@@ -337,19 +337,6 @@ static size_t kernel_memory(const char *folder)
 	return bytes;
 }
 
-static void enter_cgroup(char *folder, size_t size)
-{
-	char path[128], pid[16];
-
-	snprintf(folder, size, CGROUP "/sodp-mr-%d", getpid());
-	if (t_write_file(CGROUP "/cgroup.subtree_control", "+memory") ||
-	    t_system("mkdir %s", folder))
-		t_skip("no memory cgroup");
-	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	T_ASSERT(!t_write_file(path, pid), "%s", path);
-}
-
 /*
  * What is kept for memory that is used is charged to whom it belongs: a page
  * for each 2 MiB in which pages here and there are. The CPU's own tables are
@@ -360,14 +347,14 @@ static void charged(void)
 	/* The rest for what is given back meanwhile */
 	const size_t want = CHARGED_LEAVES * T_PAGE * 3 / 4;
 	char *p = t_map_aligned(CHARGED_LEAVES * T_HUGE, T_HUGE);
-	char folder[64];
+	char folder[T_CGROUP_PATH];
 	size_t before, after;
 	struct ibv_mr *mr;
 	struct t_duo d;
 	uint64_t end;
 	unsigned int i;
 
-	enter_cgroup(folder, sizeof(folder));
+	t_cgroup_enter(folder, "memory");
 	t_duo_open(&d, LEN, T_PINNED, NULL);
 	t_need_odp(&d.dev);
 	t_map_pages(p, CHARGED_LEAVES * T_HUGE, T_SMALL);
@@ -398,49 +385,14 @@ static void charged(void)
 #define HIGH_MEMORY (3 * HIGH_SIZE)
 #define HIGH_SLACK (8UL << 20)
 
-struct high_peer {
-	struct t_addr addr;
-	uint64_t mem;
-	uint32_t rkey;
-	char folder[64];
-};
-
-/* Has memory that others write to, in a cgroup that should not have as much */
-static void high_run(int fd)
+/* In a cgroup that should not have as much */
+static void *high_make(const void *folder)
 {
-	struct high_peer self = {}, peer;
-	char path[128], text[32];
-	struct t_dev dev;
-	struct t_ep ep;
-	char *mem;
+	char *mem = t_map(HIGH_MEMORY);
 
-	enter_cgroup(self.folder, sizeof(self.folder));
-	snprintf(path, sizeof(path), "%s/memory.high", self.folder);
-	snprintf(text, sizeof(text), "%lu", HIGH_SIZE);
-	T_ASSERT(!t_write_file(path, text), "%s", path);
-	t_open(&dev);
-	mem = t_map(HIGH_MEMORY);
-	t_map_pages(mem, HIGH_MEMORY, T_SMALL);
-	t_ep_open(&ep, &dev, NULL);
-	self.addr = t_ep_addr(&ep);
-	self.mem = (uintptr_t)mem;
-	self.rkey = t_reg_kind(&dev, T_EXPLICIT, mem, HIGH_MEMORY,
-			       T_ACCESS_ALL)->rkey;
-	t_msg_send(fd, &self, sizeof(self));
-	t_msg_recv(fd, &peer, sizeof(peer));
-	t_ep_connect(&ep, &peer.addr);
-	t_msg_send(fd, &self, sizeof(self));
-	t_msg_recv(fd, &peer, sizeof(peer));
-	_exit(0);
-}
-
-static unsigned long cgroup_number(const char *folder, const char *name)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	T_ASSERT(t_read_file(path, text, sizeof(text)), "%s", path);
-	return strtoul(text, NULL, 10);
+	t_cgroup_enter((char *)folder, "memory");
+	t_cgroup_set(folder, "memory.high", HIGH_SIZE);
+	return mem;
 }
 
 /*
@@ -449,38 +401,28 @@ static unsigned long cgroup_number(const char *folder, const char *name)
  */
 static void memory_high(void)
 {
-	struct high_peer self = {}, peer;
+	static const struct t_owner_ops ops = {
+		.make = high_make,
+		.len = HIGH_MEMORY,
+	};
+	char *folder = t_shared(T_CGROUP_PATH);
 	unsigned long most = 0, now, at;
+	struct t_owner owner;
 	struct t_duo d;
-	int fd[2];
-	pid_t pid;
 
 	t_swap_on(2 * HIGH_MEMORY);
-	t_msg_pair(fd);
-	pid = t_fork();
-	if (!pid)
-		high_run(fd[1]);
 	t_duo_open(&d, LEN, T_PINNED, NULL);
-	t_need_odp(&d.dev);
-	t_msg_recv(fd[0], &peer, sizeof(peer));
-	t_ep_reset(&d.a);
-	self.addr = t_ep_addr(&d.a);
-	t_ep_connect(&d.a, &peer.addr);
-	t_msg_send(fd[0], &self, sizeof(self));
-	t_msg_recv(fd[0], &peer, sizeof(peer));
+	t_owner_start(&owner, &d, &ops, folder);
 	for (at = 0; at < HIGH_MEMORY; at += LEN) {
-		t_post(&d.a, IBV_WR_RDMA_WRITE, at, t_duo_sge(&d, 0, LEN),
-		       peer.mem + at, peer.rkey);
-		t_want_wc(d.a.scq, at, IBV_WC_SUCCESS);
+		t_owner_write(&owner, &d, at, LEN);
 		if (at / LEN % 64)
 			continue;
-		now = cgroup_number(peer.folder, "memory.current");
+		now = t_cgroup_get(folder, "memory.current");
 		if (now > most)
 			most = now;
 	}
-	now = cgroup_number(peer.folder, "memory.swap.current");
-	t_msg_send(fd[0], &self, sizeof(self));
-	t_reap(pid);
+	now = t_cgroup_get(folder, "memory.swap.current");
+	t_owner_end(&owner, NULL);
 	t_swap_off();
 	T_ASSERT(most < HIGH_SIZE + HIGH_SLACK, "%lu KiB, memory.high %lu",
 		 most >> 10, HIGH_SIZE >> 10);
