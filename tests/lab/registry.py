@@ -92,7 +92,7 @@ def _options(words):
         "program": str,
         "in": lambda text: tuple(text.split(",")),
     }
-    flags = {k: k for k in ("rxe", "icount", "wire")}
+    flags = {k: k for k in ("rxe", "icount", "wire", "numa")}
     flags["all"] = "only_all"
     options = {}
     for word in words:
@@ -389,6 +389,7 @@ def _config(machine, suite, kernel, args):
         rxe=args.rxe or machine.get("rxe", False),
         sodp=machine.get("sodp", True) and not args.no_sodp,
         pmem=machine.get("pmem", False),
+        numa=machine.get("numa", False),
         contents=layers.Contents(
             args.groups + list(machine.get("groups", ())), args.packages
         ),

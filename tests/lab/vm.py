@@ -26,6 +26,10 @@ busybox reboot -f
 """
 
 
+# With the option numa
+NODES = 2
+
+
 class VmConfig:
     """What a machine is made of; equal configurations share a boot."""
 
@@ -41,10 +45,12 @@ class VmConfig:
         net=None,
         contents=NOTHING,
         pmem=False,
+        numa=False,
     ):
         """net: which of two joined machines this is, 1 or 2; contents:
         what there is besides the suite (layers.py); pmem: some of the
-        memory is /dev/pmem0, which file systems can map (DAX)."""
+        memory is /dev/pmem0, which file systems can map (DAX); numa: two
+        nodes, each with half of the memory and one of two CPUs."""
         self.suite = suite
         self.kernel = kernel
         self.icount = icount
@@ -55,6 +61,7 @@ class VmConfig:
         self.net = net
         self.contents = contents
         self.pmem = pmem
+        self.numa = numa and self.smp % NODES == 0
 
     @property
     def slowness(self):
@@ -77,6 +84,7 @@ class VmConfig:
             self.sodp,
             self.net,
             self.pmem,
+            self.numa,
             self.contents.key(),
         )
 
@@ -89,6 +97,8 @@ class VmConfig:
             words.append("no sodp")
         if self.pmem:
             words.append("pmem")
+        if self.numa:
+            words.append("two nodes")
         if self.contents:
             words.append(f"with {self.contents}")
         if self.net:
@@ -119,6 +129,19 @@ def _network(number, fd):
     ]
 
 
+def _nodes(config):
+    """A socket for each, as caches do not lie between two nodes."""
+    args = ["-smp", f"{config.smp},sockets={NODES}"]
+    size = int(config.mem[:-1]) * {"G": 1024, "M": 1}[config.mem[-1]]
+    half = size // NODES
+    each = config.smp // NODES
+    for node in range(NODES):
+        cpus = f"cpus={node * each}-{node * each + each - 1}"
+        args += ["-object", f"memory-backend-ram,id=node{node},size={half}M"]
+        args += ["-numa", f"node,nodeid={node},{cpus},memdev=node{node}"]
+    return args
+
+
 def _machine(config, use_kvm):
     if config.icount:
         accel = "tcg,thread=single"
@@ -126,7 +149,8 @@ def _machine(config, use_kvm):
         accel = "kvm" if use_kvm else "tcg,thread=multi"
     cpu = "host" if accel == "kvm" else "max,-erms,-fsrm"
     args = ["-machine", "q35", "-accel", accel, "-cpu", cpu]
-    args += ["-smp", str(config.smp), "-m", config.mem]
+    args += ["-m", config.mem]
+    args += _nodes(config) if config.numa else ["-smp", str(config.smp)]
     if config.icount:
         args += ["-icount", "shift=0,sleep=off"]
     return args
@@ -142,7 +166,7 @@ def _append(config, use_kvm, layer):
     if not config.icount:
         # What is charged to users is no memory when it is freed
         words += " slub_debug=P,kmalloc-cg-*"
-    if config.slowness > 1:
+    if config.slowness > 1 and not config.numa:
         # Pages that migrate from one node to another
         words += " numa=fake=2"
     if config.kernel == "debug":
