@@ -14,6 +14,7 @@
 #include <linux/interval_tree.h>
 #include <linux/io.h>
 #include <linux/memcontrol.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -500,6 +501,38 @@ void odp_mms_wait(void);
 /* pool.c */
 int odp_pool_init(struct odp_mm *omm);
 void odp_pool_exit(struct odp_mm *omm);
+
+/**
+ * struct odp_numa - the memory policy that a worker has for a while
+ * @policy: the process'
+ * @old: its own
+ * @used: it has
+ */
+struct odp_numa {
+	struct mempolicy policy;
+	struct mempolicy *old;
+	bool used;
+};
+
+/* numa.c */
+#ifdef CONFIG_NUMA
+void odp_numa_begin(struct odp_numa *numa, struct mm_struct *mm);
+void odp_numa_end(struct odp_numa *numa);
+int odp_numa_node(struct mm_struct *mm);
+#else
+static inline void odp_numa_begin(struct odp_numa *numa, struct mm_struct *mm)
+{
+}
+
+static inline void odp_numa_end(struct odp_numa *numa)
+{
+}
+
+static inline int odp_numa_node(struct mm_struct *mm)
+{
+	return NUMA_NO_NODE;
+}
+#endif
 
 /* space.c */
 struct odp_space *odp_space_create_static(struct odp_domain *domain);

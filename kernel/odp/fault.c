@@ -485,6 +485,7 @@ static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 	struct odp_region *region = fault->region;
 	bool waits = !(fault->flags & ODP_FAULT_NOWAIT);
 	struct odp_recall recall;
+	struct odp_numa numa;
 	bool used;
 	int ret;
 
@@ -500,12 +501,14 @@ static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 	if (waits && !odp_recall_begin(region, &recall))
 		goto out_recall;
 	used = fault_use_mm(fault);
+	odp_numa_begin(&numa, fault->mm);
 	fault->entered = !odp_region_enter(region);
 	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
 	/* It may have been left, and destroyed, during a wait for a page */
 	if (fault->entered)
 		odp_region_leave(region);
+	odp_numa_end(&numa);
 	if (used)
 		kthread_unuse_mm(fault->mm);
 out_recall:

@@ -141,6 +141,7 @@ void odp_pool_exit(struct odp_mm *omm)
 	user_put(omm->user);
 }
 
+/* Near to the process, as far as its user's workqueue lets it: see numa.c */
 static void pool_start_locked(struct odp_mm *omm)
 {
 	struct odp_work *work;
@@ -153,7 +154,8 @@ static void pool_start_locked(struct odp_mm *omm)
 			return;
 		list_del_init(&work->node);
 		omm->active++;
-		queue_work(omm->user->wq, &work->work);
+		queue_work_node(odp_numa_node(omm->mm), omm->user->wq,
+				&work->work);
 	}
 }
 
