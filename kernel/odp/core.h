@@ -101,6 +101,7 @@
 
 /* What one bit of leaf->young stands for */
 #define LEAF_YOUNG_SHIFT	(ODP_LEAF_SHIFT - 5)
+#define LEAF_YOUNG_PAGES	(1U << (LEAF_YOUNG_SHIFT - PAGE_SHIFT))
 
 /* region->busy: a count of who works in it, and this */
 #define REGION_DYING		BIT(30)
@@ -328,6 +329,8 @@ struct odp_child {
  * @state: LEAF_ZAPPING, LEAF_DEAD; written under @leaf_mutex (WRITE_ONCE), read
  *	by accesses
  * @young: a bit for each 64 KiB that was accessed since the mm last asked
+ * @owed: a bit for each page: its bit of @young was taken when the mm asked for
+ *	another page, and is still to be told of this one
  * @huge_entry: when not 0, entry of page 0 of 512 contiguous pages
  * @table: address of the entries, and LEAF_TABLE_SMALL; 0 until the first is
  *	needed; while @huge_entry is set they are not looked at. Goes from
@@ -371,6 +374,7 @@ struct odp_leaf {
 	/* Commit, invalidation, unlinking; see above and DOC: Locking */
 	struct mutex leaf_mutex;
 	struct rcu_head rcu;
+	atomic_long_t owed[ODP_LEAF_PAGES / BITS_PER_LONG];
 	unsigned long small[LEAF_SMALL_PAGES];
 };
 

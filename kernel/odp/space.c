@@ -359,15 +359,43 @@ void odp_space_count_inval(struct odp_space *space, u64 *event,
 	spin_unlock(&space->regions_lock);
 }
 
-/* The bits of leaf->young that stand for some of a range */
-static unsigned int age_mask(unsigned long index, unsigned long start,
-			     unsigned long last)
+/*
+ * Pages @from to @to, which share a bit of leaf->young. The mm asks for one
+ * after the other, and must not hear of the first one only what holds for all:
+ * a bit that is cleared becomes a bit for each of them.
+ */
+static bool age_pages(struct odp_leaf *leaf, unsigned int from, unsigned int to,
+		      bool clear)
 {
-	unsigned long base = index << ODP_LEAF_SHIFT;
-	unsigned long from = max(start, base) - base;
-	unsigned long to = min(last, base + ODP_LEAF_SIZE - 1) - base;
+	unsigned int young = BIT(from / LEAF_YOUNG_PAGES);
+	unsigned int first = round_down(from, LEAF_YOUNG_PAGES) % BITS_PER_LONG;
+	unsigned long pages = GENMASK(to % BITS_PER_LONG, from % BITS_PER_LONG);
+	atomic_long_t *owed = &leaf->owed[from / BITS_PER_LONG];
 
-	return GENMASK(to >> LEAF_YOUNG_SHIFT, from >> LEAF_YOUNG_SHIFT);
+	if (!clear)
+		return (atomic_read(&leaf->young) & young) ||
+		       (atomic_long_read(owed) & pages);
+	if (atomic_read(&leaf->young) & young) {
+		atomic_andnot(young, &leaf->young);
+		atomic_long_or(GENMASK(first + LEAF_YOUNG_PAGES - 1, first),
+			       owed);
+	}
+	if (!(atomic_long_read(owed) & pages))
+		return false;
+	return atomic_long_fetch_andnot(pages, owed) & pages;
+}
+
+static bool age_leaf(struct odp_leaf *leaf, unsigned int from, unsigned int to,
+		     bool clear)
+{
+	bool young = false;
+	unsigned int end;
+
+	for (; from <= to; from = end + 1) {
+		end = min(to, from | (LEAF_YOUNG_PAGES - 1));
+		young |= age_pages(leaf, from, end, clear);
+	}
+	return young;
 }
 
 /**
@@ -377,7 +405,8 @@ static unsigned int age_mask(unsigned long index, unsigned long start,
  * @last: last byte
  * @clear: and forget it
  *
- * Answers for 64 KiB at a time.
+ * A page is young where some of the 64 KiB that it is in was accessed after the
+ * mm last asked for this very page.
  *
  * Context: Any; under RCU.
  * Return: true if so.
@@ -386,18 +415,17 @@ bool odp_space_age(struct odp_space *space, unsigned long start,
 		   unsigned long last, bool clear)
 {
 	unsigned long index = start >> ODP_LEAF_SHIFT;
+	unsigned long base, from, to;
 	struct odp_leaf *leaf;
-	unsigned int mask;
 	bool young = false;
 
 	xa_for_each_range(&space->leaves, index, leaf, index,
 			  last >> ODP_LEAF_SHIFT) {
-		mask = age_mask(index, start, last);
-		if (!(atomic_read(&leaf->young) & mask))
-			continue;
-		young = true;
-		if (clear)
-			atomic_andnot(mask, &leaf->young);
+		base = index << ODP_LEAF_SHIFT;
+		from = max(start, base) - base;
+		to = min(last, base + ODP_LEAF_SIZE - 1) - base;
+		young |= age_leaf(leaf, from >> PAGE_SHIFT, to >> PAGE_SHIFT,
+				  clear);
 	}
 	return young;
 }

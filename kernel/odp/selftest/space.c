@@ -98,7 +98,7 @@ static int test_kept(void)
 /* The mm is told what the device has used, once */
 static int test_young(void)
 {
-	unsigned long va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE);
+	unsigned long va = st_map_aligned(ODP_LEAF_SIZE, ODP_LEAF_SIZE), at;
 	struct odp_region *region;
 	u64 word = 7;
 	int ret;
@@ -123,7 +123,18 @@ static int test_young(void)
 	ST_CHECK_GOTO(!st_young(va, va + ODP_LEAF_SIZE, false), out);
 	ret = st_copy_out(&word, region, va + SZ_1M, sizeof(word));
 	ST_CHECK_GOTO(!ret, out);
+	/* Of each page, once */
+	for (at = va + SZ_1M; at < va + SZ_1M + SZ_64K; at += PAGE_SIZE) {
+		ST_CHECK_GOTO(st_young(at, at + PAGE_SIZE, false), out);
+		ST_CHECK_GOTO(st_young(at, at + PAGE_SIZE, true), out);
+		ST_CHECK_GOTO(!st_young(at, at + PAGE_SIZE, true), out);
+	}
+	ST_CHECK_GOTO(!st_young(va, va + ODP_LEAF_SIZE, false), out);
+	ret = st_copy_out(&word, region, va + SZ_1M, sizeof(word));
+	ST_CHECK_GOTO(!ret, out);
 	ST_CHECK_GOTO(st_young(va + SZ_1M, va + SZ_1M + 1, true), out);
+	ST_CHECK_GOTO(st_young(va, va + ODP_LEAF_SIZE, true), out);
+	ST_CHECK_GOTO(!st_young(va, va + ODP_LEAF_SIZE, true), out);
 out:
 	odp_region_destroy(region);
 	st_unmap(va, ODP_LEAF_SIZE);
