@@ -587,8 +587,9 @@ static int fault_validate(struct odp_region *region, u64 va, u64 len,
  * Context: May sleep. Neither mmap_lock nor an access held.
  * Return: 0; -EAGAIN when it would wait under ODP_FAULT_NOWAIT, or should be
  * tried again; -EFAULT outside the region, not mapped or not permitted;
- * -EACCES writing to a region that is not writable; -ESRCH the process, or
- * the region, is gone; -ENOMEM.
+ * -EACCES writing to a region that is not writable; -EHWPOISON the memory has
+ * an error, and was taken out of use; -ESRCH the process, or the region, is
+ * gone; -ENOMEM.
  */
 int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags)
 {

@@ -377,7 +377,8 @@ static int fault_one(struct odp_fault *fault, struct vm_area_struct *vma,
 		fault->tried = va;
 		return -ERESTART;
 	}
-	return vm_fault_to_errno(result, 0);
+	/* FOLL_HWPOISON: tell memory with an error from what is not mapped */
+	return vm_fault_to_errno(result, FOLL_HWPOISON);
 }
 
 /*
@@ -484,7 +485,7 @@ static void fault_populate_around(struct odp_fault *fault)
  * Context: mmap_lock held. May sleep, and may wait for long with it dropped,
  * unless ODP_FAULT_NOWAIT.
  * Return: 0; -EAGAIN if it would wait and must not; -ERESTART to start over;
- * -EFAULT, -ENOMEM.
+ * -EFAULT, -EHWPOISON, -ENOMEM.
  */
 int odp_fault_populate(struct odp_fault *fault)
 {

@@ -54,4 +54,14 @@ static inline const struct sodp_op *sodp_op_of(u8 opcode)
 	return &sodp_ops[opcode & (SODP_NR_OPS - 1)];
 }
 
+/* What the responder says of its memory when a fault ended with @ret */
+static inline enum sodp_verdict sodp_op_fault_verdict(const struct sodp_op *op,
+						      int ret)
+{
+	/* It is mapped, and bad: nothing is wrong with the requester's right */
+	if (ret == -EHWPOISON)
+		return SODP_E_REM_OP;
+	return op->flags & SODP_OP_RDMA ? SODP_E_REM_ACCESS : SODP_E_REM_OP;
+}
+
 #endif /* SODP_OPS_H */

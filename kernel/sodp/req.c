@@ -322,8 +322,8 @@ static enum sodp_verdict req_fault_verdict(const struct sodp_wqe *wqe)
 {
 	if (!wqe->fault_remote)
 		return SODP_E_LOC_PROT;
-	return sodp_op_of(wqe->sqe.opcode)->flags & SODP_OP_RDMA ?
-	       SODP_E_REM_ACCESS : SODP_E_REM_OP;
+	return sodp_op_fault_verdict(sodp_op_of(wqe->sqe.opcode),
+				     wqe->fault_ret);
 }
 
 /* What needs no peer */

@@ -359,9 +359,10 @@ static enum wresp_fate wresp_miss(struct wresp_ctx *c,
 
 static enum sodp_verdict wresp_fault_verdict(struct wresp_ctx *c)
 {
+	int ret = c->resp->fault_ret;
+
 	c->resp->fault_ret = 0;
-	return sodp_op_of(c->pkt.op->wr)->flags & SODP_OP_RDMA ?
-	       SODP_E_REM_ACCESS : SODP_E_REM_OP;
+	return sodp_op_fault_verdict(sodp_op_of(c->pkt.op->wr), ret);
 }
 
 /* No receive: the peer comes back after min_rnr_timer; UC just drops */
@@ -531,7 +532,9 @@ static bool wresp_continue_read(struct wresp_ctx *c)
 		if (sodp_noted(c->resp, SODP_NOTE_AGAIN))
 			sodp_wresp_look_again(c->qp);
 		before = c->resp->read.done;
-		verdict = c->resp->fault_ret ? SODP_E_REM_ACCESS :
+		verdict = c->resp->fault_ret ?
+			  sodp_op_fault_verdict(sodp_op_of(SODP_WR_RDMA_READ),
+						c->resp->fault_ret) :
 			  sodp_wresp_read_slice(c->qp, &c->budget, &stop);
 		if (!verdict && !c->resp->read.active)
 			sodp_wresp_next_answer(c->qp);
