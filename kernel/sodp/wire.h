@@ -564,10 +564,16 @@ bool sodp_wresp_take_gap(struct sodp_qp *qp);
 void sodp_wresp_take_known(struct sodp_qp *qp);
 void sodp_wresp_forget_notes(struct sodp_wire_resp *resp);
 
-/* The first one that waits, NULL: none; under the mutex of that side */
+/*
+ * The first one that waits, NULL: none; under the mutex of that side, which
+ * alone takes packets away
+ */
 static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
 {
-	return skb_peek(&q->skbs);
+	/* And what is in it: pairs with smp_wmb() in rxq_add_locked() */
+	struct sk_buff *skb = smp_load_acquire(&q->skbs.next);
+
+	return skb == (struct sk_buff *)&q->skbs ? NULL : skb;
 }
 
 /* wire_way.c */

@@ -130,6 +130,8 @@ static bool rxq_add_locked(struct sodp_rxq *q, struct sk_buff *skb)
 		return false;
 	/* As it is now: what it is counted down by must be the same */
 	sodp_rx_cb(skb)->held = held;
+	/* All of it, then that it is there: pairs with sodp_rxq_peek() */
+	smp_wmb();
 	__skb_queue_tail(&q->skbs, skb);
 	return true;
 }
