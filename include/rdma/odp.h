@@ -17,14 +17,32 @@
  *   entry    a page the device may touch now, readable or writable
  *   access   while a CPU has one to a leaf, no page under a valid entry of the
  *            leaf goes away
+ *
+ * Two kinds of devices
+ *   software  the CPU is the device: odp_copy(), odp_atomic(), odp_access_*().
+ *             Entries are physical addresses, and nobody sees them.
+ *   hardware  entries are DMA addresses, which the driver gets by
+ *             struct odp_device_ops and writes into the device's own page
+ *             table. The functions that copy are not for it.
+ *
+ * What a driver may hold, and where it may be
+ *   creating, destroying, faulting, prefetching, references put: it may sleep;
+ *             no mmap_lock, no access, no lock that its map() or unmap() takes,
+ *             and not in these. odp_region_put() and odp_region_get() anywhere
+ *             but there.
+ *   copying, odp_region_check(), odp_region_touched(): any lock; never sleeps
+ *   map(), unmap(): see struct odp_device_ops
+ * Each function has it in more detail where it is defined, under "Context".
  */
 #ifndef RDMA_ODP_H
 #define RDMA_ODP_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 #include <linux/atomic.h>
 #include <linux/workqueue.h>
 
+struct device;
 struct odp_domain;
 struct odp_space;
 struct odp_region;
@@ -35,6 +53,12 @@ struct odp_mm;
 #define ODP_LEAF_SIZE		(1UL << ODP_LEAF_SHIFT)
 #define ODP_CHILD_SHIFT	30
 #define ODP_CHILD_SIZE		(1UL << ODP_CHILD_SHIFT)
+#define ODP_LEAF_ORDER		(ODP_LEAF_SHIFT - PAGE_SHIFT)
+
+/* An entry is an address, of a whole page, and what the device may do there */
+#define ODP_ENTRY_READ		BIT(0)
+#define ODP_ENTRY_WRITE		BIT(1)
+#define ODP_ENTRY_FLAGS		(ODP_ENTRY_READ | ODP_ENTRY_WRITE)
 
 /*
  * What a fault, a copy or an access may be asked to do.
@@ -112,7 +136,79 @@ struct odp_fault_model {
 	u32 jitter_ns;
 };
 
-struct odp_domain *odp_domain_create(const char *name);
+/**
+ * struct odp_batch - entries of one leaf that a device gets, or loses
+ * @va: first byte of the first page
+ * @nr: entries, one for each page of @order
+ * @order: of all of these pages: 0, or ODP_LEAF_ORDER, and then @nr is 1, @va
+ *	and the DMA address are multiples of ODP_LEAF_SIZE
+ * @entries: @nr of them, a DMA address and ODP_ENTRY_* each. 0: nothing is
+ *	said about that page
+ * @blockable: (unmap) may wait
+ */
+struct odp_batch {
+	u64 va;
+	unsigned int nr;
+	unsigned int order;
+	const unsigned long *entries;
+	bool blockable;
+};
+
+/**
+ * struct odp_device_ops - what the driver of a device does for the core
+ *
+ * The driver keeps a table for each process that uses the domain; what it
+ * makes of the entries is its own affair. An entry does not change: it is
+ * mapped once, with the rights it has, and unmapped once, and what is mapped
+ * had no entry before.
+ *
+ * @map and @unmap are called with a mutex held that belongs to the leaf: never
+ * two at a time for the same leaf, but any number for different ones. Reclaim
+ * waits for that mutex. So neither may take mmap_lock, fault, allocate with
+ * reclaim, call the core, or wait for anybody who may be doing such a thing; a
+ * lock that is taken in there is never held elsewhere while doing so. They may
+ * sleep, to wait for the device.
+ *
+ * @open: a process begins to use the domain: make a table. What it is given is
+ *	the priv of struct odp_device. It may sleep, and allocate; what it
+ *	allocates with __GFP_ACCOUNT is charged to the owner of the memory, as
+ *	in @map. It returns the table, or an ERR_PTR(), which
+ *	odp_region_create() and odp_space_get() then give to their caller.
+ * @close: nobody uses it any more, all that was mapped has been unmapped. It
+ *	may sleep.
+ * @map: the device may use these entries from now on. GFP_NOWAIT, as above. It
+ *	returns 0; or -errno, and then none of them is in use: the fault is
+ *	tried again for a while (a second), and ends with -ENOMEM.
+ * @unmap: the device loses these, and does not touch them any more when it is
+ *	over: nothing new begins, what was begun has ended, nothing is left in
+ *	a TLB of the device's own (an IOMMU's is the core's affair). For this
+ *	a DMA has to come to an end whatever happens to anybody's memory. It
+ *	is called as above, mostly in a callback of an mmu_notifier, perhaps
+ *	in reclaim; it does not sleep unless the batch is blockable. It returns
+ *	true; or false if it would have to sleep and may not, and then nothing
+ *	has changed.
+ */
+struct odp_device_ops {
+	void *(*open)(void *device);
+	void (*close)(void *table);
+	int (*map)(void *table, const struct odp_batch *batch);
+	bool (*unmap)(void *table, const struct odp_batch *batch);
+};
+
+/**
+ * struct odp_device - the device of a domain of hardware
+ * @dev: does DMA; its mask is set, and it is coherent
+ * @ops: of its driver, all of them
+ * @priv: what @ops->open is given
+ */
+struct odp_device {
+	struct device *dev;
+	const struct odp_device_ops *ops;
+	void *priv;
+};
+
+struct odp_domain *odp_domain_create(const char *name,
+				     const struct odp_device *device);
 void odp_domain_destroy(struct odp_domain *domain);
 void odp_domain_stats(struct odp_domain *domain, struct odp_stats *stats);
 u64 odp_domain_fault_bucket(struct odp_domain *domain, unsigned int i);
@@ -141,6 +237,10 @@ u32 odp_region_name(const struct odp_region *region);
 bool odp_region_is_odp(const struct odp_region *region);
 bool odp_region_is_implicit(const struct odp_region *region);
 bool odp_region_is_callers(const struct odp_region *region);
+int odp_region_check(const struct odp_region *region, u64 va, u64 len,
+		     bool write);
+void *odp_region_table(const struct odp_region *region);
+void odp_region_touched(struct odp_region *region, u64 va, u64 len);
 
 int odp_region_fault(struct odp_region *region, u64 va, u64 len, u32 flags);
 

@@ -188,12 +188,13 @@ err_leave:
  * Context: Process; never sleeps.
  * Return: 0, -EFAULT outside the region, -EACCES to write to one that is not
  * writable, -EAGAIN when a page has no entry (call odp_region_fault() and try
- * again).
+ * again), -EINVAL in a domain of hardware.
  */
 int odp_access_begin(struct odp_region *region, u64 va, size_t len,
 		     bool write, struct odp_access *access)
 {
 	unsigned long need = ODP_ENTRY_READ;
+	int ret;
 
 	access->leaf = NULL;
 	if (!len || !odp_region_covers(region, va, len))
@@ -206,7 +207,11 @@ int odp_access_begin(struct odp_region *region, u64 va, size_t len,
 	access->va = va;
 	access->len = min_t(u64, len,
 			    ODP_LEAF_SIZE - (va & (ODP_LEAF_SIZE - 1)));
-	return access_try(region, need, access);
+	ret = access_try(region, need, access);
+	/* LEAF_DEVICE has kept it out */
+	if (unlikely(ret) && WARN_ON_ONCE(odp_space_is_device(region->space)))
+		ret = -EINVAL;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(odp_access_begin);
 

@@ -167,17 +167,33 @@ static bool commit_is_stale(const struct odp_fault *fault)
 	return fault->leaf->inval_count != fault->inval_count;
 }
 
-static int commit_locked(struct odp_fault *fault, unsigned long *fresh)
+/**
+ * odp_fault_check() - may what was found be committed
+ * @fault: to commit
+ *
+ * Context: Under leaf_mutex.
+ * Return: 0, -EBUSY or -ESTALE as odp_fault_commit().
+ */
+int odp_fault_check(const struct odp_fault *fault)
 {
-	struct odp_leaf *leaf = fault->leaf;
-
-	lockdep_assert_held(&leaf->leaf_mutex);
-	if (leaf->state & LEAF_DEAD)
+	lockdep_assert_held(&fault->leaf->leaf_mutex);
+	if (fault->leaf->state & LEAF_DEAD)
 		return -ESTALE;
 	if (commit_is_stale(fault)) {
 		odp_count(fault->region, collisions, 1);
 		return -EBUSY;
 	}
+	return 0;
+}
+
+static int commit_locked(struct odp_fault *fault, unsigned long *fresh)
+{
+	struct odp_leaf *leaf = fault->leaf;
+	int ret;
+
+	ret = odp_fault_check(fault);
+	if (ret)
+		return ret;
 	if (fault->whole) {
 		commit_huge(fault);
 		return 0;
@@ -192,15 +208,7 @@ static int commit_locked(struct odp_fault *fault, unsigned long *fresh)
 	return 0;
 }
 
-/**
- * odp_fault_commit() - publish what the snapshot found
- * @fault: its pfns filled, mmap_lock not held
- *
- * Context: May sleep; reclaims as odp_fault_gfp() says.
- * Return: 0; -EBUSY when an invalidation came first; -ESTALE when the leaf
- * was unlinked; -ENOMEM.
- */
-int odp_fault_commit(struct odp_fault *fault)
+static int commit_for_cpu(struct odp_fault *fault)
 {
 	struct odp_leaf *leaf = fault->leaf;
 	unsigned long fresh = 0;
@@ -216,6 +224,25 @@ int odp_fault_commit(struct odp_fault *fault)
 	ret = commit_locked(fault, &fresh);
 	mutex_unlock(&leaf->leaf_mutex);
 	odp_table_free(fresh);
+	return ret;
+}
+
+/**
+ * odp_fault_commit() - publish what the snapshot found
+ * @fault: its pfns filled, mmap_lock not held
+ *
+ * Context: May sleep; reclaims as odp_fault_gfp() says.
+ * Return: 0; -EBUSY when an invalidation came first; -ESTALE when the leaf
+ * was unlinked; -ENOMEM; for a device also -EFAULT.
+ */
+int odp_fault_commit(struct odp_fault *fault)
+{
+	int ret;
+
+	if (odp_space_is_device(fault->leaf->space))
+		ret = odp_device_commit(fault);
+	else
+		ret = commit_for_cpu(fault);
 	trace_odp_commit(fault->region, fault->base, fault->first,
 			 fault->end, fault->whole, ret);
 	return ret;

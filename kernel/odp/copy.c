@@ -316,9 +316,13 @@ static __always_inline size_t copy_chunk_size(u64 va, u64 left)
 		    (u64)COPY_CHUNK);
 }
 
-static int copy_missed(struct odp_miss *miss, struct odp_region *region,
-		       u64 va, u64 len, u32 flags)
+/* A device's memory is always missed, by LEAF_DEVICE: a copy is not for it */
+static noinline int copy_missed(struct odp_miss *miss,
+				struct odp_region *region, u64 va, u64 len,
+				u32 flags)
 {
+	if (WARN_ON_ONCE(odp_space_is_device(region->space)))
+		return -EINVAL;
 	miss->region = region;
 	miss->va = va;
 	miss->len = len;
@@ -399,7 +403,8 @@ out:
  *
  * Context: Process; never sleeps, preemption is off for a chunk at a time.
  * Return: 0, -EFAULT outside a region, -EAGAIN a page has no entry, or the
- * region does not grant it, -EHWPOISON reading ended in a machine check.
+ * region does not grant it, -EHWPOISON reading ended in a machine check,
+ * -EINVAL a region is of a domain of hardware.
  */
 int odp_copy(struct odp_region *dst, u64 dst_va, struct odp_region *src,
 	     u64 src_va, u64 len, u64 *done, struct odp_miss *miss)

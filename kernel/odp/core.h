@@ -42,11 +42,13 @@
  *     page, i_mmap and anon_vma locks of whoever invalidates
  *       leaf->leaf_mutex
  *         accessor (a lockdep map: the wait for accesses in flight)
+ *         locks of a driver's map() and unmap()
  *         locks of folio_mark_dirty(), xa_lock of leaves and children
  *       omm->inval_lock, space->regions_lock (nothing below them)
  *
  * leaf_mutex is taken by the invalidate callback, which reclaim may call:
- * under it nobody allocates with reclaim, takes mmap_lock, or faults.
+ * under it nobody allocates with reclaim, takes mmap_lock, or faults. Nor maps
+ * for DMA, which may do the first; unmapping does not sleep.
  *
  * An access is a leaf in a slot of the CPU that touches its pages, with
  * preemption off: access.h. It is not a lock, but who has one keeps an
@@ -80,17 +82,12 @@
  */
 
 #define ODP_LEAF_PAGES		(1U << (ODP_LEAF_SHIFT - PAGE_SHIFT))
-#define ODP_LEAF_ORDER		(ODP_LEAF_SHIFT - PAGE_SHIFT)
 #define ODP_CHILD_LEAVES	(1U << (ODP_CHILD_SHIFT - ODP_LEAF_SHIFT))
-
-/* An entry is the page's physical address and what the device may do */
-#define ODP_ENTRY_READ		BIT(0)
-#define ODP_ENTRY_WRITE		BIT(1)
-#define ODP_ENTRY_FLAGS		(ODP_ENTRY_READ | ODP_ENTRY_WRITE)
 
 /* leaf->state */
 #define LEAF_ZAPPING		BIT(0)	/* an invalidation waits or zaps */
 #define LEAF_DEAD		BIT(1)	/* unlinked */
+#define LEAF_DEVICE		BIT(2)	/* entries are no addresses for a CPU */
 
 /* leaf->table: it has LEAF_SMALL_PAGES entries only, and is leaf->small */
 #define LEAF_TABLE_SMALL	BIT(0)
@@ -110,14 +107,26 @@
 /* A leaf emptied this long ago may be freed: zap and refault do not churn */
 #define ODP_GC_DELAY		msecs_to_jiffies(200)
 
+struct odp_fault;
 struct odp_user;
 
 /* Of a domain's name, the end included */
 #define ODP_NAME_MAX		64
 
-/* Counters of a domain, one set per CPU */
+/**
+ * struct odp_domain - what the regions of one device share
+ * @stats: counters, one set per CPU
+ * @device: what was given for hardware; its dev is NULL for a software device
+ * @spaces: those that are not gone yet
+ * @fault_buckets: histogram
+ * @fault_model: delays
+ * @refs: see DOC: Locking
+ * @name: for messages
+ */
 struct odp_domain {
 	struct odp_stats __percpu *stats;
+	struct odp_device device;
+	atomic_t spaces;
 	atomic64_t fault_buckets[ODP_FAULT_BUCKETS];
 	/*
 	 * Read without a lock by faults (READ_ONCE, pairs with WRITE_ONCE in
@@ -214,6 +223,7 @@ struct odp_mm {
  * @mm: whose memory; that of @omm, NULL in the space of a static region
  * @omm: referenced; NULL likewise
  * @memcg: charged for leaves and children
+ * @table: of the driver, where the domain is of hardware
  * @refs: see DOC: Locking
  * @live_children: children not yet detached
  * @closing: @refs is 0
@@ -235,6 +245,7 @@ struct odp_space {
 	struct mm_struct *mm;
 	struct odp_mm *omm;
 	struct mem_cgroup *memcg;
+	void *table;
 	refcount_t refs;
 	atomic_t live_children;
 	bool closing;
@@ -327,7 +338,7 @@ struct odp_child {
 /**
  * struct odp_leaf - an aligned 2 MiB span of a space
  * @state: LEAF_ZAPPING, LEAF_DEAD; written under @leaf_mutex (WRITE_ONCE), read
- *	by accesses
+ *	by accesses, which go on only if it is 0. LEAF_DEVICE from the start
  * @young: a bit for each 64 KiB that was accessed since the mm last asked
  * @owed: a bit for each page: its bit of @young was taken when the mm asked for
  *	another page, and is still to be told of this one
@@ -548,6 +559,8 @@ void odp_space_count_inval(struct odp_space *space, u64 *event,
 			   const struct odp_zap *zap);
 bool odp_space_age(struct odp_space *space, unsigned long start,
 		   unsigned long last, bool clear);
+void odp_space_touch(struct odp_space *space, unsigned long start,
+		     unsigned long last);
 int odp_space_init(void);
 void odp_space_exit(void);
 
@@ -574,6 +587,20 @@ void odp_leaf_mark_empty(struct odp_space *space, unsigned long index);
 void odp_leaf_gc_work(struct work_struct *work);
 void odp_leaf_lockdep_teach(void);
 
+/* Does hardware use it, and not the CPU */
+static inline bool odp_space_is_device(const struct odp_space *space)
+{
+	return space->domain->device.dev;
+}
+
+/* device.c */
+int odp_device_check(const struct odp_device *device);
+int odp_device_open(struct odp_space *space);
+void odp_device_close(struct odp_space *space);
+int odp_device_commit(struct odp_fault *fault);
+bool odp_device_zap(struct odp_leaf *leaf, struct odp_zap *zap);
+void odp_device_drop(struct odp_leaf *leaf);
+
 /* table.c */
 unsigned long odp_table_alloc(struct odp_space *space, gfp_t gfp);
 void odp_table_free(unsigned long table);
@@ -581,6 +608,8 @@ bool odp_table_needed(const struct odp_leaf *leaf, unsigned int first,
 		      unsigned int end);
 void odp_table_use(struct odp_leaf *leaf, unsigned int first,
 		   unsigned int end, unsigned long *fresh);
+unsigned long *odp_table_entries(const struct odp_leaf *leaf,
+				 unsigned int *from, unsigned int *to);
 unsigned long odp_table_set(struct odp_leaf *leaf, unsigned int page,
 			    unsigned long entry);
 void odp_table_zap(struct odp_leaf *leaf, struct odp_zap *zap);
@@ -673,6 +702,21 @@ static inline gfp_t odp_fault_gfp(const struct odp_fault *fault)
 						  GFP_KERNEL;
 }
 
+/*
+ * Take leaf_mutex. Who takes pages from a device has it until the device has come
+ * to an end, which takes longer than a copy: that is not for who may not wait.
+ */
+static inline bool odp_fault_lock_leaf(const struct odp_fault *fault)
+{
+	struct odp_leaf *leaf = fault->leaf;
+
+	if ((fault->flags & ODP_FAULT_NOWAIT) &&
+	    odp_space_is_device(leaf->space))
+		return mutex_trylock(&leaf->leaf_mutex);
+	mutex_lock(&leaf->leaf_mutex);
+	return true;
+}
+
 static inline bool odp_fault_is_late(const struct odp_fault *fault)
 {
 	return (fault->flags & ODP_FAULT_BRIEF) &&
@@ -690,6 +734,7 @@ void odp_fault_take_folio(struct odp_fault *fault);
 
 /* commit.c */
 bool odp_fault_complete(const struct odp_fault *fault);
+int odp_fault_check(const struct odp_fault *fault);
 int odp_fault_commit(struct odp_fault *fault);
 
 /* stats.c */

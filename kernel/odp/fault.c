@@ -343,7 +343,8 @@ static bool fault_is_covered(struct odp_fault *fault)
 		return false;
 	if (fault->write)
 		need |= ODP_ENTRY_WRITE;
-	mutex_lock(&leaf->leaf_mutex);
+	if (!odp_fault_lock_leaf(fault))
+		return false;
 	covered = !(leaf->state & LEAF_DEAD);
 	for (page = fault->first; covered && page < fault->last; page++) {
 		unsigned long va = fault->base + ((u64)page << PAGE_SHIFT);
@@ -554,11 +555,10 @@ static void fault_account(const struct odp_fault *fault, int ret, u64 ns)
 static int fault_validate(struct odp_region *region, u64 va, u64 len,
 			  u32 flags)
 {
-	if (!odp_region_covers(region, va, len))
-		return -EFAULT;
-	if ((flags & ODP_FAULT_WRITE) &&
-	    !(region->flags & ODP_REGION_WRITABLE))
-		return -EACCES;
+	int ret = odp_region_check(region, va, len, flags & ODP_FAULT_WRITE);
+
+	if (ret)
+		return ret;
 	/* All pages of a static region are there, or will never be */
 	if (!region->space->mm)
 		return -EFAULT;

@@ -108,6 +108,9 @@ static void leaf_downgrade(struct odp_leaf *leaf, struct odp_zap *zap)
 /* Return false only if it would have to wait, and must not */
 static bool leaf_change(struct odp_leaf *leaf, struct odp_zap *zap)
 {
+	/* It has no accesses: the driver's unmap() is what waits */
+	if (leaf->state & LEAF_DEVICE)
+		return odp_device_zap(leaf, zap);
 	if (!odp_leaf_close(leaf, zap->blockable))
 		return false;
 	if (zap->downgrade)
@@ -124,7 +127,9 @@ static bool leaf_change(struct odp_leaf *leaf, struct odp_zap *zap)
  */
 static bool leaf_invalidate(struct odp_leaf *leaf, struct odp_zap *zap)
 {
-	bool done = true, empty;
+	unsigned int before;
+	bool done = true;
+	s64 gone;
 
 	if (zap->blockable)
 		mutex_lock(&leaf->leaf_mutex);
@@ -135,14 +140,14 @@ static bool leaf_invalidate(struct odp_leaf *leaf, struct odp_zap *zap)
 	 * saw before. Pairs with READ_ONCE in fault_sample().
 	 */
 	WRITE_ONCE(leaf->inval_count, leaf->inval_count + 1);
-	if (leaf->present)
+	before = leaf->present;
+	if (before)
 		done = leaf_change(leaf, zap);
-	empty = zap->nr && !leaf->present;
+	gone = before - leaf->present;
 	mutex_unlock(&leaf->leaf_mutex);
-	if (zap->nr && !zap->downgrade)
-		odp_domain_count(leaf->space->domain, mapped_pages,
-				 -(s64)zap->nr);
-	if (empty)
+	if (gone)
+		odp_domain_count(leaf->space->domain, mapped_pages, -gone);
+	if (gone == before && gone)
 		odp_leaf_mark_empty(leaf->space, leaf->index);
 	return done;
 }

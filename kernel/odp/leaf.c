@@ -99,6 +99,8 @@ static void leaf_init(struct odp_leaf *leaf, struct odp_space *space,
 {
 	leaf->space = space;
 	leaf->index = index;
+	if (space && odp_space_is_device(space))
+		leaf->state = LEAF_DEVICE;
 	/* One for space->leaves, one for the caller */
 	refcount_set(&leaf->refs, 2);
 	mutex_init(&leaf->leaf_mutex);
@@ -196,6 +198,8 @@ static void leaf_unlink_locked(struct odp_leaf *leaf)
 	smp_mb();
 	odp_access_wait(leaf, true);
 	odp_access_forget(leaf);
+	if (leaf->state & LEAF_DEVICE)
+		odp_device_drop(leaf);
 	xa_erase(&space->leaves, leaf->index);
 	odp_domain_count(space->domain, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);
@@ -240,7 +244,8 @@ bool odp_leaf_take_idle(struct odp_leaf *leaf)
 	if (!mutex_trylock(&leaf->leaf_mutex))
 		return false;
 	/* One of space->leaves, one of the caller */
-	unlink = !leaf->state && refcount_read(&leaf->refs) == 2;
+	unlink = !(leaf->state & ~LEAF_DEVICE) &&
+		 refcount_read(&leaf->refs) == 2;
 	if (unlink)
 		leaf_unlink_locked(leaf);
 	mutex_unlock(&leaf->leaf_mutex);

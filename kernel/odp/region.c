@@ -54,7 +54,8 @@ static struct odp_region *region_alloc(u64 start, u64 length, u32 flags)
  *
  * Context: Process context of the memory's owner.
  * Return: a region with one reference, for odp_region_destroy(); -EINVAL
- * empty or no memory, -EOVERFLOW, -EFAULT outside the address space, -ENOMEM.
+ * empty or no memory, -EOVERFLOW, -EFAULT outside the address space, -ENOMEM; of
+ * hardware also what its driver's open() says.
  */
 struct odp_region *odp_region_create(struct odp_domain *domain, u64 start,
 				     u64 length, u32 flags)
@@ -98,7 +99,8 @@ EXPORT_SYMBOL_GPL(odp_region_create);
  *
  * Context: May sleep.
  * Return: a region with one reference, for odp_region_destroy(); -EINVAL,
- * -EOVERFLOW, -ENOMEM.
+ * -EOVERFLOW, -ENOMEM; -EOPNOTSUPP for a domain of hardware: whose pages stay
+ * where they are needs no core.
  */
 struct odp_region *odp_region_create_static(struct odp_domain *domain,
 					    u64 start, u64 length, u32 flags)
@@ -106,6 +108,8 @@ struct odp_region *odp_region_create_static(struct odp_domain *domain,
 	struct odp_region *region;
 	struct odp_space *space;
 
+	if (domain->device.dev)
+		return ERR_PTR(-EOPNOTSUPP);
 	region = region_alloc(start, length, flags);
 	if (IS_ERR(region))
 		return region;
@@ -230,7 +234,10 @@ EXPORT_SYMBOL_GPL(odp_region_put);
  * odp_region_destroy() - end a region, and drop the first reference
  * @region: from odp_region_create() or odp_region_create_static()
  *
- * Called once. When it returns no page is touched by right of this region,
+ * Called once. A driver of hardware has first made its device stop using the
+ * region: what the process has mapped stays mapped, for other regions.
+ *
+ * When it returns no page is touched by right of this region,
  * nothing will be mapped for it; what others try with their references fails
  * with -EAGAIN (access, copy) or -ESRCH (fault).
  *
@@ -405,3 +412,59 @@ bool odp_region_is_callers(const struct odp_region *region)
 	return region->space->mm && region->space->mm == current->mm;
 }
 EXPORT_SYMBOL_GPL(odp_region_is_callers);
+
+/**
+ * odp_region_check() - may a region be used for this
+ * @region: which
+ * @va: first byte
+ * @len: bytes
+ * @write: they will be written
+ *
+ * Entries are the process', not the region's: what one region has brought in
+ * others find, whatever their bounds and rights. So a device, or its driver,
+ * has to ask before each use.
+ *
+ * Context: Any.
+ * Return: 0, -EFAULT outside the region, -EACCES to write to one that is not
+ * writable.
+ */
+int odp_region_check(const struct odp_region *region, u64 va, u64 len,
+		     bool write)
+{
+	if (!odp_region_covers(region, va, len))
+		return -EFAULT;
+	return write && !(region->flags & ODP_REGION_WRITABLE) ? -EACCES : 0;
+}
+EXPORT_SYMBOL_GPL(odp_region_check);
+
+/**
+ * odp_region_table() - the page table that a region is used by
+ * @region: which
+ *
+ * Context: Any; while there is a reference to the region.
+ * Return: what the driver's open() has made for the process; NULL in a domain
+ * of software.
+ */
+void *odp_region_table(const struct odp_region *region)
+{
+	return region->space->table;
+}
+EXPORT_SYMBOL_GPL(odp_region_table);
+
+/**
+ * odp_region_touched() - a device says what it has used
+ * @region: of a domain of hardware
+ * @va: first byte
+ * @len: bytes
+ *
+ * So that the mm knows which pages are in use: see struct odp_mm. A driver
+ * whose device cannot tell leaves it, and then faults are all that counts.
+ *
+ * Context: Any that may read RCU.
+ */
+void odp_region_touched(struct odp_region *region, u64 va, u64 len)
+{
+	if (len && odp_region_covers(region, va, len))
+		odp_space_touch(region->space, va, va + len - 1);
+}
+EXPORT_SYMBOL_GPL(odp_region_touched);

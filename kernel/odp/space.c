@@ -103,10 +103,16 @@ static void space_age_work(struct work_struct *work)
 
 static void space_free(struct odp_space *space)
 {
+	struct odp_domain *domain = space->domain;
+
+	odp_device_close(space);
 	if (space->omm)
 		odp_mm_put(space->omm);
 	mem_cgroup_put(space->memcg);
-	odp_domain_put(space->domain);
+	/* Pairs with the wait in odp_domain_destroy() */
+	if (atomic_dec_and_test(&domain->spaces))
+		wake_up_var(&domain->spaces);
+	odp_domain_put(domain);
 	xa_destroy(&space->children);
 	xa_destroy(&space->leaves);
 	kfree_rcu(space, rcu);
@@ -172,6 +178,7 @@ static struct odp_space *space_alloc(struct odp_domain *domain)
 	INIT_DELAYED_WORK(&space->age_work, space_age_work);
 	INIT_WORK(&space->release_work, space_release_work);
 	refcount_inc(&domain->refs);
+	atomic_inc(&domain->spaces);
 	space->domain = domain;
 	atomic_inc(&spaces_alive);
 	return space;
@@ -205,6 +212,7 @@ static struct odp_space *space_make(struct odp_mm *omm,
 				    struct odp_domain *domain)
 {
 	struct odp_space *space = space_alloc(domain), *other;
+	int ret;
 
 	if (!space)
 		return ERR_PTR(-ENOMEM);
@@ -212,6 +220,11 @@ static struct odp_space *space_make(struct odp_mm *omm,
 	space->omm = omm;
 	space->mm = omm->mm;
 	space->memcg = get_mem_cgroup_from_mm(omm->mm);
+	ret = odp_device_open(space);
+	if (ret) {
+		space_free(space);
+		return ERR_PTR(ret);
+	}
 	spin_lock(&spaces_lock);
 	other = space_find(omm, domain);
 	if (!other) {
@@ -236,7 +249,7 @@ static struct odp_space *space_make(struct odp_mm *omm,
  *
  * Context: Process context, may sleep.
  * Return: a reference, for odp_space_put(); ERR_PTR(-EINVAL) without a mm,
- * ERR_PTR(-ENOMEM).
+ * ERR_PTR(-ENOMEM), or what the driver's open() says.
  */
 struct odp_space *odp_space_get(struct odp_domain *domain)
 {
@@ -428,6 +441,32 @@ bool odp_space_age(struct odp_space *space, unsigned long start,
 				  clear);
 	}
 	return young;
+}
+
+/**
+ * odp_space_touch() - some of a range is accessed
+ * @space: has a mm
+ * @start: first byte
+ * @last: last byte
+ *
+ * Context: Any.
+ */
+void odp_space_touch(struct odp_space *space, unsigned long start,
+		     unsigned long last)
+{
+	unsigned long index = start >> ODP_LEAF_SHIFT;
+	unsigned long base, from, to;
+	struct odp_leaf *leaf;
+
+	rcu_read_lock();
+	xa_for_each_range(&space->leaves, index, leaf, index,
+			  last >> ODP_LEAF_SHIFT) {
+		base = index << ODP_LEAF_SHIFT;
+		from = (max(start, base) - base) >> LEAF_YOUNG_SHIFT;
+		to = min(last - base, ODP_LEAF_SIZE - 1) >> LEAF_YOUNG_SHIFT;
+		atomic_or(GENMASK(to, from), &leaf->young);
+	}
+	rcu_read_unlock();
 }
 
 /* --- memory is short --- */

@@ -9,6 +9,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/wait_bit.h>
 
 #include "core.h"
 
@@ -18,14 +19,23 @@
 /**
  * odp_domain_create() - what the regions of one device share
  * @name: of the device, for messages
+ * @device: of hardware, copied; NULL: the CPU is the device
  *
  * Context: May sleep.
- * Return: a domain, or ERR_PTR(-ENOMEM).
+ * Return: a domain; ERR_PTR(-ENOMEM); of hardware also -EINVAL, an operation
+ * is missing, and -EOPNOTSUPP: the device does not reach all memory, or sees it
+ * by a copy only (swiotlb), or not as the CPU does. Nothing could keep such a
+ * copy in step.
  */
-struct odp_domain *odp_domain_create(const char *name)
+struct odp_domain *odp_domain_create(const char *name,
+				     const struct odp_device *device)
 {
 	struct odp_domain *domain;
+	int ret;
 
+	ret = device ? odp_device_check(device) : 0;
+	if (ret)
+		return ERR_PTR(ret);
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
@@ -34,6 +44,8 @@ struct odp_domain *odp_domain_create(const char *name)
 		kfree(domain);
 		return ERR_PTR(-ENOMEM);
 	}
+	if (device)
+		domain->device = *device;
 	refcount_set(&domain->refs, 1);
 	strscpy(domain->name, name, sizeof(domain->name));
 	return domain;
@@ -56,13 +68,21 @@ void odp_domain_put(struct odp_domain *domain)
 
 /**
  * odp_domain_destroy() - the driver is done with a domain
- * @domain: all of its regions are destroyed; while somebody has references to
- *	some, the domain stays too
+ * @domain: all of its regions are destroyed, and the driver's references to
+ *	spaces put
  *
- * Context: Any.
+ * The domain stays while somebody has references to some region. Of hardware
+ * it waits for those, and when it returns no page is mapped for the device any
+ * more, and no operation of the driver is called.
+ *
+ * Context: Any; of hardware it may sleep, with nothing held.
  */
 void odp_domain_destroy(struct odp_domain *domain)
 {
+	/* Pairs with atomic_dec_and_test() in space_free() */
+	if (domain->device.dev)
+		wait_var_event(&domain->spaces,
+			       !atomic_read(&domain->spaces));
 	odp_domain_put(domain);
 }
 EXPORT_SYMBOL_GPL(odp_domain_destroy);

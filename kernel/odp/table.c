@@ -98,9 +98,17 @@ void odp_table_use(struct odp_leaf *leaf, unsigned int first, unsigned int end,
 	}
 }
 
-/* Entries in use, and which: all others are none */
-static unsigned long *table_entries(const struct odp_leaf *leaf,
-				    unsigned int *from, unsigned int *to)
+/**
+ * odp_table_entries() - those in use
+ * @leaf: which
+ * @from: in: first page of interest, out: that may have an entry
+ * @to: page after the last one, likewise; *@from if there are none
+ *
+ * Context: Under leaf_mutex.
+ * Return: where the entry of page 0 is, or would be.
+ */
+unsigned long *odp_table_entries(const struct odp_leaf *leaf,
+				 unsigned int *from, unsigned int *to)
 {
 	unsigned long table = leaf->table & ~LEAF_TABLE_SMALL;
 
@@ -128,7 +136,7 @@ unsigned long odp_table_set(struct odp_leaf *leaf, unsigned int page,
 			    unsigned long entry)
 {
 	unsigned int from = 0, to = ODP_LEAF_PAGES;
-	unsigned long *entries = table_entries(leaf, &from, &to);
+	unsigned long *entries = odp_table_entries(leaf, &from, &to);
 	unsigned long old = entries[page];
 
 	lockdep_assert_held(&leaf->leaf_mutex);
@@ -147,7 +155,7 @@ void odp_table_zap(struct odp_leaf *leaf, struct odp_zap *zap)
 {
 	unsigned long keep = zap->downgrade ? ~ODP_ENTRY_WRITE : 0;
 	unsigned int page = zap->from, to = zap->to;
-	unsigned long *entries = table_entries(leaf, &page, &to);
+	unsigned long *entries = odp_table_entries(leaf, &page, &to);
 	unsigned long old;
 
 	lockdep_assert_held(&leaf->leaf_mutex);
@@ -177,7 +185,7 @@ void odp_table_zap(struct odp_leaf *leaf, struct odp_zap *zap)
 void odp_table_clear(struct odp_leaf *leaf)
 {
 	unsigned int page = 0, to = ODP_LEAF_PAGES;
-	unsigned long *entries = table_entries(leaf, &page, &to);
+	unsigned long *entries = odp_table_entries(leaf, &page, &to);
 
 	lockdep_assert_held(&leaf->leaf_mutex);
 	for (; page < to; page++)

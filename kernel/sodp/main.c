@@ -187,7 +187,7 @@ static struct sodp_dev *link_alloc(const char *name, struct net_device *ndev)
 	dev->counters = alloc_percpu(struct sodp_counters);
 	if (!dev->counters)
 		goto err_dealloc;
-	dev->domain = odp_domain_create(name);
+	dev->domain = odp_domain_create(name, NULL);
 	if (IS_ERR(dev->domain))
 		goto err_dealloc;
 	if (sodp_net_get(dev))

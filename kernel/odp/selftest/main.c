@@ -66,7 +66,7 @@ static int __init selftest_init(void)
 
 	if (!current->mm)
 		return -EINVAL;
-	st_domain = odp_domain_create("selftest");
+	st_domain = odp_domain_create("selftest", NULL);
 	if (IS_ERR(st_domain))
 		return PTR_ERR(st_domain);
 	if (st_event_init())
