@@ -18,7 +18,7 @@
 
 #define LEN (64 * T_PAGE)
 #define PAGES (LEN / T_PAGE)
-#define ROUNDS (t_quick ? 20U : 100U)
+#define ROUNDS (t_quick ? 20U : 50U)
 #define DEVICE "/tmp/hmm_dmirror0"
 
 /* What its ioctls take, and some of them */
@@ -34,7 +34,6 @@ struct mirror_call {
 #define MIRROR_READ MIRROR_CALL(0)
 #define MIRROR_WRITE MIRROR_CALL(1)
 #define MIRROR_TO_DEVICE MIRROR_CALL(2)
-#define MIRROR_TO_SYSTEM MIRROR_CALL(3)
 #define MIRROR_EXCLUSIVE MIRROR_CALL(5)
 
 struct mirror {
@@ -77,18 +76,18 @@ static void mirror_open(struct mirror *m, bool implicit)
 }
 
 /* Returns 0 or an errno; adds the pages that it was done to */
-static int mirror_try(struct mirror *m, unsigned long call, uint64_t *pages)
+static int mirror_try(struct mirror *m, unsigned long call, size_t off,
+		      size_t len, uint64_t *pages)
 {
 	struct mirror_call arg = {
-		.addr = (uintptr_t)m->s.d.bbuf,
-		.buffer = (uintptr_t)m->buffer,
-		.nr_pages = PAGES,
+		.addr = (uintptr_t)m->s.d.bbuf + off,
+		.buffer = (uintptr_t)m->buffer + off,
+		.nr_pages = len / T_PAGE,
 	};
 
 	if (ioctl(m->fd, call, &arg))
 		return errno;
-	if (pages)
-		*pages += arg.done;
+	*pages += arg.done;
 	return 0;
 }
 
@@ -99,7 +98,7 @@ static void mirror(struct mirror *m, unsigned long call)
 	uint64_t pages = 0;
 	int ret;
 
-	while ((ret = mirror_try(m, call, &pages)) && tries--)
+	while ((ret = mirror_try(m, call, 0, LEN, &pages)) && tries--)
 		t_sleep_ms(10);
 	T_OK(ret);
 	T_ASSERT(pages == PAGES, "%llu of %lu pages",
@@ -144,68 +143,115 @@ static void exclusive(void)
 	take_turns(MIRROR_EXCLUSIVE);
 }
 
-struct taker {
-	struct mirror *m;
+/* Two halves of the memory, which both devices want */
+struct contest {
+	struct mirror m;
+	pthread_mutex_t half_lock[2];
 	bool stop;
 	uint64_t pages;
 };
 
-/* May find the pages in use at any time, which is nobody's fault */
-static void *taker_run(void *arg)
+/*
+ * What test_hmm takes into its memory it reads once more, and does not look
+ * whether it has been given back meanwhile. So the half that it takes rests,
+ * and the other one does not: it is in the same leaf.
+ */
+static void *private_run(void *arg)
 {
-	static const unsigned long calls[] = {
-		MIRROR_TO_DEVICE, MIRROR_EXCLUSIVE, MIRROR_TO_DEVICE,
-		MIRROR_TO_SYSTEM,
-	};
-	struct taker *t = arg;
-	unsigned int i = 0;
+	struct contest *c = arg;
+	unsigned int i;
 
-	while (!__atomic_load_n(&t->stop, __ATOMIC_RELAXED))
-		mirror_try(t->m, calls[i++ % T_ARRAY_SIZE(calls)], &t->pages);
+	for (i = 0; !__atomic_load_n(&c->stop, __ATOMIC_RELAXED); i++) {
+		pthread_mutex_lock(&c->half_lock[i % 2]);
+		mirror_try(&c->m, MIRROR_TO_DEVICE, i % 2 * LEN / 2, LEN / 2,
+			   &c->pages);
+		pthread_mutex_unlock(&c->half_lock[i % 2]);
+	}
 	return NULL;
 }
 
-/* Transfers while the other device takes the pages, all the time */
-static void contended(bool implicit)
+/* May find the pages in use at any time, which is nobody's fault */
+static void *exclusive_run(void *arg)
 {
-	struct mirror m = {};
-	struct taker t = { .m = &m };
+	struct contest *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED))
+		mirror_try(&c->m, MIRROR_EXCLUSIVE, 0, LEN, &c->pages);
+	return NULL;
+}
+
+static void half_there_and_back(struct contest *c, size_t off, uint64_t seed)
+{
+	struct t_duo *d = &c->m.s.d;
+
+	t_fill(d->abuf + off, LEN / 2, seed);
+	t_post(&d->a, IBV_WR_RDMA_WRITE, seed, t_duo_sge(d, off, LEN / 2),
+	       t_remote(d, off), d->bmr->rkey);
+	t_want_wc(d->a.scq, seed, IBV_WC_SUCCESS);
+	t_fill_background(d->abuf + off, LEN / 2);
+	t_post(&d->a, IBV_WR_RDMA_READ, seed, t_duo_sge(d, off, LEN / 2),
+	       t_remote(d, off), d->bmr->rkey);
+	t_want_wc(d->a.scq, seed, IBV_WC_SUCCESS);
+	t_want_data(d->abuf + off, LEN / 2, seed);
+}
+
+/* Transfers while the other device takes the pages, all the time */
+static void contended(void *(*run)(void *), bool implicit, bool locked)
+{
+	struct contest c = {
+		.half_lock = { PTHREAD_MUTEX_INITIALIZER,
+			       PTHREAD_MUTEX_INITIALIZER },
+	};
 	pthread_t thread;
 	unsigned int i;
 
-	mirror_open(&m, implicit);
-	mm_write(&m.s, 1);
-	T_ASSERT(!pthread_create(&thread, NULL, taker_run, &t), "thread");
-	for (i = 0; i < 5 * ROUNDS; i++) {
+	mirror_open(&c.m, implicit);
+	mm_write(&c.m.s, 1);
+	T_ASSERT(!pthread_create(&thread, NULL, run, &c), "thread");
+	for (i = 0; i < 10 * ROUNDS; i++) {
 		t_case("transfer %u", i);
-		mm_write(&m.s, i + 2);
-		mm_read(&m.s);
-		t_want_data(m.s.d.abuf, LEN, i + 2);
+		if (locked)
+			pthread_mutex_lock(&c.half_lock[i % 2]);
+		half_there_and_back(&c, i % 2 * LEN / 2, i + 2);
+		if (locked)
+			pthread_mutex_unlock(&c.half_lock[i % 2]);
 	}
-	__atomic_store_n(&t.stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
-	t_want_data(m.s.d.bbuf, LEN, i + 1);
-	T_ASSERT(t.pages >= PAGES, "only %llu pages were taken",
-		 (unsigned long long)t.pages);
+	t_want_data(c.m.s.d.bbuf + LEN / 2, LEN / 2, i + 1);
+	T_ASSERT(c.pages >= PAGES, "only %llu pages were taken",
+		 (unsigned long long)c.pages);
 	t_note("%u transfers, %llu pages taken", 2 * i,
-	       (unsigned long long)t.pages);
+	       (unsigned long long)c.pages);
 }
 
-static void contended_explicit(void)
+static void private_contended(void)
 {
-	contended(false);
+	contended(private_run, false, true);
 }
 
-static void contended_implicit(void)
+static void private_implicit(void)
 {
-	contended(true);
+	contended(private_run, true, true);
+}
+
+static void exclusive_contended(void)
+{
+	contended(exclusive_run, false, false);
+}
+
+static void exclusive_implicit(void)
+{
+	contended(exclusive_run, true, false);
 }
 
 static const struct t_test tests[] = {
 	{ "private", private, 60 },
+	{ "private_contended", private_contended, 60 },
+	{ "private_implicit", private_implicit, 60 },
 	{ "exclusive", exclusive, 60 },
-	{ "contended_explicit", contended_explicit, 60 },
-	{ "contended_implicit", contended_implicit, 60 },
+	{ "exclusive_contended", exclusive_contended, 60 },
+	{ "exclusive_implicit", exclusive_implicit, 60 },
 };
 
 int main(int argc, char **argv)

@@ -22,7 +22,7 @@ struct odp_domain *st_domain;
 static const struct st_case *const groups[] = {
 	st_copy_cases, st_bytes_cases, st_entry_cases, st_event_cases,
 	st_race_cases, st_fresh_cases, st_lifetime_cases, st_space_cases,
-	st_nowait_cases, st_error_cases, st_bench_cases,
+	st_nowait_cases, st_error_cases, st_device_cases, st_bench_cases,
 };
 
 static unsigned int count_cases(void)

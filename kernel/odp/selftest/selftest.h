@@ -105,6 +105,7 @@ extern const struct st_case st_race_cases[];
 extern const struct st_case st_fresh_cases[];
 extern const struct st_case st_nowait_cases[];
 extern const struct st_case st_error_cases[];
+extern const struct st_case st_device_cases[];
 extern const struct st_case st_lifetime_cases[];
 extern const struct st_case st_space_cases[];
 extern const struct st_case st_bench_cases[];
