@@ -10,7 +10,8 @@ WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"
 PYTHON = ["python3", "-B"]
 AGENT = {"cmd": PYTHON + [f"{WIRE}/agent.py"]}
-MACHINE = ("icount", "smp", "mem", "rxe", "sodp", "pmem", "numa", "groups")
+MACHINE = ("icount", "smp", "mem", "rxe", "sodp", "pmem", "numa", "edu")
+MACHINE += ("groups",)
 
 
 class Test:

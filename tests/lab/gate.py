@@ -44,6 +44,7 @@ BAD = re.compile(
     | trying\ to\ register\ non-static\ key
     | Kernel\ memory\ leak\ detector\ disabled
     | kernel\ log\ overran
+    | DMAR:.*\bfault\b
     """,
     re.VERBOSE,
 )

@@ -390,6 +390,7 @@ def _config(machine, suite, kernel, args):
         sodp=machine.get("sodp", True) and not args.no_sodp,
         pmem=machine.get("pmem", False),
         numa=machine.get("numa", False),
+        edu=machine.get("edu"),
         contents=layers.Contents(
             args.groups + list(machine.get("groups", ())), args.packages
         ),

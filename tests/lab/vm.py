@@ -46,11 +46,13 @@ class VmConfig:
         contents=NOTHING,
         pmem=False,
         numa=False,
+        edu=None,
     ):
         """net: which of two joined machines this is, 1 or 2; contents:
         what there is besides the suite (layers.py); pmem: some of the
         memory is /dev/pmem0, which file systems can map (DAX); numa: two
-        nodes, each with half of the memory and one of two CPUs."""
+        nodes, each with half of the memory and one of two CPUs; edu: there
+        is a device that does DMA, "direct" or behind an "iommu"."""
         self.suite = suite
         self.kernel = kernel
         self.icount = icount
@@ -62,6 +64,7 @@ class VmConfig:
         self.contents = contents
         self.pmem = pmem
         self.numa = numa and self.smp % NODES == 0
+        self.edu = edu
 
     @property
     def slowness(self):
@@ -85,6 +88,7 @@ class VmConfig:
             self.net,
             self.pmem,
             self.numa,
+            self.edu,
             self.contents.key(),
         )
 
@@ -99,6 +103,8 @@ class VmConfig:
             words.append("pmem")
         if self.numa:
             words.append("two nodes")
+        if self.edu:
+            words.append(f"edu {self.edu}")
         if self.contents:
             words.append(f"with {self.contents}")
         if self.net:
@@ -156,6 +162,19 @@ def _machine(config, use_kvm):
     return args
 
 
+def _edu(config):
+    """A device that does DMA; its IOMMU comes before what is behind it.
+
+    virtio devices do not ask an IOMMU.
+    """
+    args = []
+    if config.edu == "iommu":
+        args += ["-device", "intel-iommu,intremap=off"]
+    if config.edu:
+        args += ["-device", "edu,dma_mask=0xffffffffffffffff"]
+    return args
+
+
 def _append(config, use_kvm, layer):
     words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
     words += " panic=-1 oops=panic net.ifnames=0"
@@ -166,7 +185,7 @@ def _append(config, use_kvm, layer):
     if not config.icount:
         # What is charged to users is no memory when it is freed
         words += " slub_debug=P,kmalloc-cg-*"
-    if config.slowness > 1 and not config.numa:
+    if (config.slowness > 1 or config.edu) and not config.numa:
         # Pages that migrate from one node to another
         words += " numa=fake=2"
     if config.kernel == "debug":
@@ -176,6 +195,9 @@ def _append(config, use_kvm, layer):
         words += " no5lvl"
     if config.pmem:
         words += " memmap=64M!1G"
+    if config.edu == "iommu":
+        # What was unmapped is so at once
+        words += " intel_iommu=on iommu.strict=1"
     if layer:
         words += " " + initramfs.LAYER_WORD
     if not config.icount and not use_kvm:
@@ -213,6 +235,7 @@ class Vm:
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
         args += ["-no-reboot", "-display", "none"]
         args += _machine(config, use_kvm)
+        args += _edu(config)
         args += ["-kernel", str(kernel.image)]
         args += ["-initrd", str(initramfs.ensure(root, kernel))]
         args += ["-append", _append(config, use_kvm, root.layer)]

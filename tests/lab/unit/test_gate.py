@@ -34,6 +34,8 @@ unregister_netdevice: waiting for va to become free. Usage count = 2
 INFO: trying to register non-static key.
 kmemleak: Kernel memory leak detector disabled
 (kernel log overran: lines lost)
+DMAR: DRHD: handling fault status reg 2
+DMAR: [DMA Write NO_PASID] Request device [00:01.0] fault addr 0xfffff000
 ODEBUG: free active (active state 0) object: ffff object type: work_struct
 """.strip().splitlines()
 
@@ -45,6 +47,8 @@ debug: DEBUG_OBJECTS enabled
 sodp-lab: begin verbs.status
 rdma_odp: loading out-of-tree module taints kernel.
 sodp0: fault 0x1000 warning level 3
+DMAR: DRHD base: 0x000000fed90000 flags: 0x0
+DMAR: IOMMU enabled
 rxenet0 speed is unknown, defaulting to 1000
 """.strip().splitlines()
 
