@@ -138,6 +138,14 @@ def _selftests():
     yield Test("provider.rings", rings, kernels=SMALL, **options)
 
 
+def _hardware():
+    """A device that does DMA by the core's entries."""
+    cmd = ["python3", "-B", "/src/tests/edu/run.py"]
+    cmd.append("/build/user/tests/edu/edu")
+    for edu in ("iommu", "direct"):
+        yield Test(f"odp.edu.{edu}", cmd, edu=edu, kernels=SMALL, timeout=600)
+
+
 def _python_tests():
     runner = ["python3", "-B", f"{GUEST}/unittest_tap.py"]
     own = host.REPO / "pyverbs-tests"
@@ -278,6 +286,7 @@ def all_tests():
     tests = list(_host_tests())
     tests += _smoke()
     tests += _selftests()
+    tests += _hardware()
     tests += _listed(verbs / "tests.list", "verbs.", f"{built}/verbs")
     tests += _torture()
     tests += _python_tests()

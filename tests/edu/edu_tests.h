@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* edu_tests.h - tests of edu.c that are in edu_inflight.c */
+#ifndef EDU_TESTS_H
+#define EDU_TESTS_H
+
+void test_inflight_unmap(void);
+void test_inflight_move(void);
+void test_inflight_swap(void);
+void test_inflight_fork(void);
+void test_inflight_protect(void);
+void test_inflight_destroy(void);
+void test_inflight_exit(void);
+void test_inflight_all(void);
+
+#endif /* EDU_TESTS_H */

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Load the driver of the edu device, run its test, unload it.
+
+run.py PROGRAM [OPTION…] [TEST…]
+
+An unload with something left mapped is what DMA_API_DEBUG reports.
+"""
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, "/src/tests/lab/guest")
+
+import devices  # noqa: E402
+
+
+def main(argv):
+    try:
+        devices.load("odp_edu")
+    except devices.SetupError as err:
+        print(f"Bail out! {err}")
+        return 1
+    if not os.path.exists("/dev/odp_edu"):
+        print("Bail out! no edu device that the driver can use")
+        return 1
+    status = subprocess.run(argv[1:], check=False).returncode
+    done = subprocess.run(["rmmod", "odp_edu"], check=False)
+    return status or done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
