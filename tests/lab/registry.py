@@ -142,8 +142,13 @@ def _hardware():
     """A device that does DMA by the core's entries."""
     cmd = ["python3", "-B", "/src/tests/edu/run.py"]
     cmd.append("/build/user/tests/edu/edu")
-    for edu in ("iommu", "direct"):
-        yield Test(f"odp.edu.{edu}", cmd, edu=edu, kernels=SMALL, timeout=600)
+    others = [kernel for kernel in SMALL if kernel != MAIN]
+    options = {"timeout": 600, "only_all": True}
+    yield Test("odp.edu.iommu", cmd, edu="iommu", timeout=600)
+    yield Test(
+        "odp.edu.iommu-all", cmd, edu="iommu", kernels=others, **options
+    )
+    yield Test("odp.edu.direct", cmd, edu="direct", kernels=SMALL, **options)
 
 
 def _python_tests():
