@@ -2,9 +2,11 @@
 /* Memory windows of type 1 and 2B, invalidation by either side */
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "common/t_duo.h"
 #include "common/t_fence.h"
+#include "common/t_uffd.h"
 
 #define LEN (4 * T_PAGE)
 #define WIN_OFF 1000
@@ -628,6 +630,43 @@ static void local_invalidate_bad(void)
 	t_want_state(&m.d.b, IBV_QPS_ERR);
 }
 
+/* A window is there until what was posted before its end is done. */
+static void invalidate_in_order(void)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = 71,
+		.opcode = IBV_WR_LOCAL_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct mw_duo m;
+	struct ibv_mr *late_mr;
+	char *late;
+	int fd;
+
+	open_mw(&m, IBV_MW_TYPE_2, T_EXPLICIT);
+	bind(&m, WIN_OFF, WIN_LEN, MW_RIGHTS);
+	late = t_map(T_PAGE);
+	fd = t_uffd(late, T_PAGE);
+	late_mr = t_reg(m.d.dev.pd, late, T_PAGE,
+			T_ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	t_post(&m.d.b, IBV_WR_RDMA_WRITE, 70, t_sge(m.mr, m.d.bbuf, 8),
+	       (uintptr_t)late, late_mr->rkey);
+	wr.invalidate_rkey = m.mw->rkey;
+	T_OK(t_try_post(&m.d.b, &wr));
+	t_sleep_ms(50);
+	t_case("before it is done");
+	window_write(&m, m.mw->rkey, WIN_OFF, 100, IBV_WC_SUCCESS);
+	t_want_none(m.d.b.scq);
+	t_case("after");
+	t_uffd_serve(fd, late);
+	t_want_wc(m.d.b.scq, 70, IBV_WC_SUCCESS);
+	t_want_wc(m.d.b.scq, 71, IBV_WC_SUCCESS);
+	window_write(&m, m.mw->rkey, WIN_OFF, 100, IBV_WC_REM_ACCESS_ERR);
+	close(fd);
+	t_dereg(late_mr);
+	t_unmap(late, T_PAGE);
+}
+
 static const struct t_test tests[] = {
 	{ "bounds_1", bounds_1 },
 	{ "bounds_2", bounds_2 },
@@ -649,6 +688,7 @@ static const struct t_test tests[] = {
 	{ "bound_region", bound_region },
 	{ "dealloc_while_bound", dealloc_while_bound },
 	{ "fence_rebind", fence_rebind },
+	{ "invalidate_in_order", invalidate_in_order },
 	{ "fence_invalidate", fence_invalidate },
 	{ "fence_dealloc", fence_dealloc },
 };

@@ -338,45 +338,59 @@ void hostile_responder_storm(void)
 	       (unsigned long long)scene.at.sent);
 }
 
-/* UC: a FIRST that the network doubles begins its message anew */
-void hostile_uc_twice(void)
+/*
+ * UC: a FIRST begins a message, whatever there was before. @psn: of a FIRST,
+ * of another one and of the LAST, from the one that is expected.
+ */
+static void uc_twice(struct pair *pair, size_t off, const uint32_t psn[3])
 {
 	static const struct forged pkts[] = {
 		{ ROCE_WRITE_FIRST, 1024, 1030 },
 		{ ROCE_WRITE_FIRST, 1024, 1030 },
 		{ ROCE_WRITE_LAST, 6 },
 	};
-	struct leg_opt opt = LEG_OPT;
-	static struct pair pair;
+	char *to = pair->a.buf + off;
 	struct roce_pkt pkt;
 	unsigned int i;
+
+	for (i = 0; i < T_ARRAY_SIZE(pkts); i++) {
+		pkt = attack_pkt(&scene.at, &scene.at.aims[0],
+				 ROCE_OPCODE(ROCE_UC, pkts[i].kind));
+		attack_payload(&scene.at, &pkt, pkts[i].len);
+		pkt.dma_len = pkts[i].dma_len;
+		pkt.rkey = pair->a.mr->rkey;
+		pkt.va = leg_addr(&pair->a, off);
+		pkt.psn = roce_psn_add(scene.at.aims[0].next, psn[i]);
+		attack_add(&scene.at, &pkt);
+	}
+	attack_flush(&scene.at);
+	others_go_on(pair);
+	for (i = 0; to[1029] != (char)ATTACK_BYTE; i++) {
+		T_ASSERT(i < 2000, "the message did not come");
+		t_sleep_ms(1);
+	}
+	T_ASSERT(t_check_byte(to, 1030, ATTACK_BYTE) < 0, "data");
+	T_ASSERT(t_check_background(to + 1030, 5000) < 0,
+		 "written behind its end");
+	want_state(&pair->a, IBV_QPS_RTS);
+	scene.at.aims[0].next = roce_psn_add(scene.at.aims[0].next, psn[2] + 1);
+}
+
+void hostile_uc_twice(void)
+{
+	static const uint32_t doubled[] = { 0, 0, 1 }, begun[] = { 0, 1, 2 };
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
 
 	scene_open(&scene, 8);
 	pair_open(&scene, &bystander, &opt);
 	opt.type = IBV_QPT_UC;
 	pair_open(&scene, &pair, &opt);
 	pair_aim(&scene, &pair);
-	for (i = 0; i < T_ARRAY_SIZE(pkts); i++) {
-		pkt = attack_pkt(&scene.at, &scene.at.aims[0],
-				 ROCE_OPCODE(ROCE_UC, pkts[i].kind));
-		attack_payload(&scene.at, &pkt, pkts[i].len);
-		pkt.dma_len = pkts[i].dma_len;
-		pkt.rkey = pair.a.mr->rkey;
-		pkt.va = leg_addr(&pair.a, HOST_HALF);
-		pkt.psn = scene.at.aims[0].next + i / 2;
-		attack_add(&scene.at, &pkt);
-	}
-	attack_flush(&scene.at);
-	others_go_on(&pair);
-	for (i = 0; pair.a.buf[HOST_HALF + 1029] != (char)ATTACK_BYTE; i++) {
-		T_ASSERT(i < 2000, "the message did not come");
-		t_sleep_ms(1);
-	}
-	T_ASSERT(t_check_byte(pair.a.buf + HOST_HALF, 1030, ATTACK_BYTE) < 0,
-		 "data");
-	T_ASSERT(t_check_background(pair.a.buf + HOST_HALF + 1030, 5000) < 0,
-		 "written behind its end");
-	want_state(&pair.a, IBV_QPS_RTS);
+	t_case("the network doubles it");
+	uc_twice(&pair, HOST_HALF + 8192, doubled);
+	t_case("the peer begins anew");
+	uc_twice(&pair, HOST_HALF, begun);
 }
 
 /* What the victim asks, and what it is told */
