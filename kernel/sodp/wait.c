@@ -119,6 +119,9 @@ static void wait_work(struct odp_work *work)
 	over = wait->slot == slot;
 	ret = over ? wait_verdict(qp, miss, ret) : 0;
 	trace_sodp_wait_end(qp, wait_is_requester(wait), miss, over, ret);
+	/* That is us: nothing to cancel, and the region may be gone now */
+	if (over)
+		WRITE_ONCE(wait->slot, NULL);
 	wait_free_slot(slot);
 	/* And who waits for a slot need wait no longer */
 	wait_leave(wait, over || (wait->on && !wait->slot), ret);
