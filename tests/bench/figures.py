@@ -272,7 +272,7 @@ def scale_samples():
     return samples, []
 
 
-@figure(">= 1.7", smp=2)
+@figure(">= 1.9", smp=2)
 def scale():
     samples, good = scale_samples()
     used = good or samples
