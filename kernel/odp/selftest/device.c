@@ -219,6 +219,18 @@ static int fake_end(struct fake *fake, unsigned long len, int ret)
 	return fake_destroy(fake, ret);
 }
 
+/* A check on 64 KiB of such memory */
+static int fake_run_small(int (*check)(struct fake *fake))
+{
+	struct fake fake;
+	int ret;
+
+	ret = fake_begin_small(&fake, SZ_64K);
+	if (!ret)
+		ret = check(&fake);
+	return fake_end(&fake, SZ_64K, ret);
+}
+
 /* The rights that the device has to a page, 0 none */
 static unsigned long fake_rights(struct fake *fake, unsigned int page)
 {
@@ -270,13 +282,7 @@ static int map_check(struct fake *fake)
 /* One batch for a fault, no entry twice, rights as asked for */
 static int test_map(void)
 {
-	struct fake fake;
-	int ret;
-
-	ret = fake_begin_small(&fake, SZ_64K);
-	if (!ret)
-		ret = map_check(&fake);
-	return fake_end(&fake, SZ_64K, ret);
+	return fake_run_small(map_check);
 }
 
 static int downgrade_check(struct fake *fake)
@@ -306,15 +312,9 @@ static int downgrade_check(struct fake *fake)
 /* What must not be written goes; what is only readable stays */
 static int test_downgrade(void)
 {
-	struct fake fake;
-	int ret;
-
 	if (!st_has_events())
 		return ST_SKIP;
-	ret = fake_begin_small(&fake, SZ_64K);
-	if (!ret)
-		ret = downgrade_check(&fake);
-	return fake_end(&fake, SZ_64K, ret);
+	return fake_run_small(downgrade_check);
 }
 
 static int nonblock_check(struct fake *fake)
@@ -338,15 +338,9 @@ static int nonblock_check(struct fake *fake)
 /* A device that is busy, and an invalidation that may not wait for it */
 static int test_nonblock(void)
 {
-	struct fake fake;
-	int ret;
-
 	if (!st_has_events())
 		return ST_SKIP;
-	ret = fake_begin_small(&fake, SZ_64K);
-	if (!ret)
-		ret = nonblock_check(&fake);
-	return fake_end(&fake, SZ_64K, ret);
+	return fake_run_small(nonblock_check);
 }
 
 static int huge_check(struct fake *fake)
