@@ -13,26 +13,32 @@
 
 #include <linux/tracepoint.h>
 
+/* Which side of which QP waits, and where */
+#define SODP_TRACE_WAIT							\
+		__array(char, dev, IB_DEVICE_NAME_MAX)			\
+		__field(u32, qpn)					\
+		__field(bool, requester)				\
+		__field(u32, mrn)					\
+		__field(u64, va)
+#define SODP_ASSIGN_WAIT						\
+		strscpy(__entry->dev, dev_name(&qp->dev->base_dev.dev),	\
+			IB_DEVICE_NAME_MAX);				\
+		__entry->qpn = qp->qpn;					\
+		__entry->requester = requester;				\
+		__entry->mrn = odp_region_name(miss->region);		\
+		__entry->va = miss->va
+
 TRACE_EVENT(sodp_wait_begin,
 	TP_PROTO(const struct sodp_qp *qp, bool requester,
 		 const struct odp_miss *miss),
 	TP_ARGS(qp, requester, miss),
 	TP_STRUCT__entry(
-		__array(char, dev, IB_DEVICE_NAME_MAX)
-		__field(u32, qpn)
-		__field(bool, requester)
-		__field(u32, mrn)
-		__field(u64, va)
+		SODP_TRACE_WAIT
 		__field(u64, len)
 		__field(bool, write)
 	),
 	TP_fast_assign(
-		strscpy(__entry->dev, dev_name(&qp->dev->base_dev.dev),
-			IB_DEVICE_NAME_MAX);
-		__entry->qpn = qp->qpn;
-		__entry->requester = requester;
-		__entry->mrn = odp_region_name(miss->region);
-		__entry->va = miss->va;
+		SODP_ASSIGN_WAIT;
 		__entry->len = miss->len;
 		__entry->write = miss->flags & ODP_FAULT_WRITE;
 	),
@@ -47,21 +53,12 @@ TRACE_EVENT(sodp_wait_end,
 		 const struct odp_miss *miss, bool wanted, int ret),
 	TP_ARGS(qp, requester, miss, wanted, ret),
 	TP_STRUCT__entry(
-		__array(char, dev, IB_DEVICE_NAME_MAX)
-		__field(u32, qpn)
-		__field(bool, requester)
-		__field(u32, mrn)
-		__field(u64, va)
+		SODP_TRACE_WAIT
 		__field(bool, wanted)
 		__field(int, ret)
 	),
 	TP_fast_assign(
-		strscpy(__entry->dev, dev_name(&qp->dev->base_dev.dev),
-			IB_DEVICE_NAME_MAX);
-		__entry->qpn = qp->qpn;
-		__entry->requester = requester;
-		__entry->mrn = odp_region_name(miss->region);
-		__entry->va = miss->va;
+		SODP_ASSIGN_WAIT;
 		__entry->wanted = wanted;
 		__entry->ret = ret;
 	),
