@@ -249,13 +249,15 @@ bool st_has_young(void)
 	return event_clear_young && event_test_young;
 }
 
-/* As if memory were short; ST_SKIP if that cannot be said from here */
-int st_shrink(void)
+/* As if memory were short; only if st_has_shrink() */
+void st_shrink(void)
 {
-	if (!event_drop_slab)
-		return ST_SKIP;
 	event_drop_slab();
-	return 0;
+}
+
+bool st_has_shrink(void)
+{
+	return event_drop_slab;
 }
 
 /* Was some of it used of late; @clear: and forget it */

@@ -84,7 +84,8 @@ int st_event(unsigned long start, unsigned long end,
 	     enum mmu_notifier_event event, bool blockable);
 int st_event_begin(struct mmu_notifier_range *range);
 void st_event_end(struct mmu_notifier_range *range);
-int st_shrink(void);
+void st_shrink(void);
+bool st_has_shrink(void);
 bool st_has_young(void);
 bool st_young(unsigned long start, unsigned long end, bool clear);
 int st_madvise(unsigned long va, unsigned long len, int advice);
