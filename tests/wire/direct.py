@@ -5,6 +5,7 @@ While namespaces share their devices, one process can have QPs on devices of
 several of them.
 """
 
+import contextlib
 import time
 
 from pyverbs import enums as e
@@ -26,6 +27,21 @@ PSN = 77
 
 def gid_of(address):
     return GID(devices.gid_of(address))
+
+
+@contextlib.contextmanager
+def many_qps(device, number):
+    """QPs of a device, which may be gone at the end."""
+    with contextlib.ExitStack() as stack:
+        context = stack.enter_context(Context(name=device))
+        pd = stack.enter_context(PD(context))
+        cq = stack.enter_context(CQ(context, 1))
+        init = QPInitAttr(
+            qp_type=e.IBV_QPT_RC, scq=cq, rcq=cq, cap=QPCap(1, 1, 1, 1)
+        )
+        for _ in range(number):
+            stack.enter_context(QP(pd, init))
+        yield
 
 
 class Side:

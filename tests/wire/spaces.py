@@ -204,17 +204,21 @@ def tunnel(name):
 
 def netdev_back():
     """Its namespace goes, with what its device has there, and it is back."""
+    from direct import many_qps
+
     words = "rdma link add sodpc type sodp netdev t0".split()
     with tunnel("t0"):
         call(*"ip netns add c".split())
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(call, *"ip netns del c".split())
             call(*"ip link set t0 netns c".split())
             within("c", "ip", "link", "set", "t0", "up")
             within("c", *words)
             want_ports("c", (1, 1), "a link")
-        finally:
-            call(*"ip netns del c".split())
-        eventually("device gone", lambda: not sees("", "sodpc"))
+            # The namespace ends before all that the device has to destroy
+            with many_qps("sodpc", 500):
+                stack.close()
+                eventually("device gone", lambda: not sees("", "sodpc"))
         eventually("t0 back", lambda: os.path.exists("/sys/class/net/t0"))
         call(*words)
         call(*"rdma link delete sodpc".split())
