@@ -12,7 +12,7 @@ PATHS += " port_events near_datagrams ingress addresses bridge conntrack"
 # Cases of events.py, in the short form
 EVENTS = "down_up rerouted mtu netdev_deleted link_deleted vlan unload"
 # Of congest.py, likewise
-CONGEST = "queues slow refused level tail marks"
+CONGEST = "queues one_queue slow refused level tail marks"
 # Of spaces.py, likewise
 SPACES = "sockets netdev_back port_taken"
 

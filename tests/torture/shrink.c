@@ -14,7 +14,8 @@
 
 #include "torture.h"
 
-#define RUN_SECONDS 90
+/* Of a run in which nothing is done any more */
+#define STILL_SECONDS 90
 
 static void __attribute__((noreturn)) run_again(const struct plan *p,
 						const struct options *o,
@@ -48,8 +49,9 @@ static void __attribute__((noreturn)) run_again(const struct plan *p,
 /* The first line that it says; false: it has to be killed */
 static bool listen_to(int fd, char *text, size_t size)
 {
-	unsigned int seconds = RUN_SECONDS * (t_slow_kernel() ? 4 : 1);
+	unsigned int seconds = STILL_SECONDS * (t_slow_kernel() ? 4 : 1);
 	uint64_t end = t_now_ns() + seconds * 1000000000ULL;
+	uint64_t done = tally_sum();
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	static char buf[4096];
 	size_t len = 0;
@@ -57,6 +59,10 @@ static bool listen_to(int fd, char *text, size_t size)
 
 	text[0] = 0;
 	while (t_now_ns() < end) {
+		if (tally_sum() != done) {
+			done = tally_sum();
+			end = t_now_ns() + seconds * 1000000000ULL;
+		}
 		if (poll(&pfd, 1, 200) != 1)
 			continue;
 		n = read(fd, buf + len, sizeof(buf) - 1 - len);

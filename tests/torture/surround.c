@@ -64,12 +64,20 @@ void surround_begin(const struct plan *p)
 	t_write_file(WIRE_ONLY, p->wire ? "1" : "0");
 }
 
+/* A worker may have been killed with the link down */
+static void links_up(void)
+{
+	t_system("rdma link show | sed -n 's/.* netdev \\([^ ]*\\).*/\\1/p' |"
+		 "while read -r n; do ip link set $n up; done");
+}
+
 void surround_end(const struct plan *p)
 {
 	t_write_file(WIRE_ONLY, "0");
 	t_write_file("/sys/kernel/mm/ksm/run", "0");
 	t_write_file(FAILSLAB "probability", "0");
 	surround_calm();
+	links_up();
 	t_write_file("/sys/fs/cgroup/cgroup.procs", "0");
 	if (p->wire)
 		surround_netem(0);

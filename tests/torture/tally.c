@@ -72,6 +72,16 @@ void tally_done(unsigned int what)
 		__atomic_fetch_add(&tally->done[what], 1, __ATOMIC_RELAXED);
 }
 
+uint64_t tally_sum(void)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; tally && i < NR_SEEN; i++)
+		sum += __atomic_load_n(&tally->done[i], __ATOMIC_RELAXED);
+	return sum;
+}
+
 /* This machine cannot do it */
 void tally_lacks(unsigned int what)
 {

@@ -175,6 +175,8 @@ void tally_hand_on(void);
 void tally_take(void);
 /* Of enum op or enum seen */
 void tally_done(unsigned int what);
+/* Grows whenever something is done */
+uint64_t tally_sum(void);
 void tally_lacks(unsigned int what);
 void tally_print(void);
 /* False: the kinds that never happened, though they can, are in buf */

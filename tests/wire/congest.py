@@ -4,6 +4,7 @@
 congest.py [CASE…]
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -33,6 +34,9 @@ CARD = ["python3", "-B", "/src/tests/wire/card.py"]
 QUEUES = 4
 PORT = 18515
 RATE = 100e6 / 8
+# A flow that did not send for 100 ms may choose anew; less what a clock is off
+RESTED = 0.08
+TRACING = "/sys/kernel/tracing"
 # What a link of 100 Mbit/s gives away to headers of 4-KiB packets, and more
 LEAST = 0.80
 APART = 1.2
@@ -148,8 +152,9 @@ def polled(both):
         end.run(words)
 
 
-def queues():
-    """A flow stays in order where there are several queues to choose from."""
+@contextlib.contextmanager
+def several_queues():
+    """Each CPU has one of its own."""
     with Topology(queues=QUEUES) as both:
         polled(both)
         for end in (both.a, both.b):
@@ -157,6 +162,66 @@ def queues():
             for index in range(min(QUEUES, os.cpu_count())):
                 path = f"/sys/class/net/{name}/queues/tx-{index}/xps_cpus"
                 end.run(["sh", "-c", f"echo {1 << index:x} > {path}"])
+        yield both
+
+
+@contextlib.contextmanager
+def packets_traced(name):
+    """Yields a function for [(time, CPU, queue)] of what a netdev was given."""
+    event = f"{TRACING}/events/net/net_dev_start_xmit"
+
+    def put(path, text):
+        with open(path, "w") as handle:
+            handle.write(text)
+
+    def seen():
+        with open(f"{TRACING}/trace") as handle:
+            lines = re.findall(
+                r"\[(\d+)\] .* ([\d.]+): net_dev_start_xmit: "
+                r".*queue_mapping=(\d+)",
+                handle.read(),
+            )
+        return [(float(when), cpu, queue) for cpu, when, queue in lines]
+
+    put(f"{event}/filter", f'name == "{name}"')
+    put(f"{TRACING}/trace", "")
+    put(f"{event}/enable", "1")
+    try:
+        yield seen
+    finally:
+        put(f"{event}/enable", "0")
+        put(f"{event}/filter", "0")
+
+
+def one_queue():
+    """A flow keeps its queue, whatever CPU sends, until it rests."""
+    with several_queues() as both, packets_traced(both.a["NETDEV"]) as seen:
+        flow = Flow(both, 0, "ib_write_bw", "-s 64 -t 1 -n 2000")
+        flow.begin()
+        cpu = 0
+        while flow.client.poll() is None:
+            cpu = 1 - cpu
+            # It may end at any time
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(flow.client.process.pid, {cpu})
+            time.sleep(0.01)
+        flow.rate(1)
+        packets = seen()
+    hops = changes = 0
+    for old, new in zip(packets, packets[1:]):
+        if new[0] - old[0] < RESTED:
+            hops += new[1] != old[1]
+            changes += new[2] != old[2]
+    said = f"{len(packets)} packets, {hops} hops of theirs, {changes} followed"
+    # An emulated CPU can stand still between the choice and the packet
+    if hops < 20 or changes > hops / 5:
+        raise Failure(said)
+    return said
+
+
+def queues():
+    """A flow stays in order where there are several queues to choose from."""
+    with several_queues() as both:
         # Others are sent again when a receive was late
         names = ("rx_out_of_sequence", "rx_sequence_naks")
         old = [before(end, *names) for end in (both.a, both.b)]
@@ -313,6 +378,7 @@ def on_wire(work, peer="sodp", **options):
 
 CASES = {
     "queues": queues,
+    "one_queue": one_queue,
     "slow": functools.partial(on_wire, slow),
     "refused": functools.partial(on_wire, refused),
     "tail": functools.partial(on_wire, shares, kind="tail"),
