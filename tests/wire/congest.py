@@ -196,7 +196,8 @@ def packets_traced(name):
 def one_queue():
     """A flow keeps its queue, whatever CPU sends, until it rests."""
     with several_queues() as both, packets_traced(both.a["NETDEV"]) as seen:
-        flow = Flow(both, 0, "ib_write_bw", "-s 64 -t 1 -n 2000")
+        # RC knows when nothing is on its way, and may choose anew then
+        flow = Flow(both, 0, "ib_write_bw", "-c UC -s 64 -t 1 -n 4000")
         flow.begin()
         cpu = 0
         while flow.client.poll() is None:
