@@ -593,6 +593,12 @@ static inline bool odp_space_is_device(const struct odp_space *space)
 	return space->domain->device.dev;
 }
 
+/* dma.c */
+unsigned long odp_dma_map(struct device *dev, unsigned long pfn,
+			  unsigned int order, unsigned long rights);
+void odp_dma_unmap(struct device *dev, unsigned long entry, unsigned int order);
+bool odp_dma_is_direct(struct device *dev);
+
 /* device.c */
 int odp_device_check(const struct odp_device *device);
 int odp_device_open(struct odp_space *space);

@@ -34,45 +34,6 @@
 #include <linux/sched/mm.h>
 
 #include "access.h"
-#include "../compat/compat_dma.h"
-
-/*
- * Nobody synchronises: neither a bounce buffer nor a cache would be kept in
- * step. Processes share pages, so they are mapped more than once.
- */
-#define DEVICE_DMA_ATTRS						\
-	(DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_REQUIRE_COHERENT |		\
-	 DMA_ATTR_NO_WARN)
-
-static enum dma_data_direction device_direction(unsigned long rights)
-{
-	return rights & ODP_ENTRY_WRITE ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
-}
-
-/* The entry of a page of some order, 0 if it cannot be mapped */
-static unsigned long device_map(struct device *dev, unsigned long pfn,
-				unsigned int order, unsigned long rights)
-{
-	size_t size = PAGE_SIZE << order;
-	dma_addr_t address;
-
-	address = dma_map_phys(dev, PFN_PHYS(pfn), size,
-			       device_direction(rights), DEVICE_DMA_ATTRS);
-	if (dma_mapping_error(dev, address))
-		return 0;
-	if (IS_ALIGNED(address, size))
-		return address | rights;
-	dma_unmap_phys(dev, address, size, device_direction(rights),
-		       DEVICE_DMA_ATTRS);
-	return 0;
-}
-
-static void device_unmap(struct device *dev, unsigned long entry,
-			 unsigned int order)
-{
-	dma_unmap_phys(dev, entry & PAGE_MASK, PAGE_SIZE << order,
-		       device_direction(entry), DEVICE_DMA_ATTRS);
-}
 
 static struct device *leaf_device(const struct odp_leaf *leaf)
 {
@@ -82,26 +43,6 @@ static struct device *leaf_device(const struct odp_leaf *leaf)
 static const struct odp_device_ops *leaf_ops(const struct odp_leaf *leaf)
 {
 	return leaf->space->domain->device.ops;
-}
-
-/* A page's mapping is the page itself, with nothing to be kept in step */
-static bool device_is_direct(struct device *dev)
-{
-	struct page *page = alloc_page(GFP_KERNEL);
-	unsigned long entry;
-	bool direct = false;
-
-	if (!page)
-		return false;
-	entry = device_map(dev, page_to_pfn(page), 0, ODP_ENTRY_FLAGS);
-	if (entry) {
-		/* Through an IOMMU pages are not bounced, as they are whole */
-		direct = device_iommu_mapped(dev) ||
-			 !dma_need_sync(dev, entry & PAGE_MASK);
-		device_unmap(dev, entry, 0);
-	}
-	__free_page(page);
-	return direct;
 }
 
 /**
@@ -119,7 +60,7 @@ int odp_device_check(const struct odp_device *device)
 	    !ops->unmap)
 		return -EINVAL;
 	if (dma_addressing_limited(device->dev) ||
-	    !device_is_direct(device->dev))
+	    !odp_dma_is_direct(device->dev))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -213,7 +154,7 @@ static void device_forget(struct odp_leaf *leaf, const struct odp_batch *batch,
 	unsigned long old;
 
 	if (batch->order) {
-		device_unmap(dev, leaf->huge_entry, batch->order);
+		odp_dma_unmap(dev, leaf->huge_entry, batch->order);
 		WRITE_ONCE(leaf->huge_entry, 0);
 		bitmap_fill(zap->pages, ODP_LEAF_PAGES);
 		zap->nr = ODP_LEAF_PAGES;
@@ -226,7 +167,7 @@ static void device_forget(struct odp_leaf *leaf, const struct odp_batch *batch,
 			old = odp_table_set(leaf, page, 0);
 			if (!old)
 				continue;
-			device_unmap(dev, old, 0);
+			odp_dma_unmap(dev, old, 0);
 			__set_bit(page, zap->pages);
 			zap->nr++;
 		}
@@ -313,9 +254,9 @@ static unsigned long device_map_whole(struct odp_fault *fault)
 	/* If it goes before we have leaf_mutex, the fault is stale */
 	if (!rights || entry_does(READ_ONCE(leaf->huge_entry), rights))
 		return 0;
-	entry = device_map(leaf_device(leaf),
-			   (hmm_pfn & ~HMM_PFN_FLAGS) - fault->first,
-			   ODP_LEAF_ORDER, rights);
+	entry = odp_dma_map(leaf_device(leaf),
+			    (hmm_pfn & ~HMM_PFN_FLAGS) - fault->first,
+			    ODP_LEAF_ORDER, rights);
 	if (entry)
 		return entry;
 	for (page = fault->first; page < fault->end; page++)
@@ -338,8 +279,8 @@ static int device_map_pages(struct odp_fault *fault, unsigned long *dma)
 		/* If it goes before we have leaf_mutex, the fault is stale */
 		if (!rights || entry_does(entry, rights))
 			continue;
-		dma[page] = device_map(leaf_device(leaf),
-				       hmm_pfn & ~HMM_PFN_FLAGS, 0, rights);
+		dma[page] = odp_dma_map(leaf_device(leaf),
+					hmm_pfn & ~HMM_PFN_FLAGS, 0, rights);
 		if (dma[page])
 			continue;
 		if (page < fault->last)
@@ -355,7 +296,7 @@ static void device_undo(struct odp_leaf *leaf, unsigned long *dma,
 {
 	for (; first < end; first++) {
 		if (dma[first])
-			device_unmap(leaf_device(leaf), dma[first], 0);
+			odp_dma_unmap(leaf_device(leaf), dma[first], 0);
 		dma[first] = 0;
 	}
 }
@@ -564,7 +505,7 @@ int odp_device_commit(struct odp_fault *fault)
 				leaf_page_va(leaf, fault->last) - 1);
 out:
 	if (whole)
-		device_unmap(leaf_device(leaf), whole, ODP_LEAF_ORDER);
+		odp_dma_unmap(leaf_device(leaf), whole, ODP_LEAF_ORDER);
 	device_undo(leaf, dma, first, end);
 	odp_table_free(fresh);
 	odp_table_free((unsigned long)dma);
