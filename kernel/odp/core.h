@@ -47,8 +47,8 @@
  *       omm->inval_lock, space->regions_lock (nothing below them)
  *
  * leaf_mutex is taken by the invalidate callback, which reclaim may call:
- * under it nobody allocates with reclaim, takes mmap_lock, or faults. Nor maps
- * for DMA, which may do the first; unmapping does not sleep.
+ * under it nobody allocates with reclaim, takes mmap_lock, or faults. Pages are
+ * mapped for DMA and unmapped under it: the DMA API neither sleeps nor reclaims.
  *
  * An access is a leaf in a slot of the CPU that touches its pages, with
  * preemption off: access.h. It is not a lock, but who has one keeps an
@@ -594,10 +594,13 @@ static inline bool odp_space_is_device(const struct odp_space *space)
 }
 
 /* dma.c */
-unsigned long odp_dma_map(struct device *dev, unsigned long pfn,
-			  unsigned int order, unsigned long rights);
-void odp_dma_unmap(struct device *dev, unsigned long entry, unsigned int order);
 bool odp_dma_is_direct(struct device *dev);
+unsigned long odp_dma_map(struct odp_leaf *leaf, unsigned int page,
+			  unsigned long pfn, unsigned int order,
+			  unsigned long rights);
+void odp_dma_unmap(struct odp_leaf *leaf, unsigned int page,
+		   const unsigned long *entries, unsigned int nr,
+		   unsigned int order);
 
 /* device.c */
 int odp_device_check(const struct odp_device *device);

@@ -5,9 +5,9 @@
  * The device has a table of its own, which its driver fills (map) and empties
  * (unmap). What is different from a space that the CPU copies in:
  *
- *  - Pages are mapped for DMA when a fault has found them, before leaf_mutex is
- *    taken, since that may allocate. What is stale by then, or there already,
- *    is unmapped again; the device has never heard of it.
+ *  - Pages are mapped for DMA, and the driver is told, under leaf_mutex: what is
+ *    found there to be stale, or there already, is never mapped. That does not
+ *    sleep, nor reclaim: the DMA API may be used in interrupts.
  *  - The driver's unmap() is the fence. The DMA mapping goes when the device
  *    cannot touch the page any more, and before the mm goes on.
  *  - An entry never changes. A readable one is mapped DMA_TO_DEVICE, one that
@@ -20,25 +20,18 @@
  *  - Part of a huge entry cannot go: it is one mapping. All of it does.
  *
  * An entry is written only after a fault that is for writing, also where the
- * page is dirty already: the direction has to be known before leaf_mutex keeps
- * the page in place, so nobody could look at it. For dirtying see
- * commit_entry().
+ * page is dirty already: the device that only reads is to be held to it. For
+ * dirtying see commit_entry().
  *
  * What unmapping needs is in the entries: address, and direction by the rights.
  */
 
-#include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/hmm.h>
 #include <linux/memremap.h>
 #include <linux/sched/mm.h>
 
 #include "access.h"
-
-static struct device *leaf_device(const struct odp_leaf *leaf)
-{
-	return leaf->space->domain->device.dev;
-}
 
 static const struct odp_device_ops *leaf_ops(const struct odp_leaf *leaf)
 {
@@ -108,6 +101,11 @@ static unsigned long leaf_page_va(const struct odp_leaf *leaf,
 	       ((unsigned long)page << PAGE_SHIFT);
 }
 
+static unsigned int leaf_page_of(const struct odp_leaf *leaf, unsigned long va)
+{
+	return (va - leaf_page_va(leaf, 0)) >> PAGE_SHIFT;
+}
+
 /* What the device has of a range of a leaf; false: nothing */
 static bool device_batch(struct odp_leaf *leaf, unsigned int from,
 			 unsigned int to, struct odp_batch *batch)
@@ -149,12 +147,10 @@ static bool batch_is_writable(const struct odp_batch *batch)
 static void device_forget(struct odp_leaf *leaf, const struct odp_batch *batch,
 			  struct odp_zap *zap)
 {
-	struct device *dev = leaf_device(leaf);
-	unsigned int page, end;
-	unsigned long old;
+	unsigned int page = leaf_page_of(leaf, batch->va), end;
 
+	odp_dma_unmap(leaf, page, batch->entries, batch->nr, batch->order);
 	if (batch->order) {
-		odp_dma_unmap(dev, leaf->huge_entry, batch->order);
 		WRITE_ONCE(leaf->huge_entry, 0);
 		bitmap_fill(zap->pages, ODP_LEAF_PAGES);
 		zap->nr = ODP_LEAF_PAGES;
@@ -162,12 +158,9 @@ static void device_forget(struct odp_leaf *leaf, const struct odp_batch *batch,
 		zap->from = 0;
 		zap->to = ODP_LEAF_PAGES;
 	} else {
-		page = (batch->va >> PAGE_SHIFT) & (ODP_LEAF_PAGES - 1);
 		for (end = page + batch->nr; page < end; page++) {
-			old = odp_table_set(leaf, page, 0);
-			if (!old)
+			if (!odp_table_set(leaf, page, 0))
 				continue;
-			odp_dma_unmap(dev, old, 0);
 			__set_bit(page, zap->pages);
 			zap->nr++;
 		}
@@ -241,67 +234,6 @@ static bool entry_does(unsigned long entry, unsigned long rights)
 }
 
 /*
- * One mapping for all of the leaf. Where that cannot be had there is nothing
- * huge: fill in what the snapshot would say of the pages.
- */
-static unsigned long device_map_whole(struct odp_fault *fault)
-{
-	unsigned long hmm_pfn = fault->pfns[fault->first];
-	unsigned long rights = fault_rights(fault, hmm_pfn), entry;
-	struct odp_leaf *leaf = fault->leaf;
-	unsigned int page;
-
-	/* If it goes before we have leaf_mutex, the fault is stale */
-	if (!rights || entry_does(READ_ONCE(leaf->huge_entry), rights))
-		return 0;
-	entry = odp_dma_map(leaf_device(leaf),
-			    (hmm_pfn & ~HMM_PFN_FLAGS) - fault->first,
-			    ODP_LEAF_ORDER, rights);
-	if (entry)
-		return entry;
-	for (page = fault->first; page < fault->end; page++)
-		fault->pfns[page] = hmm_pfn + (page - fault->first);
-	fault->whole = false;
-	return 0;
-}
-
-/* @dma: gets entries for pages that have none, or not the right to write */
-static int device_map_pages(struct odp_fault *fault, unsigned long *dma)
-{
-	struct odp_leaf *leaf = fault->leaf;
-	unsigned long rights, entry, hmm_pfn;
-	unsigned int page;
-
-	for (page = fault->first; page < fault->end; page++) {
-		hmm_pfn = fault->pfns[page];
-		rights = fault_rights(fault, hmm_pfn);
-		entry = odp_leaf_entry(leaf, leaf_page_va(leaf, page));
-		/* If it goes before we have leaf_mutex, the fault is stale */
-		if (!rights || entry_does(entry, rights))
-			continue;
-		dma[page] = odp_dma_map(leaf_device(leaf),
-					hmm_pfn & ~HMM_PFN_FLAGS, 0, rights);
-		if (dma[page])
-			continue;
-		if (page < fault->last)
-			return -ENOMEM;
-		fault->end = page;
-	}
-	return 0;
-}
-
-/* What was mapped and came to nothing */
-static void device_undo(struct odp_leaf *leaf, unsigned long *dma,
-			unsigned int first, unsigned int end)
-{
-	for (; first < end; first++) {
-		if (dma[first])
-			odp_dma_unmap(leaf_device(leaf), dma[first], 0);
-		dma[first] = 0;
-	}
-}
-
-/*
  * Another device's memory, which this one may not reach, or by another way
  * than is mapped here. The page is looked at under leaf_mutex, where it stays.
  */
@@ -319,7 +251,10 @@ static void device_dirty(unsigned long hmm_pfn)
 		folio_mark_dirty(folio);
 }
 
-/* Now the driver's: with the memory, if any, charged to whom it serves */
+/*
+ * Now the driver's: with the memory, if any, charged to whom it serves. What he
+ * does not take is unmapped.
+ */
 static int device_publish(struct odp_leaf *leaf, const struct odp_batch *batch)
 {
 	struct mem_cgroup *old_memcg = set_active_memcg(leaf->space->memcg);
@@ -327,7 +262,11 @@ static int device_publish(struct odp_leaf *leaf, const struct odp_batch *batch)
 
 	ret = leaf_ops(leaf)->map(leaf->space->table, batch);
 	set_active_memcg(old_memcg);
-	return ret ? -ENOMEM : 0;
+	if (!ret)
+		return 0;
+	odp_dma_unmap(leaf, leaf_page_of(leaf, batch->va), batch->entries,
+		      batch->nr, batch->order);
+	return -ENOMEM;
 }
 
 static void device_count(struct odp_fault *fault, unsigned int pages)
@@ -339,31 +278,49 @@ static void device_count(struct odp_fault *fault, unsigned int pages)
 	odp_domain_count(leaf->space->domain, mapped_pages, pages);
 }
 
-/* @entry is 0 when it has been used */
-static int commit_device_whole(struct odp_fault *fault, unsigned long *entry)
+/* What the snapshot would say of the pages if nothing were huge */
+static void device_spell_out(struct odp_fault *fault)
 {
+	unsigned long hmm_pfn = fault->pfns[fault->first];
+	unsigned int page;
+
+	for (page = fault->first; page < fault->end; page++)
+		fault->pfns[page] = hmm_pfn + (page - fault->first);
+	fault->whole = false;
+}
+
+/* One mapping for all of the leaf. If that cannot be had, @whole is cleared */
+static int commit_device_whole(struct odp_fault *fault)
+{
+	unsigned long hmm_pfn = fault->pfns[fault->first];
+	unsigned long rights = fault_rights(fault, hmm_pfn), entry;
 	struct odp_leaf *leaf = fault->leaf;
 	struct odp_batch batch = {
 		.va = leaf_page_va(leaf, 0),
 		.nr = 1,
 		.order = ODP_LEAF_ORDER,
-		.entries = entry,
+		.entries = &entry,
 	};
 	int ret;
 
-	/* As wanted when it was looked at, or by somebody else since */
-	if (!*entry || entry_does(leaf->huge_entry, *entry))
+	/* Nothing wanted, or it is there by somebody else's fault */
+	if (!rights || entry_does(leaf->huge_entry, rights))
 		return 0;
-	if (!device_takes(fault->pfns[fault->first]))
+	if (!device_takes(hmm_pfn))
 		return -EFAULT;
 	odp_device_drop(leaf);
-	if (*entry & ODP_ENTRY_WRITE)
-		device_dirty(fault->pfns[fault->first]);
+	entry = odp_dma_map(leaf, 0, (hmm_pfn & ~HMM_PFN_FLAGS) - fault->first,
+			    ODP_LEAF_ORDER, rights);
+	if (!entry) {
+		device_spell_out(fault);
+		return 0;
+	}
+	if (entry & ODP_ENTRY_WRITE)
+		device_dirty(hmm_pfn);
 	ret = device_publish(leaf, &batch);
 	if (ret)
 		return ret;
-	WRITE_ONCE(leaf->huge_entry, *entry);
-	*entry = 0;
+	WRITE_ONCE(leaf->huge_entry, entry);
 	device_count(fault, ODP_LEAF_PAGES);
 	fault->huge++;
 	return 0;
@@ -387,41 +344,90 @@ static void device_drop_old(struct odp_fault *fault, const unsigned long *dma)
 	}
 }
 
-/* What of @dma is wanted still. Return how many, or an error */
+/*
+ * The rights that pages are to get which have none, or not the right to write;
+ * 0 for others. Return how many, or an error.
+ */
 static int device_pick(struct odp_fault *fault, unsigned long *dma)
 {
 	struct odp_leaf *leaf = fault->leaf;
+	unsigned long entry, rights;
 	unsigned int page, nr = 0;
-	unsigned long entry;
 
 	for (page = fault->first; page < fault->end; page++) {
-		if (!dma[page])
-			continue;
+		rights = fault_rights(fault, fault->pfns[page]);
 		entry = odp_leaf_entry(leaf, leaf_page_va(leaf, page));
-		if (!device_takes(fault->pfns[page])) {
-			if (page < fault->last)
-				return -EFAULT;
-		} else if (!entry_does(entry, dma[page])) {
-			nr++;
+		if (!rights || entry_does(entry, rights))
 			continue;
+		if (device_takes(fault->pfns[page])) {
+			dma[page] = rights;
+			nr++;
+		} else if (page < fault->last) {
+			return -EFAULT;
 		}
-		device_undo(leaf, dma, page, page + 1);
 	}
 	return nr;
 }
 
-/* Of @dma is 0 what has been used */
-static int commit_device_pages(struct odp_fault *fault, unsigned long *dma,
-			       unsigned long *fresh)
+/* Rights become entries. Return how many, or -ENOMEM and there is none */
+static int device_map_pages(struct odp_fault *fault, unsigned long *dma)
+{
+	struct odp_leaf *leaf = fault->leaf;
+	unsigned int page, nr = 0;
+
+	for (page = fault->first; page < fault->end; page++) {
+		if (!dma[page])
+			continue;
+		dma[page] = odp_dma_map(leaf, page,
+					fault->pfns[page] & ~HMM_PFN_FLAGS, 0,
+					dma[page]);
+		if (dma[page]) {
+			nr++;
+			continue;
+		}
+		if (page < fault->last) {
+			odp_dma_unmap(leaf, fault->first, dma + fault->first,
+				      page - fault->first, 0);
+			return -ENOMEM;
+		}
+		fault->end = page;
+	}
+	return nr;
+}
+
+static int device_commit_batch(struct odp_fault *fault, unsigned long *dma)
 {
 	struct odp_leaf *leaf = fault->leaf;
 	struct odp_batch batch = {
 		.va = leaf_page_va(leaf, fault->first),
-		.nr = fault->end - fault->first,
 		.entries = dma + fault->first,
 	};
 	unsigned int page;
 	int nr, ret;
+
+	nr = device_map_pages(fault, dma);
+	if (nr <= 0)
+		return nr;
+	batch.nr = fault->end - fault->first;
+	for (page = fault->first; page < fault->end; page++)
+		if (dma[page] & ODP_ENTRY_WRITE)
+			device_dirty(fault->pfns[page]);
+	ret = device_publish(leaf, &batch);
+	if (ret)
+		return ret;
+	for (page = fault->first; page < fault->end; page++)
+		if (dma[page])
+			odp_table_set(leaf, page, dma[page]);
+	device_count(fault, nr);
+	return 0;
+}
+
+/* @dma: a page for the time being, all 0, one entry for each page */
+static int commit_device_pages(struct odp_fault *fault, unsigned long *dma,
+			       unsigned long *fresh)
+{
+	struct odp_leaf *leaf = fault->leaf;
+	int nr;
 
 	/* It was not when the fault came by */
 	if (!*fresh && odp_table_needed(leaf, fault->first, fault->end))
@@ -434,23 +440,11 @@ static int commit_device_pages(struct odp_fault *fault, unsigned long *dma,
 		odp_device_drop(leaf);
 	odp_table_use(leaf, fault->first, fault->end, fresh);
 	device_drop_old(fault, dma);
-	for (page = fault->first; page < fault->end; page++)
-		if (dma[page] & ODP_ENTRY_WRITE)
-			device_dirty(fault->pfns[page]);
-	ret = device_publish(leaf, &batch);
-	if (ret)
-		return ret;
-	for (page = fault->first; page < fault->end; page++) {
-		if (dma[page])
-			odp_table_set(leaf, page, dma[page]);
-		dma[page] = 0;
-	}
-	device_count(fault, nr);
-	return 0;
+	return device_commit_batch(fault, dma);
 }
 
 static int commit_device(struct odp_fault *fault, unsigned long *dma,
-			 unsigned long *whole, unsigned long *fresh)
+			 unsigned long *fresh)
 {
 	struct odp_leaf *leaf = fault->leaf;
 	int ret;
@@ -459,10 +453,31 @@ static int commit_device(struct odp_fault *fault, unsigned long *dma,
 		return -EAGAIN;
 	ret = odp_fault_check(fault);
 	if (!ret && fault->whole)
-		ret = commit_device_whole(fault, whole);
+		ret = commit_device_whole(fault);
 	else if (!ret)
 		ret = commit_device_pages(fault, dma, fresh);
 	mutex_unlock(&leaf->leaf_mutex);
+	return ret;
+}
+
+static int device_commit_small(struct odp_fault *fault)
+{
+	struct odp_leaf *leaf = fault->leaf;
+	unsigned long fresh = 0, dma;
+	int ret = -ENOMEM;
+
+	dma = odp_table_alloc(leaf->space, odp_fault_gfp(fault));
+	if (!dma)
+		return -ENOMEM;
+	if (odp_table_needed(leaf, fault->first, fault->end)) {
+		fresh = odp_table_alloc(leaf->space, odp_fault_gfp(fault));
+		if (!fresh)
+			goto out_dma;
+	}
+	ret = commit_device(fault, (unsigned long *)dma, &fresh);
+	odp_table_free(fresh);
+out_dma:
+	odp_table_free(dma);
 	return ret;
 }
 
@@ -476,38 +491,15 @@ static int commit_device(struct odp_fault *fault, unsigned long *dma,
 int odp_device_commit(struct odp_fault *fault)
 {
 	struct odp_leaf *leaf = fault->leaf;
-	unsigned long fresh = 0, whole = 0, *dma;
-	unsigned int first = fault->first, end = fault->end;
-	int ret = -ENOMEM;
+	int ret = 0;
 
-	/* For the time being, one entry for each page */
-	dma = (unsigned long *)odp_table_alloc(leaf->space,
-					       odp_fault_gfp(fault));
-	if (!dma)
-		return -ENOMEM;
 	if (fault->whole)
-		whole = device_map_whole(fault);
-	if (!fault->whole) {
-		if (odp_table_needed(leaf, first, end)) {
-			fresh = odp_table_alloc(leaf->space,
-						odp_fault_gfp(fault));
-			if (!fresh)
-				goto out;
-		}
-		ret = device_map_pages(fault, dma);
-		if (ret)
-			goto out;
-	}
-	ret = commit_device(fault, dma, &whole, &fresh);
+		ret = commit_device(fault, NULL, NULL);
+	if (!fault->whole)
+		ret = device_commit_small(fault);
 	/* Whoever wanted them is about to use them */
 	if (!ret)
-		odp_space_touch(leaf->space, leaf_page_va(leaf, first),
+		odp_space_touch(leaf->space, leaf_page_va(leaf, fault->first),
 				leaf_page_va(leaf, fault->last) - 1);
-out:
-	if (whole)
-		odp_dma_unmap(leaf_device(leaf), whole, ODP_LEAF_ORDER);
-	device_undo(leaf, dma, first, end);
-	odp_table_free(fresh);
-	odp_table_free((unsigned long)dma);
 	return ret;
 }

@@ -22,9 +22,13 @@ static enum dma_data_direction entry_direction(unsigned long rights)
 	return rights & ODP_ENTRY_WRITE ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 }
 
-/* The entry of a page of some order, 0 if it cannot be mapped */
-unsigned long odp_dma_map(struct device *dev, unsigned long pfn,
-			  unsigned int order, unsigned long rights)
+static struct device *leaf_device(const struct odp_leaf *leaf)
+{
+	return leaf->space->domain->device.dev;
+}
+
+static unsigned long entry_map(struct device *dev, unsigned long pfn,
+			       unsigned int order, unsigned long rights)
 {
 	size_t size = PAGE_SIZE << order;
 	dma_addr_t address;
@@ -40,13 +44,20 @@ unsigned long odp_dma_map(struct device *dev, unsigned long pfn,
 	return 0;
 }
 
-void odp_dma_unmap(struct device *dev, unsigned long entry, unsigned int order)
+static void entry_unmap(struct device *dev, unsigned long entry,
+			unsigned int order)
 {
 	dma_unmap_phys(dev, entry & PAGE_MASK, PAGE_SIZE << order,
 		       entry_direction(entry), ENTRY_DMA_ATTRS);
 }
 
-/* A page's mapping is the page itself, with nothing to be kept in step */
+/**
+ * odp_dma_is_direct() - is a page's mapping the page itself
+ * @dev: its mask is set
+ *
+ * Context: May sleep.
+ * Return: true: nothing has to be kept in step.
+ */
 bool odp_dma_is_direct(struct device *dev)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -55,13 +66,54 @@ bool odp_dma_is_direct(struct device *dev)
 
 	if (!page)
 		return false;
-	entry = odp_dma_map(dev, page_to_pfn(page), 0, ODP_ENTRY_FLAGS);
+	entry = entry_map(dev, page_to_pfn(page), 0, ODP_ENTRY_FLAGS);
 	if (entry) {
 		/* Through an IOMMU pages are not bounced, as they are whole */
 		direct = device_iommu_mapped(dev) ||
 			 !dma_need_sync(dev, entry & PAGE_MASK);
-		odp_dma_unmap(dev, entry, 0);
+		entry_unmap(dev, entry, 0);
 	}
 	__free_page(page);
 	return direct;
+}
+
+/**
+ * odp_dma_map() - what becomes the entry of a page
+ * @leaf: of a device
+ * @page: which, without an entry
+ * @pfn: it is there, and stays
+ * @order: 0, or ODP_LEAF_ORDER for all of the leaf
+ * @rights: ODP_ENTRY_*
+ *
+ * Context: Under leaf_mutex; does not sleep.
+ * Return: the entry; 0 if it cannot be mapped.
+ */
+unsigned long odp_dma_map(struct odp_leaf *leaf, unsigned int page,
+			  unsigned long pfn, unsigned int order,
+			  unsigned long rights)
+{
+	lockdep_assert_held(&leaf->leaf_mutex);
+	return entry_map(leaf_device(leaf), pfn, order, rights);
+}
+
+/**
+ * odp_dma_unmap() - undo odp_dma_map()
+ * @leaf: of a device, which does not touch the pages any more
+ * @page: the first one
+ * @entries: of the pages, 0 where there is none
+ * @nr: of @entries
+ * @order: of each
+ *
+ * Context: Under leaf_mutex, in notifier callbacks too; does not sleep.
+ */
+void odp_dma_unmap(struct odp_leaf *leaf, unsigned int page,
+		   const unsigned long *entries, unsigned int nr,
+		   unsigned int order)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&leaf->leaf_mutex);
+	for (i = 0; i < nr; i++)
+		if (entries[i])
+			entry_unmap(leaf_device(leaf), entries[i], order);
 }
