@@ -27,6 +27,7 @@
 #include <rdma/odp.h>
 
 #include "../compat/compat.h"
+#include "../compat/compat_dma.h"
 
 /* Entries are one word, and all memory is in the kernel's direct map */
 #ifndef CONFIG_64BIT
@@ -364,6 +365,8 @@ struct odp_child {
  *	@leaf_mutex, sampled without it (WRITE_ONCE, READ_ONCE)
  * @leaf_mutex: serialises commit, invalidation and unlinking. Taken in
  *	notifier callbacks, by the rules of DOC: Locking.
+ * @iova: of a device: DMA addresses for its pages, if it has a range of them;
+ *	under @leaf_mutex, and until LEAF_DEAD: see dma.c
  * @rcu: frees it
  * @small: an aligned run of entries, for who touches a page here and there
  */
@@ -384,7 +387,10 @@ struct odp_leaf {
 	unsigned long inval_count;
 	/* Commit, invalidation, unlinking; see above and DOC: Locking */
 	struct mutex leaf_mutex;
-	struct rcu_head rcu;
+	union {
+		struct dma_iova_state iova;
+		struct rcu_head rcu;
+	};
 	atomic_long_t owed[ODP_LEAF_PAGES / BITS_PER_LONG];
 	unsigned long small[LEAF_SMALL_PAGES];
 };
@@ -595,6 +601,9 @@ static inline bool odp_space_is_device(const struct odp_space *space)
 
 /* dma.c */
 bool odp_dma_is_direct(struct device *dev);
+void odp_dma_prepare(struct odp_leaf *leaf);
+void odp_dma_release(struct odp_leaf *leaf);
+int odp_dma_sync(struct odp_leaf *leaf, unsigned int page, unsigned int nr);
 unsigned long odp_dma_map(struct odp_leaf *leaf, unsigned int page,
 			  unsigned long pfn, unsigned int order,
 			  unsigned long rights);
@@ -608,7 +617,7 @@ int odp_device_open(struct odp_space *space);
 void odp_device_close(struct odp_space *space);
 int odp_device_commit(struct odp_fault *fault);
 bool odp_device_zap(struct odp_leaf *leaf, struct odp_zap *zap);
-void odp_device_drop(struct odp_leaf *leaf);
+void odp_device_release(struct odp_leaf *leaf);
 
 /* table.c */
 unsigned long odp_table_alloc(struct odp_space *space, gfp_t gfp);

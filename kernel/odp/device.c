@@ -203,15 +203,21 @@ static void device_drop(struct odp_leaf *leaf, unsigned int from,
 	odp_domain_count(leaf->space->domain, mapped_pages, -(s64)zap.nr);
 }
 
+static void device_drop_all(struct odp_leaf *leaf)
+{
+	device_drop(leaf, 0, ODP_LEAF_PAGES);
+}
+
 /**
- * odp_device_drop() - take all pages of a leaf from the device
- * @leaf: of a device
+ * odp_device_release() - take all of a leaf from the device
+ * @leaf: of a device; it goes
  *
  * Context: Under leaf_mutex; may sleep, also in reclaim.
  */
-void odp_device_drop(struct odp_leaf *leaf)
+void odp_device_release(struct odp_leaf *leaf)
 {
-	device_drop(leaf, 0, ODP_LEAF_PAGES);
+	device_drop_all(leaf);
+	odp_dma_release(leaf);
 }
 
 /* --- a fault's pages become entries --- */
@@ -251,21 +257,26 @@ static void device_dirty(unsigned long hmm_pfn)
 		folio_mark_dirty(folio);
 }
 
-/*
- * Now the driver's: with the memory, if any, charged to whom it serves. What he
- * does not take is unmapped.
- */
-static int device_publish(struct odp_leaf *leaf, const struct odp_batch *batch)
+/* Memory that the driver needs is charged to whom it serves */
+static int device_tell(struct odp_leaf *leaf, const struct odp_batch *batch)
 {
 	struct mem_cgroup *old_memcg = set_active_memcg(leaf->space->memcg);
 	int ret;
 
 	ret = leaf_ops(leaf)->map(leaf->space->table, batch);
 	set_active_memcg(old_memcg);
-	if (!ret)
+	return ret;
+}
+
+/* From here on the device's. What it does not get is unmapped */
+static int device_publish(struct odp_leaf *leaf, const struct odp_batch *batch)
+{
+	unsigned int page = leaf_page_of(leaf, batch->va);
+
+	if (!odp_dma_sync(leaf, page, batch->nr << batch->order) &&
+	    !device_tell(leaf, batch))
 		return 0;
-	odp_dma_unmap(leaf, leaf_page_of(leaf, batch->va), batch->entries,
-		      batch->nr, batch->order);
+	odp_dma_unmap(leaf, page, batch->entries, batch->nr, batch->order);
 	return -ENOMEM;
 }
 
@@ -308,7 +319,8 @@ static int commit_device_whole(struct odp_fault *fault)
 		return 0;
 	if (!device_takes(hmm_pfn))
 		return -EFAULT;
-	odp_device_drop(leaf);
+	device_drop_all(leaf);
+	odp_dma_prepare(leaf);
 	entry = odp_dma_map(leaf, 0, (hmm_pfn & ~HMM_PFN_FLAGS) - fault->first,
 			    ODP_LEAF_ORDER, rights);
 	if (!entry) {
@@ -405,6 +417,7 @@ static int device_commit_batch(struct odp_fault *fault, unsigned long *dma)
 	unsigned int page;
 	int nr, ret;
 
+	odp_dma_prepare(leaf);
 	nr = device_map_pages(fault, dma);
 	if (nr <= 0)
 		return nr;
@@ -437,7 +450,7 @@ static int commit_device_pages(struct odp_fault *fault, unsigned long *dma,
 		return nr;
 	/* See commit_drop_huge() */
 	if (leaf->huge_entry)
-		odp_device_drop(leaf);
+		device_drop_all(leaf);
 	odp_table_use(leaf, fault->first, fault->end, fresh);
 	device_drop_old(fault, dma);
 	return device_commit_batch(fault, dma);

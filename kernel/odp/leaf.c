@@ -199,7 +199,7 @@ static void leaf_unlink_locked(struct odp_leaf *leaf)
 	odp_access_wait(leaf, true);
 	odp_access_forget(leaf);
 	if (leaf->state & LEAF_DEVICE)
-		odp_device_drop(leaf);
+		odp_device_release(leaf);
 	xa_erase(&space->leaves, leaf->index);
 	odp_domain_count(space->domain, mapped_pages, -(s64)leaf->present);
 	WRITE_ONCE(leaf->present, 0);

@@ -93,6 +93,11 @@ struct odp_edu_stats edu_stats(int fd, uint32_t id)
 	return stats;
 }
 
+int edu_try_reach(int fd, uint32_t bits)
+{
+	return ask(fd, ODP_EDU_REACH, &bits);
+}
+
 void edu_scene_open(struct edu_scene *s, size_t len, enum t_pages pages,
 		    enum edu_kind kind)
 {

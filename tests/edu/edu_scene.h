@@ -52,6 +52,7 @@ void edu_copy(const struct edu_scene *s, void *dst, const void *src,
 	      size_t len);
 int edu_try_map(int fd, uint32_t id, void *addr, size_t len, bool write);
 struct odp_edu_stats edu_stats(int fd, uint32_t id);
+int edu_try_reach(int fd, uint32_t bits);
 
 /*
  * Swap on, and all of the process on one CPU: what another has brought in waits

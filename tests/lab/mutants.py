@@ -12,7 +12,8 @@ tests/mutants/AREA.txt has those of an area, one after the other:
 
 The lines are whole ones; those that go and stay, as they follow each other,
 are in the file once.  `@@` begins another place in the same file.  A mutant
-that cannot be seen has `equivalent: reason` in the place of tests.
+that cannot be seen has `equivalent: reason` in the place of tests; one in code
+that only one kernel runs has `kernel: KERNEL`, and is left out on others.
 """
 
 import fnmatch
@@ -26,7 +27,7 @@ AREAS = ("odp", "verbs", "keys", "wire", "provider")
 # The rules that hold between threads, users and processes, then the rest
 RULES = ("ordering", "lifetime", "accounting", "permission")
 KINDS = RULES + ("value", "progress")
-FIELDS = ("tests", "why", "equivalent")
+FIELDS = ("tests", "why", "equivalent", "kernel")
 
 _HEAD = re.compile(r"\[([\w-]+)\] (\w+) (\S+)$")
 _FIELD = re.compile(r"(\w+): (\S.*)$")
@@ -43,6 +44,7 @@ class Mutant:
         self.tests = ""
         self.why = ""
         self.equivalent = ""
+        self.kernel = ""
         self.hunks = [[]]
 
     def check(self):
@@ -127,6 +129,11 @@ def load(folder=FOLDER):
             names.add(mutant.name)
             found.append(mutant)
     return found
+
+
+def of_kernel(mutants, kernel):
+    """Those that code which the kernel runs can have."""
+    return [mutant for mutant in mutants if mutant.kernel in ("", kernel)]
 
 
 def pick(mutants, names):

@@ -247,6 +247,9 @@ def main(args):
     if args.list:
         return _list(chosen)
     kernel = args.kernel or suites.pick(None, None)[1]
+    for mutant in set(chosen) - set(mutants.of_kernel(chosen, kernel)):
+        host.say(f"{mutant.name}: only with --kernel {mutant.kernel}")
+    chosen = mutants.of_kernel(chosen, kernel)
     mutants.check_tests(chosen)
     for mutant in chosen:
         mutant.mutated()

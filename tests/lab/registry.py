@@ -142,9 +142,11 @@ def _hardware():
     """A device that does DMA by the core's entries."""
     cmd = ["python3", "-B", "/src/tests/edu/run.py"]
     cmd.append("/build/user/tests/edu/edu")
-    others = [kernel for kernel in SMALL if kernel != MAIN]
+    # Without and with ranges of DMA addresses
+    both = (MAIN, "7.2")
+    others = [kernel for kernel in SMALL if kernel not in both]
     options = {"timeout": 600, "only_all": True}
-    yield Test("odp.edu.iommu", cmd, edu="iommu", timeout=600)
+    yield Test("odp.edu.iommu", cmd, edu="iommu", kernels=both, timeout=600)
     yield Test(
         "odp.edu.iommu-all", cmd, edu="iommu", kernels=others, **options
     )

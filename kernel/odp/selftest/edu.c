@@ -78,6 +78,8 @@
  * @dmas: begun; changes under @engine_mutex too
  * @waits: of unmap()
  * @refusals: of unmap()
+ * @placed: entries whose place in 2 MiB is that of their page
+ * @elsewhere: other entries
  */
 struct edu {
 	struct pci_dev *pdev;
@@ -95,6 +97,8 @@ struct edu {
 	u64 dmas;
 	u64 waits;
 	u64 refusals;
+	u64 placed;
+	u64 elsewhere;
 };
 
 /**
@@ -116,12 +120,14 @@ struct edu_table {
  * @edu: of the device
  * @regions: by id
  * @regions_lock: keeps one that was found until it has a reference
+ * @reach: it has asked for ODP_EDU_REACH
  */
 struct edu_file {
 	struct edu *edu;
 	struct xarray regions;
 	/* See above */
 	struct mutex regions_lock;
+	bool reach;
 };
 
 /* --- what the core asks --- */
@@ -169,6 +175,14 @@ static void edu_erase(struct edu_table *table, const struct odp_batch *batch,
 			table->nr_huge -= !!batch->order;
 }
 
+static void edu_count_place(struct edu *edu, u64 va, unsigned long entry)
+{
+	if ((va ^ entry) & (ODP_LEAF_SIZE - 1) & PAGE_MASK)
+		edu->elsewhere++;
+	else
+		edu->placed++;
+}
+
 static int edu_map(void *data, const struct odp_batch *batch)
 {
 	struct edu_table *table = data;
@@ -186,10 +200,13 @@ static int edu_map(void *data, const struct odp_batch *batch)
 		ret = xa_err(xa_store(level, index + i,
 				      xa_mk_value(batch->entries[i]),
 				      GFP_NOWAIT | __GFP_NOWARN));
-		if (!ret)
-			table->nr_huge += !!batch->order;
-		else
+		if (ret) {
 			edu_erase(table, batch, i);
+			continue;
+		}
+		table->nr_huge += !!batch->order;
+		edu_count_place(edu, batch->va + i * PAGE_SIZE,
+				batch->entries[i]);
 	}
 	spin_unlock(&edu->table_lock);
 	return ret;
@@ -569,9 +586,25 @@ static long file_stats(struct edu_file *file, void __user *arg)
 	ask.dmas = edu->dmas;
 	ask.waits = edu->waits;
 	ask.refusals = edu->refusals;
+	ask.placed = edu->placed;
+	ask.elsewhere = edu->elsewhere;
 	spin_unlock(&edu->table_lock);
 	odp_region_put(region);
+	ask.iommu = device_iommu_mapped(&edu->pdev->dev);
 	return copy_to_user(arg, &ask, sizeof(ask)) ? -EFAULT : 0;
+}
+
+/* What is mapped already stays. The core has looked at the mask before */
+static long file_reach(struct edu_file *file, u32 bits)
+{
+	struct device *dev = &file->edu->pdev->dev;
+
+	if (!device_iommu_mapped(dev))
+		return -EOPNOTSUPP;
+	if (bits < ODP_LEAF_SHIFT || bits > 64)
+		return -EINVAL;
+	file->reach = true;
+	return dma_set_mask(dev, DMA_BIT_MASK(bits));
 }
 
 static long edu_ioctl(struct file *filp, unsigned int cmd, unsigned long data)
@@ -593,6 +626,10 @@ static long edu_ioctl(struct file *filp, unsigned int cmd, unsigned long data)
 		return file_map(file, arg);
 	case ODP_EDU_STATS:
 		return file_stats(file, arg);
+	case ODP_EDU_REACH:
+		if (get_user(id, (u32 __user *)arg))
+			return -EFAULT;
+		return file_reach(file, id);
 	}
 	return -ENOTTY;
 }
@@ -621,6 +658,8 @@ static int edu_release(struct inode *inode, struct file *filp)
 	xa_for_each(&file->regions, id, region)
 		odp_region_destroy(region);
 	xa_destroy(&file->regions);
+	if (file->reach)
+		file_reach(file, 64);
 	kfree(file);
 	return 0;
 }

@@ -67,8 +67,11 @@ struct odp_edu_map {
  * @dmas: of the device, ever
  * @waits: for one of these, by who took its page away
  * @refusals: likewise, by who could not wait
+ * @placed: entries given to the device, ever, whose address has the place in
+ *	2 MiB that the page has
+ * @elsewhere: other entries
  * @id: (in) of the region
- * @reserved: 0
+ * @iommu: the device is behind one
  */
 struct odp_edu_stats {
 	__u64 mapped_pages;
@@ -77,8 +80,10 @@ struct odp_edu_stats {
 	__u64 dmas;
 	__u64 waits;
 	__u64 refusals;
+	__u64 placed;
+	__u64 elsewhere;
 	__u32 id;
-	__u32 reserved;
+	__u32 iommu;
 };
 
 #define ODP_EDU_REGION	_IOWR('E', 0, struct odp_edu_region)
@@ -86,5 +91,7 @@ struct odp_edu_stats {
 #define ODP_EDU_COPY	_IOW('E', 2, struct odp_edu_copy)
 #define ODP_EDU_MAP	_IOW('E', 3, struct odp_edu_map)
 #define ODP_EDU_STATS	_IOWR('E', 4, struct odp_edu_stats)
+/* Bits of a DMA address, until the file is closed; only behind an IOMMU */
+#define ODP_EDU_REACH	_IOW('E', 5, __u32)
 
 #endif /* ODP_EDU_H */

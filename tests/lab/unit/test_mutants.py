@@ -56,6 +56,13 @@ class Format(unittest.TestCase):
             with self.assertRaisesRegex(LabError, words):
                 loaded(line)
 
+    def test_kernel(self):
+        (one,) = loaded(ONE)
+        self.assertEqual(mutants.of_kernel([one], "6.1"), [one])
+        (one,) = loaded(ONE.replace("why:", "kernel: 7.2\nwhy:"))
+        self.assertEqual(mutants.of_kernel([one], "6.1"), [])
+        self.assertEqual(mutants.of_kernel([one], "7.2"), [one])
+
     def test_choice(self):
         both = loaded(ONE + ONE.replace("lost", "found"))
 
