@@ -586,7 +586,8 @@ static int fault_validate(struct odp_region *region, u64 va, u64 len,
  *
  * Context: May sleep. Neither mmap_lock nor an access held.
  * Return: 0; -EAGAIN when it would wait under ODP_FAULT_NOWAIT, or should be
- * tried again; -EFAULT outside the region, not mapped or not permitted;
+ * tried again; -EFAULT outside the region, not mapped or not permitted, or, in
+ * a domain of hardware, memory of another PCI device (P2PDMA);
  * -EACCES writing to a region that is not writable; -EHWPOISON the memory has
  * an error, and was taken out of use; -ESRCH the process, or the region, is
  * gone; -ENOMEM.

@@ -279,6 +279,7 @@ static const struct t_test tests[] = {
 	BOTH("huge", test_huge),
 	{ "shared", test_shared },
 	{ "ahead", test_ahead },
+	{ "peer", test_peer },
 	{ "ranges", test_ranges },
 	{ "ranges_run_out", test_ranges_run_out, 120 },
 	{ "inflight_unmap", test_inflight_unmap, 120 },

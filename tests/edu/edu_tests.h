@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-/* edu_tests.h - tests of edu.c that are in edu_inflight.c, edu_ranges.c */
+/* edu_tests.h - tests of edu.c that are in other files */
 #ifndef EDU_TESTS_H
 #define EDU_TESTS_H
 
@@ -11,6 +11,7 @@ void test_inflight_protect(void);
 void test_inflight_destroy(void);
 void test_inflight_exit(void);
 void test_inflight_all(void);
+void test_peer(void);
 void test_ranges(void);
 void test_ranges_run_out(void);
 

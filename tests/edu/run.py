@@ -24,6 +24,8 @@ def main(argv):
     if not os.path.exists("/dev/odp_edu"):
         print("Bail out! no edu device that the driver can use")
         return 1
+    # It has memory for its peers, if the kernel has PCI_P2PDMA
+    subprocess.run(["modprobe", "nvme"], check=False)
     status = subprocess.run(argv[1:], check=False).returncode
     done = subprocess.run(["rmmod", "odp_edu"], check=False)
     return status or done.returncode

@@ -165,13 +165,14 @@ def _machine(config, use_kvm):
 def _edu(config):
     """A device that does DMA; its IOMMU comes before what is behind it.
 
-    virtio devices do not ask an IOMMU.
+    virtio devices do not ask an IOMMU.  And one with memory for its peers.
     """
     args = []
     if config.edu == "iommu":
         args += ["-device", "intel-iommu,intremap=off"]
     if config.edu:
         args += ["-device", "edu,dma_mask=0xffffffffffffffff"]
+        args += ["-device", "nvme,serial=peer,cmb_size_mb=4"]
     return args
 
 
