@@ -15,6 +15,8 @@ RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
 CABLE, CABLE4, CABLE6 = "eth0", "10.79.0.{}", "fd79::{}"
 
 WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
+# Those that ip(8) has given a name
+SPACES = "/run/netns"
 PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
 DRIVER_FOLDER = "/etc/libibverbs.d"
 
@@ -210,21 +212,28 @@ def load_trial(spec, step):
             target = "/build" + path[len(folder) :]
             call("mount", "--bind", path, target)
             _bound.append(target)
-    return _load_sodp(spec) if step["modules"] else {}
+    return _load_sodp(spec) if _loads(spec, step) else {}
+
+
+def _loads(spec, step):
+    """The machine at the other end may be to have rdma_rxe alone."""
+    return step["modules"] and spec["sodp"]
 
 
 def unload_trial(spec, step):
-    if step["modules"]:
+    if _loads(spec, step):
         _unload_sodp(spec)
     while _bound:
         call("umount", _bound.pop())
 
 
 def reset():
-    """What a step that was killed may have left switched on."""
+    """What a step that was killed may have left."""
     if os.path.exists(WIRE_ONLY):
         with open(WIRE_ONLY, "w") as switch:
             switch.write("0")
+    for space in os.listdir(SPACES) if os.path.isdir(SPACES) else ():
+        subprocess.run(["ip", "netns", "del", space], capture_output=True)
 
 
 BUILTINS = {
