@@ -487,7 +487,9 @@ static int test_closed(void)
 	}
 	ret = kthread_stop(task) ?: ret;
 	ST_CHECK_GOTO(!ret, out);
-	ST_CHECK_GOTO(st_stat(region, faults) == 1, out);
+	/* Its own page may go too: NUMA balancing, a collapse */
+	ST_CHECK_GOTO(st_stat(region, faults) <=
+		      1 + st_stat(region, invalidations), out);
 out:
 	odp_region_destroy(region);
 	odp_region_destroy(churner.region);
