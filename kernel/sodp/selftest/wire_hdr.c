@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* The coding of headers as sodp.ko has it, for the tests in wire.c */
-#include "../hdr.c"
+#include "../net/hdr.c"

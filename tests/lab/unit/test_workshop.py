@@ -29,7 +29,7 @@ class Products(unittest.TestCase):
 
     def test_parts(self):
         for path, parts in (
-            ("kernel/sodp/mr.c", ("kernel",)),
+            ("kernel/sodp/mem/mr.c", ("kernel",)),
             ("include/uapi/rdma/sodp-abi.h", ("kernel", "user")),
             ("providers/sodp/cq.c", ("user",)),
         ):
