@@ -14,7 +14,7 @@
  */
 #include <linux/moduleparam.h>
 
-#include "sodp.h"
+#include "base/sodp.h"
 
 /* Of one kind; the device's own work (MAD, CM) takes some of them */
 #define LIMIT_MAX_OBJECTS	SZ_1M

@@ -13,8 +13,8 @@
 #define UVERBS_MODULE_NAME sodp
 #include <rdma/uverbs_named_ioctl.h>
 
-#include "sodp.h"
 #include "compat_rdma.h"
+#include "mem/mem.h"
 
 static struct sodp_dm *to_sodp_dm(struct ib_dm *ibdm)
 {

@@ -13,7 +13,7 @@
 
 #include "compat_dmabuf.h"
 #include "compat_rdma.h"
-#include "sodp.h"
+#include "mem/mem.h"
 
 struct sodp_dmabuf {
 	struct dma_buf *buf;

@@ -9,7 +9,8 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 
-#include "sodp.h"
+#include "mem/mem.h"
+#include "qp/qp.h"
 
 #define KEY_INDEX_TRIES	128
 

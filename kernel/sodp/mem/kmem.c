@@ -14,7 +14,8 @@
 #include <linux/slab.h>
 
 #include "compat_rdma.h"
-#include "sodp.h"
+#include "mem/mem.h"
+#include "qp/qp.h"
 
 #define KMEM_ACCESS (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 		     IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \

@@ -1,14 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * mem.h - memory that requests name: keys, what they lead to, moving bytes
- *
- * Part of sodp.h, which includes it.
  */
 #ifndef SODP_MEM_H
 #define SODP_MEM_H
 
+#include <linux/mutex.h>
+#include <linux/rhashtable.h>
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/odp.h>
+#include <rdma/sodp-abi.h>
+
+#include "base/sodp.h"
+
+struct sodp_dmabuf;
+struct sodp_qp;
 struct sodp_request;
-struct sodp_stop;
+
+/*
+ * A shared ring: kernel pages that the application maps. One of a kernel
+ * consumer has no ucontext in its entry, and nobody maps it.
+ */
+struct sodp_ring {
+	struct rdma_user_mmap_entry mmap_entry;
+	void *mem;
+	size_t size;
+};
 
 enum sodp_key_kind {
 	SODP_KEY_MR,
@@ -117,12 +135,6 @@ struct sodp_seg {
 	u8 shard;	/* of key->users */
 };
 
-/* A run of kernel memory: inline data, part of a packet, a result */
-struct sodp_buf {
-	u8 *addr;
-	u64 length;
-};
-
 /*
  * A place to copy from or to: segments of user memory that hold the whole
  * message, or kernel memory that holds it from byte @base on.
@@ -133,6 +145,12 @@ struct sodp_cursor {
 	u32 nr_bufs;		/* used when segs is NULL */
 	const struct sodp_buf *bufs;
 	u64 base;
+};
+
+/* Where the copying of a slice stopped, for the fault that follows */
+struct sodp_stop {
+	struct odp_miss miss;
+	bool remote;
 };
 
 /* What a key that is valid grants can be read after this */
@@ -151,6 +169,13 @@ static inline struct sodp_mw *to_sodp_mw(struct ib_mw *ibmw)
 {
 	return container_of(ibmw, struct sodp_mw, base_mw);
 }
+
+/* ring.c */
+struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
+void sodp_ring_free(struct sodp_ring *ring);
+u64 sodp_ring_offset(struct sodp_ring *ring);
+int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
+void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
 
 /* kmem.c */
 struct ib_mr *sodp_kmem_get_dma_mr(struct ib_pd *pd, int access);

@@ -5,7 +5,7 @@
  */
 #include <linux/minmax.h>
 
-#include "sodp.h"
+#include "mem/mem.h"
 
 /* The segment that byte @pos of a cursor is in, and where in it */
 static struct sodp_seg *cursor_seg(struct sodp_cursor *cursor, u64 pos,

@@ -7,8 +7,8 @@
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "sodp.h"
 #include "compat_rdma.h"
+#include "mem/mem.h"
 
 #define MR_ACCESS_SUPPORTED (SODP_ACCESS_PLAIN | IB_ZERO_BASED | \
 			     IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB)

@@ -8,8 +8,9 @@
  * window's key. As in kmem.c the work request ends its slice and is tried
  * again; meanwhile the key is closing, and lets nobody in.
  */
-#include "sodp.h"
 #include "compat_rdma.h"
+#include "mem/mem.h"
+#include "qp/qp.h"
 
 #define MW_ACCESS (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
 		   IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED | \

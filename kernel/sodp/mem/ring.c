@@ -8,7 +8,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include "sodp.h"
+#include "mem/mem.h"
 
 /**
  * sodp_ring_alloc() - make a ring that @ucontext may map

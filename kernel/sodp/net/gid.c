@@ -11,7 +11,8 @@
 #include <linux/workqueue.h>
 #include <rdma/ib_cache.h>
 
-#include "wire.h"
+#include "net/net.h"
+#include "qp/qp.h"
 
 /*
  * Counts changes of what sodp_device_by_gid() would answer, so that an

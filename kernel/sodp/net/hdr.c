@@ -6,13 +6,13 @@
 #include <linux/string.h>
 
 #include "compat.h"
+#include "base/sodp.h"
+#include "net/hdr.h"
 #ifdef HAVE_LINUX_UNALIGNED
 #include <linux/unaligned.h>
 #else
 #include <asm/unaligned.h>
 #endif
-#include "hdr.h"
-#include "sodp.h"
 
 /* Flags, short, so that the table can be read */
 #define HDR_REQ		(SODP_WIRE_VALID | SODP_WIRE_REQUEST)

@@ -165,6 +165,11 @@ int sodp_pkt_parse(struct sk_buff *skb, u32 off, u32 len,
 		   struct sodp_pkt *pkt);
 u32 sodp_pkt_build(u8 *buf, const struct sodp_pkt *pkt);
 
+static inline u32 sodp_psn_add(u32 psn, u32 n)
+{
+	return (psn + n) & 0xffffff;
+}
+
 /* a - b in 24-bit PSN arithmetic, -2^23 to 2^23 - 1. IBA 9.7.2 */
 static inline s32 sodp_psn_diff(u32 a, u32 b)
 {

@@ -10,7 +10,7 @@
 #include <linux/udp.h>
 
 #include "compat.h"
-#include "wire.h"
+#include "net/net.h"
 
 /* CRC of 8 bytes of ones, which stand for the LRH that RoCE has not */
 #define ICRC_SEED	0xdebb20e3

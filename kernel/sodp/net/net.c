@@ -15,8 +15,8 @@
 #include <linux/netfilter_ipv6.h>
 #include <net/netns/generic.h>
 
-#include "wire.h"
 #include "compat_net.h"
+#include "net/net.h"
 
 /* Guards struct sodp_net: users, sockets, list of devices */
 static DEFINE_MUTEX(sodp_net_mutex);

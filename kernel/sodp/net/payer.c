@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 #include <net/sock.h>
 
-#include "wire.h"
+#include "net/net.h"
 
 /* No limit here: that is the device's */
 static long payer_mem[3] = { LONG_MAX, LONG_MAX, LONG_MAX };

@@ -19,8 +19,9 @@
 #include <net/xfrm.h>
 #include <rdma/ib_mad.h>
 
-#include "ops.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "xport/rc/wire.h"
+#include "xport/ud/ud.h"
 
 /* A packet cannot be shorter */
 #define RX_MIN_BYTES	(SODP_BTH_BYTES + SODP_ICRC_BYTES)

@@ -17,7 +17,7 @@
 #include <net/udp.h>
 #include <rdma/ib_cache.h>
 
-#include "wire.h"
+#include "xport/rc/wire.h"
 
 /* Payload of a train: with all headers it is below the netdev's 64 KiB */
 #define TX_MAX_BYTES		65280

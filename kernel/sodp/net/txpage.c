@@ -13,7 +13,7 @@
 #include <linux/spinlock.h>
 
 #include "compat_mm.h"
-#include "wire.h"
+#include "net/net.h"
 
 /* As much as a QP may have on its way, and a little more */
 #define TXPAGE_RING	20

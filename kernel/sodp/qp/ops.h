@@ -5,7 +5,7 @@
 #ifndef SODP_OPS_H
 #define SODP_OPS_H
 
-#include "sodp.h"
+#include "qp/qp.h"
 
 /* Of kernel QPs only, beside enum sodp_wr_opcode; no user's entry may say so */
 #define SODP_WR_REG_MR	13

@@ -5,7 +5,7 @@
  * wait runs the SQ again; a change of state cancels it.
  */
 #include "compat_rdma.h"
-#include "sodp.h"
+#include "qp/qp.h"
 
 static enum hrtimer_restart park_expired(struct hrtimer *timer)
 {

@@ -1,23 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * qp.h - queue pairs: requester, responder, and how they wait
- *
- * Part of sodp.h, which includes it.
  */
 #ifndef SODP_QP_H
 #define SODP_QP_H
 
-/* Receive WQE in the hands of the responder */
-struct sodp_recv {
-	bool valid;
-	u8 fail_status;		/* enum ib_wc_status, should it fail */
-	u8 fail_why;		/* enum sodp_vendor_err, likewise; or 0 */
-	u32 srqn;		/* XRC: SRQ that it came from */
-	u64 wr_id;
-	u32 num_sge;
-	u64 length;
-	struct sodp_sge *sge;
-};
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "net/hdr.h"
+#include "queue/queue.h"
+
+/* Work that a doorbell may do in the caller's context */
+#define SODP_INLINE_BYTES	SZ_2M
+#define SODP_INLINE_WQES	128
+/* Work of one turn of a worker, before others get theirs */
+#define SODP_WORKER_BYTES	SZ_16M
+#define SODP_WORKER_WQES	1024
+/*
+ * And time: no fault begins, and no long copy goes on, after so much of it.
+ * What was begun takes 2 ms more (ODP_FAULT_BRIEF), or one copy of
+ * SODP_CLOCK_BYTES: a doorbell is back in 5 ms, a worker's turn over in 20.
+ */
+#define SODP_POSTER_NS		(2 * NSEC_PER_MSEC)
+#define SODP_WORKER_NS		(16 * NSEC_PER_MSEC)
+#define SODP_CLOCK_BYTES	SZ_512K
+
+struct sodp_ud;
+struct sodp_wire;
+
+extern struct xarray sodp_qps;
 
 /*
  * A request as the responder sees it, however it came: built from a WQE by
@@ -83,12 +101,6 @@ static inline bool sodp_turn_is_late(struct sodp_turn *turn)
 		turn->end = now + turn->ns;
 	return now >= turn->end;
 }
-
-/* Where the copying of a slice stopped, for the fault that follows */
-struct sodp_stop {
-	struct odp_miss miss;
-	bool remote;
-};
 
 /* Waits that one side of a QP may leave behind, and the one that is on */
 #define SODP_WAIT_SLOTS		3
@@ -319,6 +331,21 @@ static inline bool sodp_is_ud(const struct sodp_qp *qp)
 	return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
 }
 
+static inline bool sodp_is_uc(const struct sodp_qp *qp)
+{
+	return qp->type == IB_QPT_UC;
+}
+
+/* Under one of the QP's mutexes; ib_core adds the sets to the link's own */
+static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
+				 u64 n)
+{
+	if (unlikely(qp->counters))
+		this_cpu_add(qp->counters->value[c], n);
+	else
+		sodp_count(qp->dev, c, n);
+}
+
 static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct sodp_ibqp, base_qp);
@@ -330,19 +357,7 @@ static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
 	return rcu_dereference_protected(to_ibqp(ibqp)->qp, true);
 }
 
-static inline u32 sodp_psn_add(u32 psn, u32 n)
-{
-	return (psn + n) & 0xffffff;
-}
-
 /* qp.c, qp_modify.c */
-int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
-		   struct ib_udata *udata);
-int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata);
-int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
-		   struct ib_udata *udata);
-int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
-		  struct ib_qp_init_attr *init);
 struct sodp_qp *sodp_qp_get(u32 qpn);
 struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp);
 void sodp_qp_put(struct sodp_qp *qp);
@@ -425,21 +440,5 @@ void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
 int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
 		  bool strict);
 void sodp_rq_forget_locked(struct sodp_qp *qp);
-
-/* local.c */
-enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
-				     enum sodp_verdict failed, u64 *budget,
-				     struct sodp_stop *stop);
-void sodp_local_forget(struct sodp_qp *qp);
-void sodp_local_check(struct sodp_qp *qp);
-void sodp_local_leave(struct sodp_qp *qp, u32 peer_qpn);
-
-/* ud.c */
-int sodp_ud_init(struct sodp_qp *qp);
-void sodp_ud_free(struct sodp_qp *qp);
-void sodp_ud_reset(struct sodp_qp *qp);
-bool sodp_ud_tx_full(const struct sodp_qp *qp);
-enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
-			       struct sodp_stop *stop);
 
 #endif /* SODP_QP_H */

@@ -5,9 +5,11 @@
  */
 #include <linux/nospec.h>
 
-#include "ops.h"
-#include "sq.h"
 #include "compat_rdma.h"
+#include "qp/ops.h"
+#include "qp/sq.h"
+#include "xport/local.h"
+#include "xport/ud/ud.h"
 
 const struct sodp_op sodp_ops[SODP_NR_OPS] = {
 	[SODP_WR_SEND] = {

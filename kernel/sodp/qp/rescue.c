@@ -15,7 +15,7 @@
 #include <linux/sched.h>
 
 #include "compat_rdma.h"
-#include "wire_req.h"
+#include "xport/rc/wire_req.h"
 
 /* From one look to the next */
 #define RESCUE_PERIOD_NS	(5 * NSEC_PER_MSEC)

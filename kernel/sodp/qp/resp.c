@@ -6,8 +6,8 @@
  */
 #include <linux/bug.h>
 
-#include "ops.h"
 #include "compat_rdma.h"
+#include "qp/ops.h"
 
 /**
  * struct resp_ctx - one pass of a request through the steps

@@ -3,7 +3,7 @@
  * The receive side's queue: taking entries that the application posted,
  * completing them, flushing them. Everything here is under resp_mutex.
  */
-#include "sodp.h"
+#include "qp/qp.h"
 
 /**
  * sodp_rqe_copy() - copy an entry out of a ring and check the copy

@@ -6,9 +6,11 @@
  * No bell is missed: a ringer sets SODP_BELL_SQ before it tries the mutex,
  * and every holder looks at the bit after it let go (sodp_sq_unlock()).
  */
-#include "ops.h"
-#include "sq.h"
-#include "wire_req.h"
+#include "qp/ops.h"
+#include "qp/sq.h"
+#include "xport/local.h"
+#include "xport/rc/wire_req.h"
+#include "xport/ud/ud.h"
 
 static const u8 sq_wc_status[SODP_VERDICTS] = {
 	[SODP_E_LOC_LEN] = IB_WC_LOC_LEN_ERR,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * What the executor of a send queue (sq.c) and the requester on the wire
- * (wire_req.c ...) need of each other.
+ * (rc/req.c ...) need of each other.
  */
 #ifndef SODP_SQ_H
 #define SODP_SQ_H
 
-#include "sodp.h"
+#include "qp/qp.h"
 
 enum sodp_sq_result {
 	SODP_SQ_IDLE,	/* nothing to do until a bell */
@@ -17,7 +17,7 @@ enum sodp_sq_result {
 /**
  * struct sodp_slice - work that one turn may still do
  * @bytes: to be moved
- * @near: to be moved for the peer, see wire_near.c
+ * @near: to be moved for the peer, see rc/near.c
  * @wqes: to be begun
  * @answers: packets of the peer that it took
  * @counter: counts the WQEs begun

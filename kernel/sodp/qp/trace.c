@@ -2,7 +2,7 @@
 /*
  * Defines the trace points.
  */
-#include "sodp.h"
+#include "qp/qp.h"
 
 #define CREATE_TRACE_POINTS
-#include "trace.h"
+#include "qp/trace.h"

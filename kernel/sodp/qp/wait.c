@@ -3,8 +3,8 @@
  * Waits for a page, of the requester or the responder of a QP. They are done
  * by workers of the process whose page it is.
  */
-#include "sodp.h"
-#include "trace.h"
+#include "qp/qp.h"
+#include "qp/trace.h"
 
 /* Between two tries of a QP whose slots are all taken */
 #define WAIT_RETRY		msecs_to_jiffies(100)

@@ -7,7 +7,7 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "compat_rdma.h"
-#include "sodp.h"
+#include "queue/queue.h"
 
 static size_t cq_ring_size(u32 depth)
 {

@@ -6,7 +6,7 @@
  */
 #include <linux/slab.h>
 
-#include "sodp.h"
+#include "qp/qp.h"
 
 /* SRQs of all devices by number; a number comes again after 2^24 others */
 static DEFINE_XARRAY_ALLOC1(xrc_srqs);

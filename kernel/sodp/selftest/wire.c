@@ -14,7 +14,7 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 
-#include "wire.h"
+#include "net/net.h"
 
 /* RC SEND_ONLY_IMM etc. as they are on the wire: IBA table 35, A14, A19 */
 static const struct {

@@ -6,6 +6,8 @@
 #include <linux/slab.h>
 
 #include "compat_rdma.h"
+#include "qp/qp.h"
+#include "verbs/verbs.h"
 
 /*
  * A set has an entry of dev->qp_counters under counter->id, made when its

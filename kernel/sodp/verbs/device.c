@@ -7,8 +7,12 @@
 #include <net/addrconf.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "wire.h"
-#include "compat_rdma.h"
+#include "mem/mem.h"
+#include "net/net.h"
+#include "queue/queue.h"
+#include "verbs/shapes.h"
+#include "xport/rc/wire.h"
+#include "xport/ud/ud.h"
 
 /**
  * sodp_udata_check() - is what the provider says known?

@@ -11,7 +11,9 @@
 #define UVERBS_MODULE_NAME sodp
 #include <rdma/uverbs_named_ioctl.h>
 
-#include "sodp.h"
+#include "mem/mem.h"
+#include "qp/qp.h"
+#include "verbs/verbs.h"
 
 /**
  * struct sodp_doorbell - a way to have the QPs of one context run

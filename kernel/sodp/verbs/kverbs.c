@@ -8,8 +8,10 @@
  */
 #include <linux/if_vlan.h>
 
-#include "ops.h"
-#include "wire.h"
+#include "net/net.h"
+#include "qp/ops.h"
+#include "verbs/verbs.h"
+#include "xport/ud/ud.h"
 
 /* The caller's side of a receive ring, of a QP or an SRQ */
 struct kverbs_rq {

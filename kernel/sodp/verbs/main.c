@@ -10,8 +10,11 @@
 #include <linux/netdevice.h>
 #include <rdma/rdma_netlink.h>
 
-#include "wire.h"
-#include "compat_rdma.h"
+#include "mem/mem.h"
+#include "net/net.h"
+#include "qp/qp.h"
+#include "verbs/shapes.h"
+#include "xport/rc/wire.h"
 
 struct workqueue_struct *sodp_wq;
 /* QPs of all devices by number: a requester finds its peer with one load */

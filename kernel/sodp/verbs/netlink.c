@@ -8,7 +8,7 @@
 #include <net/genetlink.h>
 #include <rdma/sodp-nl.h>
 
-#include "sodp.h"
+#include "verbs/verbs.h"
 
 static struct genl_family nl_family;
 

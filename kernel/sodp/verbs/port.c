@@ -8,7 +8,8 @@
 #include <linux/rtnetlink.h>
 #include <rdma/ib_mad.h>
 
-#include "wire.h"
+#include "net/net.h"
+#include "verbs/verbs.h"
 
 /*
  * Where there is no hardware, packets are as fast as they are copied: by one

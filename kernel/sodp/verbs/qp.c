@@ -8,7 +8,10 @@
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "wire_req.h"
+#include "verbs/verbs.h"
+#include "xport/local.h"
+#include "xport/rc/wire_req.h"
+#include "xport/ud/ud.h"
 
 /* QPs that are not freed yet: the module has to stay for them */
 static atomic_t qp_alive = ATOMIC_INIT(0);

@@ -2,7 +2,10 @@
 /*
  * The QP state machine (IBA 10.3.1) and the attributes set along its way.
  */
-#include "wire_req.h"
+#include "verbs/verbs.h"
+#include "xport/local.h"
+#include "xport/rc/wire_req.h"
+#include "xport/ud/ud.h"
 
 static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			     int mask)

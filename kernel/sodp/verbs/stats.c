@@ -4,7 +4,8 @@
  */
 #include <rdma/restrack.h>
 
-#include "sodp.h"
+#include "qp/qp.h"
+#include "verbs/verbs.h"
 
 /* Counters of the ODP core, as MRs and links show them */
 static const struct {

@@ -3,8 +3,9 @@
  * The same-host transport: the responder's code is run by the requester's
  * context, and payload goes from page to page in one copy.
  */
-#include "ops.h"
-#include "sq.h"
+#include "qp/ops.h"
+#include "qp/sq.h"
+#include "xport/local.h"
 
 /* XRC only has different types at its ends */
 static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)

@@ -16,8 +16,8 @@
 #include <linux/math.h>
 #include <linux/mm.h>
 
-#include "ops.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "xport/rc/wire.h"
 
 /* What an idle queue may stay charged for: it costs less than asking anew */
 #define RXQ_KEEP_BYTES		(2 * PAGE_SIZE)
@@ -274,7 +274,7 @@ static bool rxq_add_request(struct sodp_qp *qp, struct sodp_wire_resp *resp,
 	cb->run = resp->run;
 	if (unlikely(!rxq_add_locked(&resp->queue, skb)))
 		goto out_gap;
-	/* Pairs with the READ_ONCE() in wire_again.c */
+	/* Pairs with the READ_ONCE() in rc/again.c */
 	WRITE_ONCE(resp->seq, resp->seq + 1);
 	resp->tail = end;
 	return true;

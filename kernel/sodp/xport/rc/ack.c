@@ -9,8 +9,8 @@
  */
 #include <linux/minmax.h>
 
-#include "ops.h"
-#include "wire_req.h"
+#include "qp/ops.h"
+#include "xport/rc/wire_req.h"
 
 /**
  * struct wack - one turn of taking answers

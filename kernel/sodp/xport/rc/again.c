@@ -2,7 +2,7 @@
 /*
  * Requests that come again: IBA 9.7.5.1.5. What was done and cannot be done
  * twice is remembered; SENDs and WRITEs need no more than an acknowledge
- * (wire_rxq.c).
+ * (xport/rxq.c).
  *
  * A peer asks for a READ again because data was lost, or did not come in
  * time. It goes back: what follows comes again too, and it throws away what
@@ -13,8 +13,8 @@
  * turn in the queue comes: the answer has been begun for something newer, or
  * after it came.
  */
-#include "ops.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "xport/rc/wire.h"
 
 /* How far back in the queue the beginning of a repetition is looked for */
 #define AGAIN_LOOK_BACK		64

@@ -5,8 +5,8 @@
  */
 #include <rdma/ib_mad.h>
 
-#include "ops.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "xport/rc/wire.h"
 
 /*
  * Receives left, for the peer to count down: IBA 9.7.7.2 and table 45, which

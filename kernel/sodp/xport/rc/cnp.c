@@ -2,12 +2,12 @@
 /*
  * Congestion notification packets: IBA A17.9.3. Who receives data that a
  * switch marked, or more than can be carried out, tells the sender. The
- * sender's window (wire_cc.c) or pace (wire_hold.c) reacts.
+ * sender's window (cc.c) or pace (hold.c) reacts.
  */
 #include <linux/ktime.h>
 #include <rdma/ib_mad.h>
 
-#include "wire.h"
+#include "xport/rc/wire.h"
 
 /**
  * sodp_cnp_send() - tell the peer to send less

@@ -8,7 +8,7 @@
 #include <linux/minmax.h>
 
 #include "compat_rdma.h"
-#include "wire.h"
+#include "xport/rc/wire.h"
 
 static enum hrtimer_restart whold_expired(struct hrtimer *timer)
 {

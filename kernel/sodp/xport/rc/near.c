@@ -8,7 +8,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 
-#include "wire_req.h"
+#include "xport/rc/wire_req.h"
 
 /* The burst that is being sent here, by someone who cannot be preempted */
 static DEFINE_PER_CPU(struct sodp_burst *, near_bursts);

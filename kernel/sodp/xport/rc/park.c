@@ -15,11 +15,11 @@
  * Such a peer is told again and again how far things are, which it knows: an
  * acknowledge of the PSN before the one it waits for. That says nothing, but
  * our own requester and rdma_rxe start their timers anew with whatever
- * comes. What a peer repeats all the same is absorbed (wire_rxq.c).
+ * comes. What a peer repeats all the same is absorbed (xport/rxq.c).
  */
 #include <linux/minmax.h>
 
-#include "wire_req.h"
+#include "xport/rc/wire_req.h"
 
 /* A wait longer than this would run into peers' timeouts */
 #define WPARK_PATIENCE		msecs_to_jiffies(4)

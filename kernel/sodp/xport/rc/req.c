@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * The requester on the wire: WQEs become packets, in PSN order, as far as
- * the window allows; wire_ack.c completes them.
+ * the window allows; ack.c completes them.
  *
  * The send position (w->send, w->send_psn) runs ahead of the completion
  * index qp->sq_ci and goes back to w->una when packets were lost. A WQE is
@@ -9,7 +9,7 @@
  * it is fetched from the ring again, which the application may have
  * scribbled on: it must agree with the record, and passes every check anew.
  */
-#include "wire_req.h"
+#include "xport/rc/wire_req.h"
 
 /**
  * sodp_wreq_complete() - complete the oldest WQE with success

@@ -7,15 +7,15 @@
  * Packets are carried out in order by wire->resp.work. What keeps the first
  * one waiting keeps the rest of this QP waiting and no one else:
  *
- *	a page	is faulted in by a worker that holds nothing (wire_park.c)
+ *	a page	is faulted in by a worker that holds nothing (park.c)
  *	READ	data goes out before the next request is looked at, so that
  *		answers leave in the order of their requests.
  */
 #include <linux/slab.h>
 
-#include "ops.h"
-#include "wire.h"
 #include "compat_rdma.h"
+#include "qp/ops.h"
+#include "xport/rc/wire.h"
 
 /* Packets of one turn of the worker, before others get theirs */
 #define WRESP_SLICE_PACKETS	1024

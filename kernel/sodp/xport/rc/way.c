@@ -14,7 +14,7 @@
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 
-#include "wire.h"
+#include "xport/rc/wire.h"
 
 /* Round trips that a moment has: to be told of it, and to see the queues gone */
 #define WAY_PROBE_TRIPS		3

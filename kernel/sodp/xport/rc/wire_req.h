@@ -2,20 +2,19 @@
 /*
  * The requester of a QP whose peer is on another host.
  *
- *	wire_req.c	WQEs in their order: begun, resumed, completed
- *	wire_send.c	packets of a WQE, as the window allows
- *	wire_ack.c	answers: progress, READ data, NAKs
- *	wire_cc.c	the window, which the network has a say in
- *	wire_retry.c	going back, the retransmission timer
+ *	req.c		WQEs in their order: begun, resumed, completed
+ *	send.c		packets of a WQE, as the window allows
+ *	ack.c		answers: progress, READ data, NAKs
+ *	cc.c		the window, which the network has a say in
+ *	retry.c		going back, the retransmission timer
  *	wire.c		struct sodp_wire made, set up anew and freed
  */
 #ifndef SODP_WIRE_REQ_H
 #define SODP_WIRE_REQ_H
 
-#include "hdr.h"
-#include "ops.h"
-#include "sq.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "qp/sq.h"
+#include "xport/rc/wire.h"
 
 /**
  * struct sodp_wire_out - a WQE begun and not completed
@@ -247,7 +246,7 @@ int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic);
 void sodp_wire_stop(struct sodp_qp *qp);
 void sodp_wire_free(struct sodp_qp *qp);
 
-/* wire_req.c */
+/* req.c */
 enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 				  struct sodp_slice *slice);
 enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index);
@@ -257,18 +256,18 @@ void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
 				     enum sodp_verdict verdict);
 
-/* wire_near.c */
+/* near.c */
 void sodp_near_run(struct sodp_burst *burst, struct sodp_slice *slice);
 
-/* wire_send.c */
+/* send.c */
 enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx);
 
-/* wire_ack.c */
+/* ack.c */
 enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 				      struct sodp_slice *slice);
 void sodp_wreq_purge(struct sodp_qp *qp);
 
-/* wire_cc.c */
+/* cc.c */
 void sodp_cc_reset(struct sodp_wire_req *w);
 void sodp_cc_grow(struct sodp_wire_req *w);
 void sodp_cc_cut(struct sodp_wire_req *w, u32 keep);
@@ -283,7 +282,7 @@ static inline void sodp_cc_full(struct sodp_wire_req *w)
 	w->cc.full_psn = w->send_psn;
 }
 
-/* wire_retry.c */
+/* retry.c */
 u64 sodp_wreq_wait_ns(const struct sodp_qp *qp);
 void sodp_wreq_reset(struct sodp_qp *qp);
 void sodp_wreq_progress(struct sodp_qp *qp);

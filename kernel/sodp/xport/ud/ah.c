@@ -7,7 +7,7 @@
 #include <linux/slab.h>
 #include <rdma/ib_cache.h>
 
-#include "wire.h"
+#include "xport/ud/ud.h"
 
 static void ah_free(struct rcu_head *rcu)
 {

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 #include <net/addrconf.h>
 
-#include "wire.h"
+#include "xport/ud/ud.h"
 
 /**
  * struct mcast_group - a group of a device that a QP is in

@@ -10,7 +10,7 @@
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 
-#include "wire.h"
+#include "xport/ud/ud.h"
 
 /**
  * sodp_ud_stays() - is a datagram delivered by sodp_ud_local()?

@@ -8,9 +8,10 @@
 #include <linux/ip.h>
 #include <rdma/ib_mad.h>
 
-#include "ops.h"
-#include "sq.h"
-#include "wire.h"
+#include "qp/ops.h"
+#include "qp/sq.h"
+#include "xport/rxq.h"
+#include "xport/ud/ud.h"
 
 /* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
 #define UD_GRH_BYTES		40

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* Packets that wait for one side of a QP */
+#ifndef SODP_RXQ_H
+#define SODP_RXQ_H
+
+#include "net/net.h"
+#include "qp/qp.h"
+
+/*
+ * Packets that wait for one side of one QP, by truesize; more are dropped
+ * (counted)
+ */
+#define SODP_RXQ_MAX_BYTES	SZ_4M
+#define SODP_RXQ_MAX_SKBS	2048
+/*
+ * UC has no window: what comes while a page is waited for has to fit. Packets
+ * of 4 KiB that a virtual NIC did not merge hold up to 10 KiB each.
+ */
+#define SODP_RXQ_MAX_UC_BYTES	SZ_32M
+/* What a queue may have whatever the others of the device have: a train */
+#define SODP_RXQ_OWN_BYTES	SZ_128K
+/* All queues of a device, beyond that: a share of memory, within limits */
+#define SODP_RXQ_DEV_SHARE	32
+#define SODP_RXQ_DEV_LEAST	SZ_16M
+#define SODP_RXQ_DEV_MOST	SZ_512M
+/**
+ * struct sodp_rxq - packets that wait for one side of a QP
+ * @skbs: trains, from softirq; its lock guards the rest
+ * @qp: the QP
+ * @bytes: what the packets hold, by truesize
+ * @paid: what the QP's payer is charged for: whole pages, no less than @bytes
+ * @most: limit of @bytes
+ */
+struct sodp_rxq {
+	struct sk_buff_head skbs;
+	struct sodp_qp *qp;
+	u32 bytes;
+	u32 paid;
+	u32 most;
+};
+
+/* rxq.c */
+int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most);
+void sodp_rxq_free(struct sodp_rxq *q);
+bool sodp_rxq_add(struct sodp_rxq *q, struct sk_buff *skb);
+void sodp_rxq_consume(struct sodp_rxq *q, struct sk_buff *skb);
+void sodp_rxq_purge(struct sodp_rxq *q);
+void sodp_rxq_close(struct sodp_rxq *q);
+void sodp_rxq_device_init(struct sodp_dev *dev);
+
+/*
+ * The first one that waits, NULL: none; under the mutex of that side, which
+ * alone takes packets away
+ */
+static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
+{
+	/* And what is in it: pairs with smp_wmb() in rxq_add_locked() */
+	struct sk_buff *skb = smp_load_acquire(&q->skbs.next);
+
+	return skb == (struct sk_buff *)&q->skbs ? NULL : skb;
+}
+
+#endif /* SODP_RXQ_H */
