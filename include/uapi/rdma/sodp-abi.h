@@ -75,6 +75,8 @@ enum sodp_wr_opcode {
 	SODP_WR_LOCAL_INV		= 7,
 	SODP_WR_BIND_MW			= 8,
 	SODP_WR_SEND_WITH_INV		= 9,
+	/* Of the kernel's own QPs: no application's entry may say so */
+	SODP_WR_REG_MR			= 13,
 	SODP_WR_FLUSH			= 14,
 	SODP_WR_ATOMIC_WRITE		= 15,
 };
@@ -239,7 +241,7 @@ struct sodp_cqe {
 	__u16 slid;
 	__u8 sl;		/* enum sodp_wc_sl */
 	__u8 dlid_path_bits;
-	__u16 reserved_1b0;
+	__u16 vlan;	/* for consumers in the kernel only, else 0 */
 	__u32 srqn;
 	__u32 index;		/* entries of the queue below it are done */
 	__aligned_u64 queue;	/* sq_cookie or rq_cookie of the queue */

@@ -10,7 +10,6 @@
 #include <linux/slab.h>
 
 #include "mem/mem.h"
-#include "qp/qp.h"
 
 #define KEY_INDEX_TRIES	128
 
@@ -375,7 +374,7 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
 
 /**
  * sodp_key_local() - resolve a local SGE
- * @qp: the QP that uses it
+ * @user: the QP that uses it
  * @pd: domain of the queue that the SGE was posted to: an SRQ has its own
  * @lkey: its key
  * @addr: first byte
@@ -386,18 +385,18 @@ static void key_fill_seg(struct sodp_seg *seg, struct sodp_key *key, u64 addr,
  * Context: any.
  * Return: SODP_OK; SODP_E_LOC_PROT, and seg->why says why.
  */
-enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
-				 u32 lkey, u64 addr, u64 len, u32 access,
-				 struct sodp_seg *seg)
+enum sodp_verdict sodp_key_local(const struct sodp_user *user,
+				 const struct ib_pd *pd, u32 lkey, u64 addr,
+				 u64 len, u32 access, struct sodp_seg *seg)
 {
 	struct sodp_key *key;
 
 	/* The device's local_dma_lkey: kernel memory, for who is the kernel */
-	if (unlikely(!lkey && qp->kernel)) {
+	if (unlikely(!lkey && user->kernel)) {
 		*seg = (struct sodp_seg){ .va = addr, .length = len };
 		return SODP_OK;
 	}
-	key = key_find_for(qp->dev, lkey, seg);
+	key = key_find_for(user->dev, lkey, seg);
 	if (unlikely(!key)) {
 		seg->why = SODP_ERR_KEY;
 		goto deny;
@@ -416,9 +415,9 @@ enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
 		   SODP_ERR_KEY : key_why(key, pd, lkey, access, addr, len);
 	key_leave(key, seg->shard);
 deny:
-	ibdev_dbg(&qp->dev->base_dev,
+	ibdev_dbg(&user->dev->base_dev,
 		  "QP %#x: lkey %#x does not grant %#llx+%llu access %#x\n",
-		  qp->qpn, lkey, addr, len, access);
+		  user->qpn, lkey, addr, len, access);
 	return SODP_E_LOC_PROT;
 }
 
@@ -426,15 +425,15 @@ deny:
  * A window grants what its binding says, on memory of its MR, which stays for
  * as long as the window is bound: until its references are gone, see mw.c.
  */
-static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
-			      u32 rkey, u64 addr, u64 len, u32 access,
-			      struct sodp_seg *seg)
+static bool key_window_grants(const struct sodp_user *user,
+			      struct sodp_key *key, u32 rkey, u64 addr,
+			      u64 len, u32 access, struct sodp_seg *seg)
 {
 	bool ok = false;
 
 	mutex_lock(&key->mw_mutex);
-	if (key_grants(key, qp->pd, rkey, addr, len, access) &&
-	    (key->kind != SODP_KEY_MW2 || key->qpn == qp->qpn)) {
+	if (key_grants(key, user->pd, rkey, addr, len, access) &&
+	    (key->kind != SODP_KEY_MW2 || key->qpn == user->qpn)) {
 		key_fill_seg(seg, key, addr, len);
 		ok = true;
 	}
@@ -444,7 +443,7 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
 
 /**
  * sodp_key_remote() - resolve memory that a request of the peer names
- * @qp: the responder's QP
+ * @user: the responder's QP
  * @rkey: its key
  * @addr: first byte
  * @len: bytes
@@ -457,33 +456,34 @@ static bool key_window_grants(struct sodp_qp *qp, struct sodp_key *key,
  * Context: process, under resp_mutex.
  * Return: SODP_OK; SODP_E_REM_ACCESS, and seg->why says why.
  */
-enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
-				  u64 len, u32 access, struct sodp_seg *seg)
+enum sodp_verdict sodp_key_remote(const struct sodp_user *user, u32 rkey,
+				  u64 addr, u64 len, u32 access,
+				  struct sodp_seg *seg)
 {
-	struct sodp_key *key = key_find_for(qp->dev, rkey, seg);
+	struct sodp_key *key = key_find_for(user->dev, rkey, seg);
 
 	if (unlikely(!key)) {
 		seg->why = SODP_ERR_KEY;
 		goto deny;
 	}
 	if (likely(key->kind == SODP_KEY_MR &&
-		   key_grants(key, qp->pd, rkey, addr, len, access))) {
+		   key_grants(key, user->pd, rkey, addr, len, access))) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
-	if (key_kernel_grants(key, qp->pd, rkey, addr, len, access)) {
+	if (key_kernel_grants(key, user->pd, rkey, addr, len, access)) {
 		key_fill_seg(seg, key, addr, len);
 		return SODP_OK;
 	}
 	if ((key->kind == SODP_KEY_MW1 || key->kind == SODP_KEY_MW2) &&
-	    key_window_grants(qp, key, rkey, addr, len, access, seg))
+	    key_window_grants(user, key, rkey, addr, len, access, seg))
 		return SODP_OK;
-	seg->why = key_why(key, qp->pd, rkey, access, addr, len);
+	seg->why = key_why(key, user->pd, rkey, access, addr, len);
 	key_leave(key, seg->shard);
 deny:
-	ibdev_dbg(&qp->dev->base_dev,
+	ibdev_dbg(&user->dev->base_dev,
 		  "QP %#x: rkey %#x does not grant %#llx+%llu access %#x\n",
-		  qp->qpn, rkey, addr, len, access);
+		  user->qpn, rkey, addr, len, access);
 	return SODP_E_REM_ACCESS;
 }
 
@@ -493,4 +493,36 @@ void sodp_seg_put(struct sodp_seg *seg)
 		key_leave(seg->key, seg->shard);
 		seg->key = NULL;
 	}
+}
+
+/**
+ * sodp_key_invalidate() - LOCAL_INV, or the invalidation of SEND_WITH_INV
+ * @user: the QP of the request (local) or the responder's (remote)
+ * @rkey: key of a type 2 window or a fast-reg MR
+ * @remote: which of the two
+ *
+ * Context: process, under exec_mutex or resp_mutex; the caller holds no
+ * reference on a key.
+ * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote);
+ * SODP_BUDGET while an access by the key is under way: call again.
+ */
+enum sodp_verdict sodp_key_invalidate(const struct sodp_user *user, u32 rkey,
+				      bool remote)
+{
+	struct sodp_key *key = sodp_key_get(user->dev, rkey);
+	enum sodp_verdict verdict;
+
+	if (!key)
+		verdict = remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
+	else if (key->kind == SODP_KEY_FRMR)
+		verdict = sodp_kmem_invalidate(key, user, rkey, remote);
+	else
+		verdict = sodp_mw_invalidate(key, user, rkey, remote);
+	if (key)
+		sodp_key_put(key);
+	if (verdict > SODP_BUDGET)
+		ibdev_dbg(&user->dev->base_dev,
+			  "QP %#x: key %#x cannot be invalidated\n",
+			  user->qpn, rkey);
+	return verdict;
 }

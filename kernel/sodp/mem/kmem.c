@@ -15,7 +15,6 @@
 
 #include "compat_rdma.h"
 #include "mem/mem.h"
-#include "qp/qp.h"
 
 #define KMEM_ACCESS (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 		     IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
@@ -197,30 +196,33 @@ u8 *sodp_kmem_ptr(const struct sodp_seg *seg, u64 off, u64 *run)
 /**
  * sodp_kmem_atomic() - an atomic operation on kernel memory
  * @seg: 8 bytes
- * @req: which operation; takes the result
+ * @op: which operation
+ * @operand: what to add, swap in or store
+ * @compare: what has to be there, of a CAS
+ * @result: what was there
  *
  * Context: any.
  * Return: SODP_OK, SODP_E_REM_OP when the bytes are not aligned.
  */
 enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
-				   struct sodp_request *req)
+				   enum odp_atomic_op op, u64 operand,
+				   u64 compare, u64 *result)
 {
 	u64 run = sizeof(u64);
 	atomic64_t *target = (atomic64_t *)sodp_kmem_ptr(seg, 0, &run);
 
 	if (!IS_ALIGNED((uintptr_t)target, sizeof(u64)))
 		return SODP_E_REM_OP;
-	switch (req->opcode) {
-	case SODP_WR_ATOMIC_CMP_AND_SWP:
-		req->result = atomic64_cmpxchg(target, req->compare,
-					       req->operand);
+	switch (op) {
+	case ODP_ATOMIC_CAS:
+		*result = atomic64_cmpxchg(target, compare, operand);
 		return SODP_OK;
-	case SODP_WR_ATOMIC_FETCH_AND_ADD:
-		req->result = atomic64_fetch_add(req->operand, target);
+	case ODP_ATOMIC_FAA:
+		*result = atomic64_fetch_add(operand, target);
 		return SODP_OK;
-	case SODP_WR_ATOMIC_WRITE:
+	case ODP_ATOMIC_STORE:
 		/* What was copied before is seen by who sees this */
-		atomic64_set_release(target, req->operand);
+		atomic64_set_release(target, operand);
 		return SODP_OK;
 	}
 	return SODP_E_REM_OP;
@@ -247,14 +249,14 @@ static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
 
 /**
  * sodp_kmem_reg() - carry out a REG_MR work request
- * @qp: the QP it was posted to, a kernel consumer's
+ * @user: the QP it was posted to, a kernel consumer's
  * @sqe: bind.addr is the struct sodp_mr
  *
  * Context: process, under exec_mutex.
  * Return: SODP_OK; SODP_E_LOC_QP_OP; SODP_BUDGET while an access to what it
  * was before is under way: call again.
  */
-enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
+enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
 				const struct sodp_sqe *sqe)
 {
 	struct sodp_mr *mr = (struct sodp_mr *)(uintptr_t)sqe->bind.addr;
@@ -263,11 +265,11 @@ enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
 
 	mutex_lock(&key->mw_mutex);
 	if (key->kind != SODP_KEY_FRMR || key->state == SODP_KEY_VALID ||
-	    key->pd != qp->pd || sqe->bind.new_rkey >> 8 != key->index ||
+	    key->pd != user->pd || sqe->bind.new_rkey >> 8 != key->index ||
 	    mr->map_offset + mr->base_mr.length >
 	    (u64)mr->map_nr << mr->map_shift) {
-		ibdev_dbg(&qp->dev->base_dev,
-			  "QP %#x: MR %#x cannot be registered\n", qp->qpn,
+		ibdev_dbg(&user->dev->base_dev,
+			  "QP %#x: MR %#x cannot be registered\n", user->qpn,
 			  sqe->bind.new_rkey);
 	} else if (sodp_key_users(key)) {
 		verdict = SODP_BUDGET;
@@ -282,7 +284,7 @@ enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
 /**
  * sodp_kmem_invalidate() - close a fast-reg key
  * @key: the key, used by the caller once
- * @qp: the QP of the request (local) or the responder's (remote)
+ * @user: the QP of the request (local) or the responder's (remote)
  * @rkey: the value it was named by
  * @remote: which of the two
  *
@@ -294,13 +296,13 @@ enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
  * again; SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote).
  */
 enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
-				       struct sodp_qp *qp, u32 rkey,
+				       const struct sodp_user *user, u32 rkey,
 				       bool remote)
 {
 	enum sodp_verdict verdict = SODP_OK;
 
 	mutex_lock(&key->mw_mutex);
-	if (key->key != rkey || key->pd != qp->pd ||
+	if (key->key != rkey || key->pd != user->pd ||
 	    (remote && key->state == SODP_KEY_FREE)) {
 		verdict = remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
 	} else if (key->state != SODP_KEY_FREE) {
@@ -313,9 +315,5 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 			WRITE_ONCE(key->state, SODP_KEY_FREE);
 	}
 	mutex_unlock(&key->mw_mutex);
-	if (verdict > SODP_BUDGET)
-		ibdev_dbg(&qp->dev->base_dev,
-			  "QP %#x: key %#x cannot be invalidated\n", qp->qpn,
-			  rkey);
 	return verdict;
 }

@@ -15,8 +15,6 @@
 #include "base/sodp.h"
 
 struct sodp_dmabuf;
-struct sodp_qp;
-struct sodp_request;
 
 /*
  * A shared ring: kernel pages that the application maps. One of a kernel
@@ -121,6 +119,20 @@ struct sodp_mw {
 	struct sodp_key *key;
 };
 
+/**
+ * struct sodp_user - who uses memory: a QP
+ * @dev: its device
+ * @pd: where keys have to be of; for requests to an XRC target the SRQ's
+ * @qpn: its number
+ * @kernel: it is a kernel consumer's
+ */
+struct sodp_user {
+	struct sodp_dev *dev;
+	const struct ib_pd *pd;
+	u32 qpn;
+	bool kernel;
+};
+
 /*
  * One resolved piece of memory; uses its key. Without a
  * region it is kernel memory: sodp_kmem_ptr() tells where. Of what could not
@@ -187,11 +199,12 @@ void sodp_kmem_free(struct sodp_mr *mr, u64 *pages);
 bool sodp_kmem_exists(const struct sodp_seg *seg, u64 off, u64 len);
 u8 *sodp_kmem_ptr(const struct sodp_seg *seg, u64 off, u64 *run);
 enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
-				   struct sodp_request *req);
-enum sodp_verdict sodp_kmem_reg(struct sodp_qp *qp,
+				   enum odp_atomic_op op, u64 operand,
+				   u64 compare, u64 *result);
+enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
 				const struct sodp_sqe *sqe);
 enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
-				       struct sodp_qp *qp, u32 rkey,
+				       const struct sodp_user *user, u32 rkey,
 				       bool remote);
 
 /* key.c */
@@ -209,11 +222,14 @@ void sodp_key_put(struct sodp_key *key);
 unsigned int sodp_key_users(const struct sodp_key *key);
 void sodp_key_quiesce(struct sodp_key *key);
 void sodp_key_reopen(struct sodp_key *key);
-enum sodp_verdict sodp_key_local(struct sodp_qp *qp, const struct ib_pd *pd,
-				 u32 lkey, u64 addr, u64 len, u32 access,
-				 struct sodp_seg *seg);
-enum sodp_verdict sodp_key_remote(struct sodp_qp *qp, u32 rkey, u64 addr,
-				  u64 len, u32 access, struct sodp_seg *seg);
+enum sodp_verdict sodp_key_local(const struct sodp_user *user,
+				 const struct ib_pd *pd, u32 lkey, u64 addr,
+				 u64 len, u32 access, struct sodp_seg *seg);
+enum sodp_verdict sodp_key_remote(const struct sodp_user *user, u32 rkey,
+				  u64 addr, u64 len, u32 access,
+				  struct sodp_seg *seg);
+enum sodp_verdict sodp_key_invalidate(const struct sodp_user *user, u32 key,
+				      bool remote);
 void sodp_seg_put(struct sodp_seg *seg);
 
 /* dm.c */
@@ -248,9 +264,11 @@ int sodp_mr_advise(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 /* mw.c */
 int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata);
 int sodp_mw_dealloc(struct ib_mw *ibmw);
-enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe);
-enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 key,
-				      bool remote);
+enum sodp_verdict sodp_mw_bind(const struct sodp_user *user,
+			       const struct sodp_sqe *sqe);
+enum sodp_verdict sodp_mw_invalidate(struct sodp_key *key,
+				     const struct sodp_user *user, u32 rkey,
+				     bool remote);
 
 /* move.c */
 void sodp_stop_hold(struct sodp_stop *stop, const struct sodp_seg *seg);

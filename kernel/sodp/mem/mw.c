@@ -10,7 +10,6 @@
  */
 #include "compat_rdma.h"
 #include "mem/mem.h"
-#include "qp/qp.h"
 
 #define MW_ACCESS (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
 		   IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED | \
@@ -69,13 +68,15 @@ int sodp_mw_dealloc(struct ib_mw *ibmw)
 }
 
 /* May @key be bound as @sqe says, given the MR it names? */
-static bool mw_bind_allowed(struct sodp_qp *qp, struct sodp_key *key,
-			    struct sodp_key *mr, const struct sodp_sqe *sqe)
+static bool mw_bind_allowed(const struct sodp_user *user,
+			    const struct sodp_key *key,
+			    const struct sodp_key *mr,
+			    const struct sodp_sqe *sqe)
 {
 	u64 off;
 
 	if (mr->kind != SODP_KEY_MR || mr->key != sqe->bind.mr_lkey ||
-	    !sodp_key_valid(mr) || mr->pd != qp->pd ||
+	    !sodp_key_valid(mr) || mr->pd != user->pd ||
 	    !(mr->access & IB_ACCESS_MW_BIND))
 		return false;
 	off = sqe->bind.addr - mr->iova;
@@ -92,16 +93,17 @@ static bool mw_bind_allowed(struct sodp_qp *qp, struct sodp_key *key,
 	       sqe->bind.length <= mr->length - off;
 }
 
-static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
+static enum sodp_verdict mw_bind_to(const struct sodp_user *user,
+				    struct sodp_key *key,
 				    const struct sodp_sqe *sqe)
 {
-	struct sodp_key *mr = sodp_key_get(qp->dev, sqe->bind.mr_lkey);
+	struct sodp_key *mr = sodp_key_get(user->dev, sqe->bind.mr_lkey);
 	enum sodp_verdict verdict = SODP_E_MW_BIND;
 
 	lockdep_assert_held(&key->mw_mutex);
 	if (!mr)
 		return SODP_E_MW_BIND;
-	if (!mw_bind_allowed(qp, key, mr, sqe) ||
+	if (!mw_bind_allowed(user, key, mr, sqe) ||
 	    !atomic_inc_unless_negative(&mr->mw_count))
 		goto out_put;
 	verdict = mw_unbind(key);
@@ -116,7 +118,7 @@ static enum sodp_verdict mw_bind_to(struct sodp_qp *qp, struct sodp_key *key,
 	key->iova = sqe->bind.access & IB_ZERO_BASED ? 0 : sqe->bind.addr;
 	key->length = sqe->bind.length;
 	key->access = sqe->bind.access & ~IB_ZERO_BASED;
-	key->qpn = qp->qpn;
+	key->qpn = user->qpn;
 	key->key = sqe->bind.new_rkey;
 	key->state = SODP_KEY_VALID;
 	/* mw_count keeps the MR from here on */
@@ -127,7 +129,7 @@ out_put:
 
 /**
  * sodp_mw_bind() - carry out a BIND_MW work request
- * @qp: the QP it was posted to
+ * @user: the QP it was posted to
  * @sqe: a private copy of it
  *
  * A length of 0 unbinds a window of type 1 (ibv_bind_mw(3)).
@@ -136,9 +138,10 @@ out_put:
  * Return: SODP_OK or SODP_E_MW_BIND; SODP_BUDGET while an access to what it
  * was bound to is under way: call again.
  */
-enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
+enum sodp_verdict sodp_mw_bind(const struct sodp_user *user,
+			       const struct sodp_sqe *sqe)
 {
-	struct sodp_key *key = sodp_key_get(qp->dev, sqe->bind.mw_rkey);
+	struct sodp_key *key = sodp_key_get(user->dev, sqe->bind.mw_rkey);
 	enum sodp_verdict verdict = SODP_E_MW_BIND;
 
 	if (!key)
@@ -149,7 +152,7 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	 * for type 2, and loses step after a failed bind of type 1.
 	 */
 	if ((key->kind != SODP_KEY_MW1 && key->kind != SODP_KEY_MW2) ||
-	    key->pd != qp->pd ||
+	    key->pd != user->pd ||
 	    sqe->bind.new_rkey >> 8 != sqe->bind.mw_rkey >> 8)
 		goto out_unlock;
 	/* One that is closing was invalidated by a QP that died over it */
@@ -157,7 +160,7 @@ enum sodp_verdict sodp_mw_bind(struct sodp_qp *qp, const struct sodp_sqe *sqe)
 	    (key->state == SODP_KEY_VALID || !sqe->bind.length))
 		goto out_unlock;
 	if (sqe->bind.length) {
-		verdict = mw_bind_to(qp, key, sqe);
+		verdict = mw_bind_to(user, key, sqe);
 	} else {
 		verdict = mw_unbind(key);
 		if (!verdict)
@@ -168,47 +171,34 @@ out_unlock:
 	sodp_key_put(key);
 out:
 	if (verdict > SODP_BUDGET)
-		ibdev_dbg(&qp->dev->base_dev,
-			  "QP %#x: window %#x not bound to MR %#x\n", qp->qpn,
+		ibdev_dbg(&user->dev->base_dev,
+			  "QP %#x: window %#x not bound to MR %#x\n", user->qpn,
 			  sqe->bind.mw_rkey, sqe->bind.mr_lkey);
 	return verdict;
 }
 
 /**
- * sodp_key_invalidate() - LOCAL_INV, or the invalidation of SEND_WITH_INV
- * @qp: the QP of the request (local) or the responder's (remote)
- * @rkey: key of a type 2 window or a fast-reg MR
+ * sodp_mw_invalidate() - take the binding of a window away
+ * @key: the window, used by the caller once
+ * @user: the QP of the request (local) or the responder's (remote)
+ * @rkey: the value it was named by
  * @remote: which of the two
  *
- * Context: process, under exec_mutex or resp_mutex; the caller holds no
- * reference on a key.
- * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote);
- * SODP_BUDGET while an access by the key is under way: call again.
+ * Context: process, may sleep.
+ * Return: as sodp_key_invalidate().
  */
-enum sodp_verdict sodp_key_invalidate(struct sodp_qp *qp, u32 rkey,
-				      bool remote)
+enum sodp_verdict sodp_mw_invalidate(struct sodp_key *key,
+				     const struct sodp_user *user, u32 rkey,
+				     bool remote)
 {
-	struct sodp_key *key = sodp_key_get(qp->dev, rkey);
 	enum sodp_verdict verdict = remote ? SODP_E_REM_ACCESS :
 					     SODP_E_LOC_QP_OP;
 
-	if (key && key->kind == SODP_KEY_FRMR) {
-		verdict = sodp_kmem_invalidate(key, qp, rkey, remote);
-		sodp_key_put(key);
-		return verdict;
-	}
-	if (key) {
-		mutex_lock(&key->mw_mutex);
-		if (key->kind == SODP_KEY_MW2 && key->key == rkey &&
-		    key->pd == qp->pd && key->state != SODP_KEY_FREE &&
-		    key->qpn == qp->qpn)
-			verdict = mw_unbind(key);
-		mutex_unlock(&key->mw_mutex);
-		sodp_key_put(key);
-	}
-	if (verdict > SODP_BUDGET)
-		ibdev_dbg(&qp->dev->base_dev,
-			  "QP %#x: key %#x cannot be invalidated\n", qp->qpn,
-			  rkey);
+	mutex_lock(&key->mw_mutex);
+	if (key->kind == SODP_KEY_MW2 && key->key == rkey &&
+	    key->pd == user->pd && key->state != SODP_KEY_FREE &&
+	    key->qpn == user->qpn)
+		verdict = mw_unbind(key);
+	mutex_unlock(&key->mw_mutex);
 	return verdict;
 }

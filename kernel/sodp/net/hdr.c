@@ -443,3 +443,20 @@ u32 sodp_pkt_build(u8 *buf, const struct sodp_pkt *pkt)
 	hdr_put_ext(buf + SODP_BTH_BYTES, op->ext, pkt);
 	return op->len;
 }
+
+/**
+ * sodp_rnr_code_ns() - how long an RNR NAK asks to be left alone
+ * @code: its timer, IBA 9.7.5.2.8 table 45
+ *
+ * Return: nanoseconds.
+ */
+u64 sodp_rnr_code_ns(u8 code)
+{
+	static const u32 units_10us[32] = {
+		65536, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192,
+		256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192,
+		12288, 16384, 24576, 32768, 49152,
+	};
+
+	return units_10us[code & 31] * 10ULL * NSEC_PER_USEC;
+}

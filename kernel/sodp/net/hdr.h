@@ -164,6 +164,7 @@ enum sodp_nak_code {
 int sodp_pkt_parse(struct sk_buff *skb, u32 off, u32 len,
 		   struct sodp_pkt *pkt);
 u32 sodp_pkt_build(u8 *buf, const struct sodp_pkt *pkt);
+u64 sodp_rnr_code_ns(u8 code);
 
 static inline u32 sodp_psn_add(u32 psn, u32 n)
 {

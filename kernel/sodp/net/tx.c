@@ -407,7 +407,7 @@ static void tx_uncharge(struct sodp_flow *flow, u32 charge)
 		if (qp->wire && flow == &qp->wire->answers)
 			sodp_wresp_kick(qp);
 		else
-			sodp_sq_kick(qp);
+			sodp_qp_kick(qp);
 	}
 	sodp_qp_put(qp);
 }

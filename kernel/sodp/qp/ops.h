@@ -7,9 +7,6 @@
 
 #include "qp/qp.h"
 
-/* Of kernel QPs only, beside enum sodp_wr_opcode; no user's entry may say so */
-#define SODP_WR_REG_MR	13
-
 enum sodp_op_flags {
 	SODP_OP_OUT	= 1 << 1,	/* payload goes to the responder */
 	SODP_OP_IN	= 1 << 2,	/* payload or result comes back */

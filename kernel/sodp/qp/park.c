@@ -12,52 +12,8 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 	struct sodp_qp *qp = container_of(timer, struct sodp_qp, park_timer);
 
 	set_bit(SODP_BELL_TIMER, &qp->bell);
-	sodp_sq_kick(qp);
+	sodp_qp_kick(qp);
 	return HRTIMER_NORESTART;
-}
-
-/* Faults tried in a row by whoever met them, with no byte moved in between */
-#define PARK_INLINE_FAULTS	4
-
-static bool park_may_try(const struct odp_miss *miss, struct sodp_turn *turn)
-{
-	if (turn->poster && !odp_region_is_callers(miss->region))
-		return false;
-	return !sodp_turn_is_late(turn);
-}
-
-/**
- * sodp_fault_try() - try for a missing page here, without waiting
- * @stop: what is missing
- * @tries: how often it was tried with no progress in between
- * @turn: who tries, and how long that may take
- *
- * Who posted faults in its own memory only: another process' pages are
- * charged to that, may need reclaim there, and are its workers' to fetch.
- *
- * Context: process.
- * Return: -EAGAIN: that would wait, take too long, or led nowhere several
- * times: the reference on the region is still the caller's, who waits
- * elsewhere. Else the reference is gone: 0 or why there will be no page.
- */
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
-		   struct sodp_turn *turn)
-{
-	const struct odp_miss *miss = &stop->miss;
-	int ret = -EAGAIN;
-
-	if (!park_may_try(miss, turn))
-		return -EAGAIN;
-	if ((*tries)++ < PARK_INLINE_FAULTS)
-		ret = odp_region_fault(miss->region, miss->va, miss->len,
-				       miss->flags | ODP_FAULT_NOWAIT |
-				       ODP_FAULT_BRIEF);
-	/* A worker can wait for memory */
-	if (ret == -ENOMEM)
-		ret = -EAGAIN;
-	if (ret != -EAGAIN)
-		odp_region_put(miss->region);
-	return ret;
 }
 
 /* On the wire another WQE may be in hand by now: the miss is found again */

@@ -35,8 +35,6 @@
 struct sodp_ud;
 struct sodp_wire;
 
-extern struct xarray sodp_qps;
-
 /*
  * A request as the responder sees it, however it came: built from a WQE by
  * the requester of a QP on this host, or from packet headers. It may come in
@@ -200,13 +198,12 @@ struct sodp_qp {
 	u64 dev_id;		/* of @dev, which a dead QP outlives */
 	struct ib_qp *ibqp;
 	struct ib_ucontext *ucontext;	/* NULL: XRC target, kernel's */
-	bool kernel;		/* a kernel consumer's */
 	enum ib_qp_type type;
 	enum ib_sig_type sig_type;
 	struct sodp_cq *send_cq;
 	struct sodp_cq *recv_cq;
 	struct sodp_srq *srq;
-	struct ib_pd *pd;
+	struct sodp_user user;	/* of memory; @dev and @qpn are in it too */
 	struct ib_xrcd *xrcd;	/* set: an XRC target */
 	u64 sq_cookie;		/* the application's names for its queues */
 	u64 rq_cookie;
@@ -280,8 +277,6 @@ struct sodp_qp {
 	u32 resp_psn;		/* next PSN expected */
 	u32 msn;
 	struct sodp_recv recv;
-	/* XRC target: SRQ of the request under way, as are srq and pd */
-	struct sodp_xsrq *xsrq;
 	struct sodp_seg *recv_segs;	/* of the request under way */
 	bool last_wqe_sent;
 	bool comm_est;		/* a request has come, resp_mutex */
@@ -346,6 +341,16 @@ static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 		sodp_count(qp->dev, c, n);
 }
 
+/* A target lends itself the PD of the SRQ that a request names: IBA A14 */
+static inline struct sodp_user sodp_qp_lent_user(const struct sodp_qp *qp,
+						 const struct sodp_xsrq *xsrq)
+{
+	struct sodp_user user = qp->user;
+
+	user.pd = xsrq->srq->base_srq.pd;
+	return user;
+}
+
 static inline struct sodp_ibqp *to_ibqp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct sodp_ibqp, base_qp);
@@ -357,7 +362,12 @@ static inline struct sodp_qp *to_sodp_qp(struct ib_qp *ibqp)
 	return rcu_dereference_protected(to_ibqp(ibqp)->qp, true);
 }
 
-/* qp.c, qp_modify.c */
+/* core.c */
+struct sodp_qp *sodp_qp_alloc(void);
+int sodp_qp_number(struct sodp_qp *qp);
+void sodp_qp_publish(struct sodp_qp *qp);
+void sodp_qp_unpublish(struct sodp_qp *qp);
+struct sodp_qp *sodp_qp_find(u32 qpn);
 struct sodp_qp *sodp_qp_get(u32 qpn);
 struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp);
 void sodp_qp_put(struct sodp_qp *qp);
@@ -369,17 +379,17 @@ void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);
 bool sodp_qp_set_error(struct sodp_qp *qp);
 void sodp_qp_set_send_error(struct sodp_qp *qp);
+void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
+void sodp_qp_kick(struct sodp_qp *qp);
+void sodp_qp_unlock(struct sodp_qp *qp);
 
 /* sq.c */
 void sodp_sq_doorbell(struct sodp_qp *qp);
-void sodp_sq_kick(struct sodp_qp *qp);
 void sodp_sq_work(struct work_struct *work);
 void sodp_sq_run_worker(struct sodp_qp *qp);
 void sodp_sq_try(struct sodp_qp *qp);
 void sodp_sq_rescue(struct sodp_qp *qp);
 void sodp_sq_flush_locked(struct sodp_qp *qp);
-void sodp_sq_unlock(struct sodp_qp *qp);
-void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear);
 
 /* park.c */
 void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop);
@@ -389,10 +399,10 @@ void sodp_park_key(struct sodp_qp *qp);
 void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns);
 void sodp_park_cancel_locked(struct sodp_qp *qp);
 void sodp_park_init(struct sodp_qp *qp);
-int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
-		   struct sodp_turn *turn);
 
 /* wait.c */
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
+		   struct sodp_turn *turn);
 void sodp_wait_init(struct sodp_wait *wait, struct sodp_qp *qp,
 		    struct mutex *side,
 		    void (*ended)(struct sodp_qp *qp, int ret));
@@ -429,16 +439,13 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 				    struct sodp_stop *stop);
 void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict);
 u64 sodp_rnr_ns(struct sodp_qp *qp);
-u64 sodp_rnr_code_ns(u8 code);
 
 /* rq.c */
 void sodp_rq_doorbell(struct sodp_qp *qp);
 void sodp_rq_flush_locked(struct sodp_qp *qp);
-enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp);
-void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe,
-		      bool solicited);
-int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
-		  bool strict);
+enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp, struct sodp_xsrq *xsrq);
+void sodp_rq_complete(struct sodp_qp *qp, struct sodp_xsrq *xsrq,
+		      struct sodp_cqe *cqe, bool solicited);
 void sodp_rq_forget_locked(struct sodp_qp *qp);
 
 #endif /* SODP_QP_H */

@@ -5,70 +5,10 @@
  */
 #include <linux/nospec.h>
 
-#include "compat_rdma.h"
 #include "qp/ops.h"
 #include "qp/sq.h"
 #include "xport/local.h"
 #include "xport/ud/ud.h"
-
-const struct sodp_op sodp_ops[SODP_NR_OPS] = {
-	[SODP_WR_SEND] = {
-		SODP_OP_OUT | SODP_OP_RECV,
-		SODP_ON_RC | SODP_ON_UC | SODP_ON_UD,
-		SODP_WC_SEND, 0, "SEND" },
-	[SODP_WR_SEND_WITH_IMM] = {
-		SODP_OP_OUT | SODP_OP_RECV,
-		SODP_ON_RC | SODP_ON_UC | SODP_ON_UD,
-		SODP_WC_SEND, 0, "SEND_WITH_IMM" },
-	[SODP_WR_SEND_WITH_INV] = {
-		SODP_OP_OUT | SODP_OP_RECV,
-		SODP_ON_RC,
-		SODP_WC_SEND, 0, "SEND_WITH_INV" },
-	[SODP_WR_RDMA_WRITE] = {
-		SODP_OP_OUT | SODP_OP_RDMA,
-		SODP_ON_RC | SODP_ON_UC,
-		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE, "RDMA_WRITE" },
-	[SODP_WR_RDMA_WRITE_WITH_IMM] = {
-		SODP_OP_OUT | SODP_OP_RDMA | SODP_OP_RECV,
-		SODP_ON_RC | SODP_ON_UC,
-		SODP_WC_RDMA_WRITE, IB_ACCESS_REMOTE_WRITE,
-		"RDMA_WRITE_WITH_IMM" },
-	[SODP_WR_RDMA_READ] = {
-		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_RD,
-		SODP_ON_RC,
-		SODP_WC_RDMA_READ, IB_ACCESS_REMOTE_READ, "RDMA_READ" },
-	[SODP_WR_ATOMIC_CMP_AND_SWP] = {
-		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
-		SODP_OP_RD,
-		SODP_ON_RC,
-		SODP_WC_COMP_SWAP, IB_ACCESS_REMOTE_ATOMIC, "CMP_AND_SWP" },
-	[SODP_WR_ATOMIC_FETCH_AND_ADD] = {
-		SODP_OP_IN | SODP_OP_RDMA | SODP_OP_ATOMIC |
-		SODP_OP_RD,
-		SODP_ON_RC,
-		SODP_WC_FETCH_ADD, IB_ACCESS_REMOTE_ATOMIC, "FETCH_AND_ADD" },
-	[SODP_WR_LOCAL_INV] = {
-		SODP_OP_LOCAL,
-		SODP_ON_RC | SODP_ON_UC,
-		SODP_WC_LOCAL_INV, 0, "LOCAL_INV" },
-	[SODP_WR_BIND_MW] = {
-		SODP_OP_LOCAL,
-		SODP_ON_RC | SODP_ON_UC,
-		SODP_WC_BIND_MW, 0, "BIND_MW" },
-	[SODP_WR_REG_MR] = {
-		SODP_OP_LOCAL,
-		SODP_ON_KERNEL,
-		IB_WC_REG_MR, 0, "REG_MR" },
-	[SODP_WR_FLUSH] = {
-		SODP_OP_RDMA | SODP_OP_RD,
-		SODP_ON_RC,
-		SODP_WC_FLUSH, SODP_ACCESS_FLUSH_GLOBAL, "FLUSH" },
-	[SODP_WR_ATOMIC_WRITE] = {
-		SODP_OP_RDMA | SODP_OP_ATOMIC | SODP_OP_RD,
-		SODP_ON_RC,
-		SODP_WC_ATOMIC_WRITE, IB_ACCESS_REMOTE_WRITE,
-		"ATOMIC_WRITE" },
-};
 
 /* Copy SGEs behind the header and add up their lengths */
 static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
@@ -149,14 +89,14 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 
 static u8 req_kind(const struct sodp_qp *qp)
 {
-	if (likely(qp->type == IB_QPT_RC && !qp->kernel))
+	if (likely(qp->type == IB_QPT_RC && !qp->user.kernel))
 		return SODP_ON_RC;
 	if (sodp_is_ud(qp))
 		return SODP_ON_UD;
 	if (qp->type == IB_QPT_UC)
 		return SODP_ON_UC;
 	/* What carries a pointer of the kernel is for the kernel alone */
-	return qp->kernel ? SODP_ON_RC | SODP_ON_KERNEL : SODP_ON_RC;
+	return qp->user.kernel ? SODP_ON_RC | SODP_ON_KERNEL : SODP_ON_RC;
 }
 
 /*
@@ -306,8 +246,8 @@ enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
 
 		if (!sge->length)
 			continue;
-		verdict = sodp_key_local(qp, qp->pd, sge->lkey, sge->addr,
-					 sge->length, access,
+		verdict = sodp_key_local(&qp->user, qp->user.pd, sge->lkey,
+					 sge->addr, sge->length, access,
 					 &payload->segs[payload->nr_segs]);
 		if (unlikely(verdict)) {
 			wqe->why = payload->segs[payload->nr_segs].why;
@@ -336,12 +276,12 @@ static noinline enum sodp_verdict req_local(struct sodp_qp *qp)
 	switch (wqe->sqe.opcode) {
 	case SODP_WR_LOCAL_INV:
 		wqe->why = SODP_ERR_INVALIDATE;
-		return sodp_key_invalidate(qp, wqe->sqe.ex, false);
+		return sodp_key_invalidate(&qp->user, wqe->sqe.ex, false);
 	case SODP_WR_REG_MR:
 		wqe->why = SODP_ERR_BIND;
-		return sodp_kmem_reg(qp, &wqe->sqe);
+		return sodp_kmem_reg(&qp->user, &wqe->sqe);
 	default:
-		return sodp_mw_bind(qp, &wqe->sqe);
+		return sodp_mw_bind(&qp->user, &wqe->sqe);
 	}
 }
 

@@ -18,6 +18,9 @@
  * @budget: bytes this pass may still move
  * @stop: filled when a step misses a page
  * @remote: memory that the request names, held from check_key on
+ * @xsrq: of an XRC target: the SRQ that the request names, held
+ * @user: whose keys it may use: the QP, or
+ * @lent: of an XRC target: the QP with the PD of that SRQ
  */
 struct resp_ctx {
 	struct sodp_qp *qp;
@@ -27,6 +30,9 @@ struct resp_ctx {
 	u64 *budget;
 	struct sodp_stop *stop;
 	struct sodp_seg remote;
+	struct sodp_xsrq *xsrq;
+	const struct sodp_user *user;
+	struct sodp_user lent;
 };
 
 /* A FLUSH needs the right for each of the things that it asks for */
@@ -63,14 +69,19 @@ static enum sodp_verdict resp_get_srq(struct resp_ctx *c)
 {
 	if (likely(!c->qp->xrcd))
 		return SODP_OK;
-	return sodp_xrc_enter(c->qp, c->req->srqn);
+	c->xsrq = sodp_xrc_get(c->qp->xrcd, c->req->srqn);
+	if (unlikely(!c->xsrq))
+		return SODP_E_REM_INV_REQ;
+	c->lent = sodp_qp_lent_user(c->qp, c->xsrq);
+	c->user = &c->lent;
+	return SODP_OK;
 }
 
 static enum sodp_verdict resp_get_recv(struct resp_ctx *c)
 {
 	if (!(c->op->flags & SODP_OP_RECV))
 		return SODP_OK;
-	return sodp_rq_fetch(c->qp);
+	return sodp_rq_fetch(c->qp, c->xsrq);
 }
 
 static enum sodp_verdict resp_check_length(struct resp_ctx *c)
@@ -106,7 +117,7 @@ static enum sodp_verdict resp_check_flush(struct resp_ctx *c)
 		length = 0;
 		sodp_key_put(key);
 	}
-	return sodp_key_remote(c->qp, req->rkey, addr, length,
+	return sodp_key_remote(c->user, req->rkey, addr, length,
 			       SODP_ACCESS_FLUSH_GLOBAL, &c->remote);
 }
 
@@ -135,7 +146,7 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 		return resp_check_flush(c);
 	if (!c->req->length)
 		return SODP_OK;
-	verdict = sodp_key_remote(c->qp, c->req->rkey, c->req->remote_addr,
+	verdict = sodp_key_remote(c->user, c->req->rkey, c->req->remote_addr,
 				  c->req->length, c->op->access, &c->remote);
 	if (unlikely(verdict))
 		c->qp->recv.fail_why = c->remote.why;
@@ -145,15 +156,15 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 }
 
 /* A receive belongs to the domain of the queue that it was posted to */
-static const struct ib_pd *resp_recv_pd(const struct sodp_qp *qp)
+static const struct ib_pd *resp_recv_pd(const struct resp_ctx *c)
 {
-	return unlikely(qp->srq) ? qp->srq->base_srq.pd : qp->pd;
+	return unlikely(c->qp->srq) ? c->qp->srq->base_srq.pd : c->user->pd;
 }
 
 /* Place a SEND's payload in the receive's SGEs */
 static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 {
-	const struct ib_pd *pd = resp_recv_pd(c->qp);
+	const struct ib_pd *pd = resp_recv_pd(c);
 	struct sodp_recv *recv = &c->qp->recv;
 	struct sodp_seg *segs = c->qp->recv_segs;
 	struct sodp_cursor dst = { .segs = segs };
@@ -166,7 +177,7 @@ static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 
 		if (!n)
 			continue;
-		verdict = sodp_key_local(c->qp, pd, recv->sge[i].lkey,
+		verdict = sodp_key_local(c->user, pd, recv->sge[i].lkey,
 					 recv->sge[i].addr, n,
 					 IB_ACCESS_LOCAL_WRITE,
 					 &segs[dst.nr_segs]);
@@ -198,7 +209,9 @@ static enum sodp_verdict resp_do_atomic(struct resp_ctx *c)
 	int ret;
 
 	if (unlikely(!c->remote.region))
-		return sodp_kmem_atomic(&c->remote, req);
+		return sodp_kmem_atomic(&c->remote, map[req->opcode],
+					req->operand, req->compare,
+					&req->result);
 	ret = odp_atomic(c->remote.region, c->remote.va, map[req->opcode],
 			 req->operand, req->compare, &req->result,
 			 &c->stop->miss);
@@ -244,7 +257,7 @@ static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 	/* All is copied; one of these might be what is to be invalidated */
 	for (i = 0; i < c->payload->nr_segs; i++)
 		sodp_seg_put(&c->payload->segs[i]);
-	verdict = sodp_key_invalidate(c->qp, c->req->ex, true);
+	verdict = sodp_key_invalidate(c->user, c->req->ex, true);
 	if (verdict > SODP_BUDGET) {
 		c->qp->recv.fail_status = IB_WC_LOC_ACCESS_ERR;
 		c->qp->recv.fail_why = SODP_ERR_INVALIDATE;
@@ -276,8 +289,9 @@ static noinline void resp_complete_recv(struct resp_ctx *c)
 	if (req->executed)
 		req->executed(req);
 	/* For kernel consumers only, applications are told nothing of it */
-	cqe.reserved_1b0 = qp->kernel ? req->vlan : 0;
-	sodp_rq_complete(qp, &cqe, req->flags & SODP_SEND_SOLICITED);
+	cqe.vlan = qp->user.kernel ? req->vlan : 0;
+	sodp_rq_complete(qp, c->xsrq, &cqe,
+			 req->flags & SODP_SEND_SOLICITED);
 }
 
 static enum sodp_verdict resp_complete(struct resp_ctx *c)
@@ -344,6 +358,7 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 		.payload = payload,
 		.budget = budget,
 		.stop = stop,
+		.user = &qp->user,
 	};
 	enum sodp_verdict verdict = SODP_OK;
 	unsigned int i;
@@ -352,7 +367,8 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 	for (i = 0; i < ARRAY_SIZE(resp_steps) && !verdict; i++)
 		verdict = resp_steps[i].run(&c);
 	sodp_seg_put(&c.remote);
-	sodp_xrc_leave(qp);
+	if (unlikely(c.xsrq))
+		sodp_xrc_put(c.xsrq);
 	if (unlikely(verdict >= SODP_E_REM_INV_REQ))
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: %s refused at %s\n",
 			  qp->qpn, c.op->name, resp_steps[i - 1].name);
@@ -395,30 +411,13 @@ void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	if (qp->recv.valid) {
 		cqe.status = qp->recv.fail_status ? : nak->recv_status;
 		cqe.vendor_err = qp->recv.fail_why ? : nak->why;
-		sodp_rq_complete(qp, &cqe, true);
+		sodp_rq_complete(qp, NULL, &cqe, true);
 	}
 	if (!sodp_qp_set_error(qp))
 		return;
 	if (nak->event)
 		sodp_qp_event(qp, nak->event);
-	sodp_sq_kick(qp);
-}
-
-/**
- * sodp_rnr_code_ns() - how long an RNR NAK asks to be left alone
- * @code: its timer, IBA 9.7.5.2.8 table 45
- *
- * Return: nanoseconds.
- */
-u64 sodp_rnr_code_ns(u8 code)
-{
-	static const u32 units_10us[32] = {
-		65536, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192,
-		256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192,
-		12288, 16384, 24576, 32768, 49152,
-	};
-
-	return units_10us[code & 31] * 10ULL * NSEC_PER_USEC;
+	sodp_qp_kick(qp);
 }
 
 /**

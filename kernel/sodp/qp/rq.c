@@ -5,47 +5,6 @@
  */
 #include "qp/qp.h"
 
-/**
- * sodp_rqe_copy() - copy an entry out of a ring and check the copy
- * @recv: the copy
- * @slot: the entry, in memory that the application may be changing
- * @max_sge: most SGEs the ring was made for
- * @strict: reserved fields have to be 0; if not, @recv is for nothing but to
- *	be completed with an error
- *
- * Context: any.
- * Return: 0, -EINVAL when there are more SGEs than that.
- */
-int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
-		  bool strict)
-{
-	struct sodp_rqe rqe;
-	u32 i;
-
-	memcpy(&rqe, slot, sizeof(rqe));
-	/* The copy must not be re-read from the slot after the check */
-	barrier_data(&rqe);
-	recv->wr_id = rqe.wr_id;
-	recv->fail_status = 0;
-	recv->fail_why = 0;
-	recv->num_sge = 0;
-	recv->length = 0;
-	if (rqe.num_sge > max_sge)
-		return -EINVAL;
-	if (unlikely(strict && rqe.reserved_60)) {
-		recv->fail_status = IB_WC_LOC_QP_OP_ERR;
-		recv->fail_why = SODP_ERR_RESERVED;
-		return 0;
-	}
-	recv->num_sge = rqe.num_sge;
-	memcpy(recv->sge, slot + sizeof(rqe),
-	       rqe.num_sge * sizeof(struct sodp_sge));
-	barrier_data(recv->sge);
-	for (i = 0; i < recv->num_sge; i++)
-		recv->length += recv->sge[i].length;
-	return 0;
-}
-
 /* Copy the next entry of the QP's own RQ */
 static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 {
@@ -71,9 +30,10 @@ static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 }
 
 /* The SRQ may not change in the middle of a message */
-static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp)
+static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp,
+				      const struct sodp_xsrq *xsrq)
 {
-	if (qp->xsrq && qp->xsrq->srqn != qp->recv.srqn)
+	if (xsrq && xsrq->srqn != qp->recv.srqn)
 		return SODP_E_REM_INV_REQ;
 	return SODP_OK;
 }
@@ -81,45 +41,49 @@ static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp)
 /**
  * sodp_rq_fetch() - have a receive in hand
  * @qp: the responder
+ * @xsrq: of an XRC target: the SRQ that the request names
  *
  * Context: under resp_mutex.
  * Return: SODP_OK with qp->recv valid; SODP_RNR none posted; SODP_E_REM_OP
  * nonsense in the ring.
  */
-enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp)
+enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp, struct sodp_xsrq *xsrq)
 {
+	struct sodp_srq *srq = unlikely(xsrq) ? xsrq->srq : qp->srq;
 	enum sodp_verdict verdict;
 
 	lockdep_assert_held(&qp->resp_mutex);
 	if (qp->recv.valid)
-		return rq_keep_recv(qp);
-	verdict = qp->srq ? sodp_srq_fetch(qp->srq, &qp->recv) :
-			    rq_fetch_own(qp);
+		return rq_keep_recv(qp, xsrq);
+	verdict = srq ? sodp_srq_fetch(srq, &qp->recv) : rq_fetch_own(qp);
 	qp->recv.valid = verdict == SODP_OK;
-	if (qp->xsrq)
-		qp->recv.srqn = qp->xsrq->srqn;
+	if (xsrq)
+		qp->recv.srqn = xsrq->srqn;
 	if (unlikely(!verdict && qp->recv.fail_status))
 		return SODP_E_REM_OP;
 	return verdict;
 }
 
 /* Post to the CQ of the SRQ, unless both are gone by now */
-static int rq_post_xrc(struct sodp_qp *qp, struct sodp_cqe *cqe,
-		       bool solicited)
+static int rq_post_xrc(struct sodp_qp *qp, struct sodp_xsrq *lent,
+		       struct sodp_cqe *cqe, bool solicited)
 {
-	bool lent = qp->xsrq;
+	struct sodp_xsrq *xsrq = lent;
+	struct sodp_srq *srq;
 	int ret;
 
-	if (!lent && sodp_xrc_enter(qp, qp->recv.srqn))
+	if (!xsrq)
+		xsrq = sodp_xrc_get(qp->xrcd, qp->recv.srqn);
+	if (!xsrq)
 		return 0;
-	cqe->srqn = qp->xsrq->srqn;
-	cqe->queue = qp->srq->cookie;
-	ret = sodp_cq_post(to_sodp_cq(qp->srq->base_srq.ext.cq), cqe,
-			   solicited);
+	srq = xsrq->srq;
+	cqe->srqn = xsrq->srqn;
+	cqe->queue = srq->cookie;
+	ret = sodp_cq_post(to_sodp_cq(srq->base_srq.ext.cq), cqe, solicited);
 	if (unlikely(ret))
-		sodp_srq_lose(qp->srq);
+		sodp_srq_lose(srq);
 	if (!lent)
-		sodp_xrc_leave(qp);
+		sodp_xrc_put(xsrq);
 	return ret;
 }
 
@@ -139,12 +103,12 @@ static int rq_post_shared(struct sodp_qp *qp, struct sodp_cqe *cqe,
 
 	cqe->queue = qp->srq->cookie;
 	/* Before it can be polled */
-	if (qp->kernel)
+	if (qp->user.kernel)
 		atomic_inc(&qp->srq_unpolled);
 	ret = sodp_cq_post(qp->recv_cq, cqe, solicited);
 	if (likely(!ret))
 		return 0;
-	if (qp->kernel)
+	if (qp->user.kernel)
 		atomic_dec(&qp->srq_unpolled);
 	sodp_srq_lose(qp->srq);
 	return ret;
@@ -158,6 +122,8 @@ static int rq_post_shared(struct sodp_qp *qp, struct sodp_cqe *cqe,
  */
 void sodp_rq_forget_locked(struct sodp_qp *qp)
 {
+	struct sodp_xsrq *xsrq;
+
 	lockdep_assert_held(&qp->resp_mutex);
 	if (!qp->recv.valid)
 		return;
@@ -167,21 +133,24 @@ void sodp_rq_forget_locked(struct sodp_qp *qp)
 			sodp_srq_lose(qp->srq);
 		return;
 	}
-	if (sodp_xrc_enter(qp, qp->recv.srqn))
+	xsrq = sodp_xrc_get(qp->xrcd, qp->recv.srqn);
+	if (!xsrq)
 		return;
-	sodp_srq_lose(qp->srq);
-	sodp_xrc_leave(qp);
+	sodp_srq_lose(xsrq->srq);
+	sodp_xrc_put(xsrq);
 }
 
 /**
  * sodp_rq_complete() - complete the receive in hand
  * @qp: the responder
+ * @xsrq: of an XRC target: the SRQ, if the caller has it
  * @cqe: all but wr_id, qpn, srqn, index and queue
  * @solicited: the request asked for an event, or the status is an error
  *
  * Context: under resp_mutex.
  */
-void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
+void sodp_rq_complete(struct sodp_qp *qp, struct sodp_xsrq *xsrq,
+		      struct sodp_cqe *cqe, bool solicited)
 {
 	int ret;
 
@@ -192,14 +161,14 @@ void sodp_rq_complete(struct sodp_qp *qp, struct sodp_cqe *cqe, bool solicited)
 	if (cqe->status)
 		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	if (unlikely(qp->xrcd))
-		ret = rq_post_xrc(qp, cqe, solicited);
+		ret = rq_post_xrc(qp, xsrq, cqe, solicited);
 	else if (qp->srq)
 		ret = rq_post_shared(qp, cqe, solicited);
 	else
 		ret = rq_post_own(qp, cqe, solicited);
 	if (ret && sodp_qp_set_error(qp)) {
 		sodp_qp_event(qp, IB_EVENT_QP_FATAL);
-		sodp_sq_kick(qp);
+		sodp_qp_kick(qp);
 	}
 }
 
@@ -211,7 +180,7 @@ static void rq_flush_one(struct sodp_qp *qp)
 		.vendor_err = SODP_ERR_FLUSHED,
 	};
 
-	sodp_rq_complete(qp, &cqe, true);
+	sodp_rq_complete(qp, NULL, &cqe, true);
 }
 
 /**

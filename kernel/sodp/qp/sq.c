@@ -4,7 +4,7 @@
  * for a bounded slice: the poster in its doorbell, or a worker.
  *
  * No bell is missed: a ringer sets SODP_BELL_SQ before it tries the mutex,
- * and every holder looks at the bit after it let go (sodp_sq_unlock()).
+ * and every holder looks at the bit after it let go (sodp_qp_unlock()).
  */
 #include "qp/ops.h"
 #include "qp/sq.h"
@@ -39,25 +39,6 @@ static const u16 sq_vendor_err[SODP_VERDICTS] = {
 	[SODP_E_RETRY] = SODP_ERR_RETRY,
 };
 
-/**
- * sodp_qp_page_flags() - change the flags that the application sees
- * @qp: the QP
- * @set: bits to set
- * @clear: bits to clear
- *
- * The word in the page is a copy of one the application cannot write.
- *
- * Context: process.
- */
-void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
-{
-	spin_lock(&qp->state_lock);
-	qp->page_flags = (qp->page_flags | set) & ~clear;
-	if (qp->page)
-		WRITE_ONCE(qp->page->flags, qp->page_flags);
-	spin_unlock(&qp->state_lock);
-}
-
 /* Every field, as the zeros of an initializer cost more than all the rest */
 static int sq_post_cqe(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		       u8 status)
@@ -77,7 +58,7 @@ static int sq_post_cqe(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		.slid = 0,
 		.sl = 0,
 		.dlid_path_bits = 0,
-		.reserved_1b0 = 0,
+		.vlan = 0,
 		.srqn = 0,
 		.index = qp->sq_ci,
 		.queue = qp->sq_cookie,
@@ -481,39 +462,11 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 	}
 }
 
-/**
- * sodp_sq_kick() - have a worker run the SQ
- * @qp: the QP; the caller holds a reference or one of its mutexes
- *
- * Context: any.
- */
-void sodp_sq_kick(struct sodp_qp *qp)
-{
-	sodp_qp_queue_work(qp, sodp_wq, &qp->sq_work);
-}
-
-/**
- * sodp_sq_unlock() - let go of exec_mutex without losing a bell
- * @qp: the QP
- *
- * Context: process.
- */
-void sodp_sq_unlock(struct sodp_qp *qp)
-{
-	bool dead = qp->dead;
-
-	mutex_unlock(&qp->exec_mutex);
-	/* Unlock, then look. Pairs with the barrier in sodp_sq_doorbell(). */
-	smp_mb();
-	if (!dead && test_bit(SODP_BELL_SQ, &qp->bell))
-		sodp_sq_kick(qp);
-}
-
 /* Slice used up: a worker goes on, and needs no bell for what is posted */
 static void sq_continue_later(struct sodp_qp *qp)
 {
 	sodp_qp_page_flags(qp, SODP_QPF_SQ_BUSY, 0);
-	sodp_sq_kick(qp);
+	sodp_qp_kick(qp);
 }
 
 /* exec_mutex is held and let go. @brief: others wait for what comes then */
@@ -531,7 +484,7 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
 	sodp_local_check(qp);
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
-	sodp_sq_unlock(qp);
+	sodp_qp_unlock(qp);
 }
 
 /**
@@ -571,7 +524,7 @@ void sodp_sq_rescue(struct sodp_qp *qp)
 {
 	/* Who has the mutex does not know of the work that is taken away here */
 	set_bit(SODP_BELL_SQ, &qp->bell);
-	/* Bell, then try. Pairs with smp_mb() in sodp_sq_unlock(). */
+	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
 	if (!mutex_trylock(&qp->exec_mutex))
 		return;
@@ -610,11 +563,11 @@ void sodp_sq_doorbell(struct sodp_qp *qp)
 
 	sodp_count(qp->dev, SODP_CNT_doorbells, 1);
 	set_bit(SODP_BELL_SQ, &qp->bell);
-	/* Bell, then try. Pairs with smp_mb() in sodp_sq_unlock(). */
+	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
 	if (!mutex_trylock(&qp->exec_mutex))
 		return;
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
-	sodp_sq_unlock(qp);
+	sodp_qp_unlock(qp);
 }

@@ -12,6 +12,50 @@
 /* And after a fault that found no memory for its own needs */
 #define WAIT_NOMEM		msecs_to_jiffies(20)
 
+/* Faults tried in a row by whoever met them, with no byte moved in between */
+#define WAIT_INLINE_FAULTS	4
+
+static bool wait_may_try(const struct odp_miss *miss, struct sodp_turn *turn)
+{
+	if (turn->poster && !odp_region_is_callers(miss->region))
+		return false;
+	return !sodp_turn_is_late(turn);
+}
+
+/**
+ * sodp_fault_try() - try for a missing page here, without waiting
+ * @stop: what is missing
+ * @tries: how often it was tried with no progress in between
+ * @turn: who tries, and how long that may take
+ *
+ * Who posted faults in its own memory only: another process' pages are
+ * charged to that, may need reclaim there, and are its workers' to fetch.
+ *
+ * Context: process.
+ * Return: -EAGAIN: that would wait, take too long, or led nowhere several
+ * times: the reference on the region is still the caller's, who waits
+ * elsewhere. Else the reference is gone: 0 or why there will be no page.
+ */
+int sodp_fault_try(const struct sodp_stop *stop, u32 *tries,
+		   struct sodp_turn *turn)
+{
+	const struct odp_miss *miss = &stop->miss;
+	int ret = -EAGAIN;
+
+	if (!wait_may_try(miss, turn))
+		return -EAGAIN;
+	if ((*tries)++ < WAIT_INLINE_FAULTS)
+		ret = odp_region_fault(miss->region, miss->va, miss->len,
+				       miss->flags | ODP_FAULT_NOWAIT |
+				       ODP_FAULT_BRIEF);
+	/* A worker can wait for memory */
+	if (ret == -ENOMEM)
+		ret = -EAGAIN;
+	if (ret != -EAGAIN)
+		odp_region_put(miss->region);
+	return ret;
+}
+
 /* Transient trouble is tried again, it never kills a QP */
 static int wait_verdict(const struct sodp_qp *qp, const struct odp_miss *miss,
 			int ret)
@@ -32,7 +76,7 @@ static bool wait_is_requester(const struct sodp_wait *wait)
 static void wait_unlock(struct sodp_wait *wait)
 {
 	if (wait_is_requester(wait))
-		sodp_sq_unlock(wait->qp);
+		sodp_qp_unlock(wait->qp);
 	else
 		mutex_unlock(wait->side);
 }

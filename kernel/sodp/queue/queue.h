@@ -107,6 +107,10 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 int sodp_cq_modify(struct ib_cq *ibcq, u16 count, u16 period);
 int sodp_cq_post(struct sodp_cq *cq, struct sodp_cqe *cqe, bool solicited);
 
+/* rqe.c */
+int sodp_rqe_copy(struct sodp_recv *recv, const u8 *slot, u32 max_sge,
+		  bool strict);
+
 /* srq.c */
 int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		    struct ib_udata *udata);
@@ -123,7 +127,7 @@ int sodp_xrcd_dealloc(struct ib_xrcd *xrcd, struct ib_udata *udata);
 int sodp_xrc_number(struct sodp_srq *srq);
 void sodp_xrc_publish(struct sodp_srq *srq);
 void sodp_xrc_retire(struct sodp_srq *srq);
-enum sodp_verdict sodp_xrc_enter(struct sodp_qp *qp, u32 srqn);
-void sodp_xrc_leave(struct sodp_qp *qp);
+struct sodp_xsrq *sodp_xrc_get(const struct ib_xrcd *xrcd, u32 srqn);
+void sodp_xrc_put(struct sodp_xsrq *xsrq);
 
 #endif /* SODP_QUEUE_H */

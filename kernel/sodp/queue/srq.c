@@ -6,7 +6,7 @@
 #include <linux/uaccess.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "qp/qp.h"
+#include "queue/queue.h"
 
 static void srq_event(struct sodp_srq *srq, enum ib_event_type type)
 {

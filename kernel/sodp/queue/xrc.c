@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * XRC (IBA annex A14): domains, and the SRQs of them that every request
- * names by number. A target QP has no queues and no PD of its own: while a
- * request is carried out on it, it has those of that SRQ.
+ * names by number. A target QP has no queues and no PD of its own: a request
+ * is carried out with those of that SRQ.
  */
 #include <linux/slab.h>
 
-#include "qp/qp.h"
+#include "queue/queue.h"
 
 /* SRQs of all devices by number; a number comes again after 2^24 others */
 static DEFINE_XARRAY_ALLOC1(xrc_srqs);
@@ -88,20 +88,17 @@ void sodp_xrc_retire(struct sodp_srq *srq)
 }
 
 /**
- * sodp_xrc_enter() - lend a target QP the SRQ that a request names
- * @qp: a target QP
+ * sodp_xrc_get() - the SRQ that a request names
+ * @xrcd: domain of the target QP
  * @srqn: number of the SRQ
  *
- * On success qp->srq and qp->pd are the SRQ's until sodp_xrc_leave().
- *
- * Context: process, under resp_mutex.
- * Return: SODP_OK; SODP_E_REM_INV_REQ no such SRQ in the QP's domain.
+ * Context: process.
+ * Return: until sodp_xrc_put(); NULL: no such SRQ in that domain.
  */
-enum sodp_verdict sodp_xrc_enter(struct sodp_qp *qp, u32 srqn)
+struct sodp_xsrq *sodp_xrc_get(const struct ib_xrcd *xrcd, u32 srqn)
 {
 	struct sodp_xsrq *xsrq;
 
-	lockdep_assert_held(&qp->resp_mutex);
 	rcu_read_lock();
 	xsrq = xa_load(&xrc_srqs, srqn);
 	if (xsrq && !refcount_inc_not_zero(&xsrq->ref))
@@ -109,35 +106,18 @@ enum sodp_verdict sodp_xrc_enter(struct sodp_qp *qp, u32 srqn)
 	rcu_read_unlock();
 	if (unlikely(!xsrq))
 		goto deny;
-	qp->xsrq = xsrq;
-	qp->srq = xsrq->srq;
-	qp->pd = xsrq->srq->base_srq.pd;
 	/* A domain belongs to one device, so this checks the device too */
-	if (likely(xsrq->srq->base_srq.ext.xrc.xrcd == qp->xrcd))
-		return SODP_OK;
-	sodp_xrc_leave(qp);
+	if (likely(xsrq->srq->base_srq.ext.xrc.xrcd == xrcd))
+		return xsrq;
+	sodp_xrc_put(xsrq);
 deny:
-	ibdev_dbg(&qp->dev->base_dev, "QP %#x: no SRQ %#x in its domain\n",
-		  qp->qpn, srqn);
-	return SODP_E_REM_INV_REQ;
+	ibdev_dbg(xrcd->device, "no SRQ %#x in the domain of a target\n",
+		  srqn);
+	return NULL;
 }
 
-/**
- * sodp_xrc_leave() - take back what sodp_xrc_enter() lent
- * @qp: any QP; nothing is done when it was lent nothing
- *
- * Context: process, under resp_mutex.
- */
-void sodp_xrc_leave(struct sodp_qp *qp)
+void sodp_xrc_put(struct sodp_xsrq *xsrq)
 {
-	struct sodp_xsrq *xsrq = qp->xsrq;
-
-	lockdep_assert_held(&qp->resp_mutex);
-	if (likely(!xsrq))
-		return;
-	qp->xsrq = NULL;
-	qp->srq = NULL;
-	qp->pd = NULL;
 	if (refcount_dec_and_test(&xsrq->ref))
 		complete(&xsrq->idle);
 }

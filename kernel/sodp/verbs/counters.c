@@ -65,7 +65,7 @@ static int counters_switch(struct ib_qp *ibqp, struct rdma_counter *counter,
 		ibqp->counter = counter;
 	}
 	mutex_unlock(&qp->resp_mutex);
-	sodp_sq_unlock(qp);
+	sodp_qp_unlock(qp);
 	sodp_qp_put(qp);
 	return ret;
 }

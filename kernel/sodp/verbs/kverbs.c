@@ -139,7 +139,7 @@ static void kverbs_ring_sq(struct sodp_qp *qp)
 {
 	smp_mb(); /* index, then flags */
 	if (!(READ_ONCE(qp->page->flags) & SODP_QPF_SQ_BUSY))
-		sodp_sq_kick(qp);
+		sodp_qp_kick(qp);
 }
 
 /**
@@ -161,7 +161,7 @@ int sodp_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	u32 pi, first;
 	int ret = 0;
 
-	if (!qp->kernel || state == IB_QPS_RESET || state == IB_QPS_INIT ||
+	if (!qp->user.kernel || state == IB_QPS_RESET || state == IB_QPS_INIT ||
 	    state == IB_QPS_RTR) {
 		*bad_wr = wr;
 		return -EINVAL;
@@ -241,7 +241,7 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	int ret;
 
 	*bad_wr = wr;
-	if (!qp->kernel || !qp->rq_depth ||
+	if (!qp->user.kernel || !qp->rq_depth ||
 	    READ_ONCE(qp->state) == IB_QPS_RESET)
 		return -EINVAL;
 	spin_lock_irqsave(&qp->rq_post_lock, flags);
@@ -252,7 +252,7 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	/* Index, then flags. Pairs with smp_mb() in sodp_rq_flush_locked(). */
 	smp_mb();
 	if (unlikely(READ_ONCE(qp->page->flags) & SODP_QPF_RQ_BELL))
-		sodp_sq_kick(qp);
+		sodp_qp_kick(qp);
 	return ret;
 }
 
@@ -329,7 +329,7 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 
 	memset(wc, 0, sizeof(*wc));
 	rcu_read_lock();
-	qp = xa_load(&sodp_qps, cqe->qpn);
+	qp = sodp_qp_find(cqe->qpn);
 	if (qp) {
 		wc->qp = qp->ibqp;
 		if (cqe->opcode & SODP_WC_RECV)
@@ -362,9 +362,9 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 	if (cqe->flags & SODP_WC_WITH_INV)
 		wc->wc_flags |= IB_WC_WITH_INVALIDATE;
 	/* See resp.c */
-	if (cqe->reserved_1b0) {
+	if (cqe->vlan) {
 		wc->wc_flags |= IB_WC_WITH_VLAN;
-		wc->vlan_id = cqe->reserved_1b0 & VLAN_VID_MASK;
+		wc->vlan_id = cqe->vlan & VLAN_VID_MASK;
 	}
 	return true;
 }

@@ -16,10 +16,6 @@
 #include "verbs/shapes.h"
 #include "xport/rc/wire.h"
 
-struct workqueue_struct *sodp_wq;
-/* QPs of all devices by number: a requester finds its peer with one load */
-struct xarray sodp_qps;
-
 /* Guards the list */
 static DEFINE_MUTEX(sodp_devs_mutex);
 static LIST_HEAD(sodp_devs);

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Queue pairs: creation, lookup, query and destruction. What a QP does is in
- * sq.c (requester) and resp.c (responder).
+ * Queue pairs: creation, query and destruction. What a QP does is in qp/.
  */
-#include <linux/delay.h>
 #include <linux/netdevice.h>
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
@@ -12,183 +10,6 @@
 #include "xport/local.h"
 #include "xport/rc/wire_req.h"
 #include "xport/ud/ud.h"
-
-/* QPs that are not freed yet: the module has to stay for them */
-static atomic_t qp_alive = ATOMIC_INIT(0);
-/* Of its size: kmalloc() would take more */
-static struct kmem_cache *qp_cache;
-
-struct sodp_qp *sodp_qp_get(u32 qpn)
-{
-	struct sodp_qp *qp;
-
-	rcu_read_lock();
-	qp = xa_load(&sodp_qps, qpn);
-	if (qp && !refcount_inc_not_zero(&qp->ref))
-		qp = NULL;
-	rcu_read_unlock();
-	return qp;
-}
-
-/**
- * sodp_qp_get_tracked() - the QP of a resource tracking entry
- * @ibqp: the entry's, which ib_core keeps while it is looked at; the QP may be
- *	destroyed meanwhile
- *
- * Context: any.
- * Return: referenced, maybe dead; NULL when it is gone.
- */
-struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp)
-{
-	struct sodp_qp *qp;
-
-	rcu_read_lock();
-	/* Pairs with rcu_assign_pointer() in sodp_qp_create() */
-	qp = rcu_dereference(to_ibqp(ibqp)->qp);
-	if (qp && !refcount_inc_not_zero(&qp->ref))
-		qp = NULL;
-	rcu_read_unlock();
-	return qp;
-}
-
-static void qp_free_rcu(struct rcu_head *rcu)
-{
-	kmem_cache_free(qp_cache, container_of(rcu, struct sodp_qp, rcu));
-}
-
-static void qp_free(struct sodp_qp *qp)
-{
-	sodp_wire_free(qp);
-	sodp_ud_free(qp);
-	sodp_payer_put(qp->payer);
-	kfree(qp->segs);
-	call_rcu(&qp->rcu, qp_free_rcu);
-	atomic_dec(&qp_alive);
-}
-
-void sodp_qp_put(struct sodp_qp *qp)
-{
-	if (!refcount_dec_and_test(&qp->ref))
-		return;
-	qp_free(qp);
-}
-
-/**
- * sodp_qp_queue_work() - queue work that holds a reference on its QP
- * @qp: the QP; the caller has a reference or one of its mutexes
- * @wq: where to
- * @work: ends with sodp_qp_put()
- *
- * Context: any.
- */
-void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
-			struct work_struct *work)
-{
-	refcount_inc(&qp->ref);
-	if (queue_work(wq, work))
-		sodp_rescue_note(qp);
-	else
-		sodp_qp_put(qp);
-}
-
-/**
- * sodp_qps_wait() - wait until every QP is freed
- *
- * Packets that the stack has not sent yet keep theirs.
- *
- * Context: process, may sleep.
- */
-void sodp_qps_wait(void)
-{
-	while (atomic_read(&qp_alive))
-		msleep(20);
-	/* The last one may be freed by a destructor on its way out */
-	synchronize_rcu();
-}
-
-int sodp_qps_init(void)
-{
-	xa_init_flags(&sodp_qps, XA_FLAGS_ALLOC);
-	qp_cache = KMEM_CACHE(sodp_qp, SLAB_ACCOUNT);
-	return qp_cache ? 0 : -ENOMEM;
-}
-
-/**
- * sodp_qps_exit() - undo sodp_qps_init()
- *
- * After sodp_qps_wait(), and an rcu_barrier().
- */
-void sodp_qps_exit(void)
-{
-	WARN_ON(!xa_empty(&sodp_qps));
-	xa_destroy(&sodp_qps);
-	kmem_cache_destroy(qp_cache);
-}
-
-/**
- * sodp_qp_event() - raise an affiliated asynchronous event
- * @qp: a QP that is not dead, under one of its mutexes
- * @type: which
- */
-void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type)
-{
-	struct ib_event event = {
-		.device = &qp->dev->base_dev,
-		.event = type,
-		.element.qp = qp->ibqp,
-	};
-
-	if (qp->ibqp->event_handler)
-		qp->ibqp->event_handler(&event, qp->ibqp->qp_context);
-}
-
-/**
- * sodp_qp_set_error() - move a QP to the error state
- * @qp: the QP
- *
- * Flushing is left to whoever executes the SQ next: the caller flushes, or
- * calls sodp_sq_kick().
- *
- * Context: process.
- * Return: true if the state changed.
- */
-bool sodp_qp_set_error(struct sodp_qp *qp)
-{
-	bool changed = false;
-
-	spin_lock(&qp->state_lock);
-	if (qp->state != IB_QPS_ERR && qp->state != IB_QPS_RESET) {
-		/* Pairs with the READ_ONCE() of state on the data path */
-		WRITE_ONCE(qp->state, IB_QPS_ERR);
-		changed = true;
-	}
-	spin_unlock(&qp->state_lock);
-	return changed;
-}
-
-/**
- * sodp_qp_set_send_error() - an error of a send: which state does it lead to?
- * @qp: the QP
- *
- * Unreliable ones go on receiving, and may be brought back to RTS: IBA
- * 10.3.1.5. ib_mad counts on that for QP 1. As to flushing, see
- * sodp_qp_set_error().
- *
- * Context: process, under exec_mutex.
- */
-void sodp_qp_set_send_error(struct sodp_qp *qp)
-{
-	lockdep_assert_held(&qp->exec_mutex);
-	if (!sodp_is_ud(qp) && qp->type != IB_QPT_UC) {
-		sodp_qp_set_error(qp);
-		return;
-	}
-	spin_lock(&qp->state_lock);
-	if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
-		/* Pairs with the READ_ONCE() of state on the data path */
-		WRITE_ONCE(qp->state, IB_QPS_SQE);
-	spin_unlock(&qp->state_lock);
-}
 
 /* A target QP comes without udata: its ring would have no one to map it */
 static int qp_check_type(const struct ib_qp_init_attr *init,
@@ -343,12 +164,10 @@ static int qp_read_cmd(struct sodp_qp *qp, struct ib_udata *udata)
 static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 				const struct ib_qp_init_attr *init)
 {
-	struct sodp_qp *qp = kmem_cache_zalloc(qp_cache, GFP_KERNEL_ACCOUNT);
+	struct sodp_qp *qp = sodp_qp_alloc();
 
 	if (!qp)
 		return NULL;
-	refcount_set(&qp->ref, 1);
-	atomic_inc(&qp_alive);
 	qp->dev = to_sodp_dev(ibqp->device);
 	qp->dev_id = qp->dev->id;
 	qp->ibqp = ibqp;
@@ -357,7 +176,8 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	qp->send_cq = to_sodp_cq(init->send_cq);
 	qp->recv_cq = to_sodp_cq(init->recv_cq);
 	qp->srq = to_sodp_srq(init->srq);
-	qp->pd = ibqp->pd;
+	qp->user.dev = qp->dev;
+	qp->user.pd = ibqp->pd;
 	qp->xrcd = init->xrcd;
 	qp->state = IB_QPS_RESET;
 	spin_lock_init(&qp->state_lock);
@@ -385,7 +205,6 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 		   struct ib_udata *udata)
 {
-	static u32 next_qpn = SODP_MIN_QPN;
 	struct sodp_qp *qp;
 	int ret;
 
@@ -407,7 +226,7 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	if (udata)
 		qp->ucontext = sodp_udata_context(udata);
 	else
-		qp->kernel = qp->type != IB_QPT_XRC_TGT;
+		qp->user.kernel = qp->type != IB_QPT_XRC_TGT;
 	ret = qp_read_cmd(qp, udata);
 	if (ret)
 		goto err_free_qp;
@@ -424,31 +243,26 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = qp_make_ring(qp);
 	if (ret)
 		goto err_free_qp;
-	ret = xa_alloc_cyclic(&sodp_qps, &qp->qpn, NULL,
-			      XA_LIMIT(SODP_MIN_QPN, SODP_MAX_QPN), &next_qpn,
-			      GFP_KERNEL_ACCOUNT);
-	if (ret < 0) {
-		/* -EBUSY: all numbers are in use, somewhere on this host */
-		ret = -ENOMEM;
+	ret = sodp_qp_number(qp);
+	if (ret)
 		goto err_free_ring;
-	}
 	ibqp->qp_num = qp->type == IB_QPT_GSI ? 1 : qp->qpn;
 	ret = udata ? qp_reply(qp, udata) : 0;
 	if (ret)
 		goto err_erase;
 	rcu_assign_pointer(to_ibqp(ibqp)->qp, qp);
 	/* Lookups find it from here on */
-	xa_store(&sodp_qps, qp->qpn, qp, GFP_KERNEL);
+	sodp_qp_publish(qp);
 	if (qp->type == IB_QPT_GSI)
 		rcu_assign_pointer(qp->dev->gsi, qp);
 	return 0;
 
 err_erase:
-	xa_erase(&sodp_qps, qp->qpn);
+	sodp_qp_unpublish(qp);
 err_free_ring:
 	sodp_ring_free(qp->ring);
 err_free_qp:
-	qp_free(qp);
+	sodp_qp_put(qp);
 err_give:
 	sodp_limit_give(to_sodp_dev(ibqp->device), SODP_LIMIT_QP);
 	return ret;
@@ -479,9 +293,9 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 		/* Softirq looks GIDs up where there is a GSI */
 		synchronize_net();
 	}
-	xa_erase(&sodp_qps, qp->qpn);
+	sodp_qp_unpublish(qp);
 	/* Who polls may have found it: see kverbs_free_recv() */
-	if (qp->kernel && qp->srq)
+	if (qp->user.kernel && qp->srq)
 		synchronize_rcu();
 	mutex_lock(&qp->exec_mutex);
 	mutex_lock(&qp->resp_mutex);
@@ -497,7 +311,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	sodp_ud_reset(qp);
 	sodp_rq_forget_locked(qp);
 	/* Completions that are still there will be dropped when polled */
-	if (qp->kernel && qp->srq)
+	if (qp->user.kernel && qp->srq)
 		atomic_add(atomic_read(&qp->srq_unpolled), &qp->srq->polled);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);

@@ -227,7 +227,7 @@ out_unlock:
 	mutex_unlock(&qp->resp_mutex);
 	if (!ret && next == IB_QPS_ERR)
 		sodp_sq_flush_locked(qp);
-	sodp_sq_unlock(qp);
+	sodp_qp_unlock(qp);
 	if (!ret && next == IB_QPS_RESET)
 		sodp_local_leave(qp, peer_qpn);
 	if (!ret && next != IB_QPS_ERR)

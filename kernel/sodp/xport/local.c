@@ -135,7 +135,7 @@ void sodp_local_leave(struct sodp_qp *qp, u32 peer_qpn)
 		return;
 	/* Pairs with WRITE_ONCE() in local_peer(): only compared */
 	if (READ_ONCE(peer->peer) == qp)
-		sodp_sq_kick(peer);
+		sodp_qp_kick(peer);
 	sodp_qp_put(peer);
 }
 

@@ -446,9 +446,9 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	/*
 	 * Whoever set the bell before sees to it that the queue is looked at
 	 * after this, and so does who has the mutex: bell, then mutex, and
-	 * there mutex, then bell. Pairs with smp_mb() in sodp_sq_unlock().
+	 * there mutex, then bell. Pairs with smp_mb() in sodp_qp_unlock().
 	 */
 	if (!test_and_set_bit(SODP_BELL_SQ, &qp->bell) &&
 	    !mutex_is_locked(&qp->exec_mutex))
-		sodp_sq_kick(qp);
+		sodp_qp_kick(qp);
 }

@@ -226,15 +226,20 @@ static enum sodp_verdict read_key(struct sodp_qp *qp,
 				  const struct sodp_read *read,
 				  struct sodp_seg *seg)
 {
-	enum sodp_verdict verdict = SODP_OK;
+	struct sodp_user user = qp->user;
+	struct sodp_xsrq *xsrq = NULL;
+	enum sodp_verdict verdict;
 
-	if (qp->xrcd)
-		verdict = sodp_xrc_enter(qp, read->srqn);
-	if (!verdict)
-		verdict = sodp_key_remote(qp, read->rkey, read->remote_addr,
-					  read->length, IB_ACCESS_REMOTE_READ,
-					  seg);
-	sodp_xrc_leave(qp);
+	if (qp->xrcd) {
+		xsrq = sodp_xrc_get(qp->xrcd, read->srqn);
+		if (!xsrq)
+			return SODP_E_REM_INV_REQ;
+		user = sodp_qp_lent_user(qp, xsrq);
+	}
+	verdict = sodp_key_remote(&user, read->rkey, read->remote_addr,
+				  read->length, IB_ACCESS_REMOTE_READ, seg);
+	if (xsrq)
+		sodp_xrc_put(xsrq);
 	return verdict;
 }
 

@@ -64,7 +64,7 @@ static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
 		return HRTIMER_RESTART;
 	}
 	set_bit(SODP_BELL_RETRY, &w->qp->bell);
-	sodp_sq_kick(w->qp);
+	sodp_qp_kick(w->qp);
 	return HRTIMER_NORESTART;
 }
 

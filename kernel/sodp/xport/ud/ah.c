@@ -36,7 +36,7 @@ struct sodp_av *sodp_av_get(struct sodp_qp *qp, u32 number)
 
 	rcu_read_lock();
 	av = xa_load(&qp->dev->avs, number);
-	if (av && (av->pd != qp->pd || !refcount_inc_not_zero(&av->ref)))
+	if (av && (av->pd != qp->user.pd || !refcount_inc_not_zero(&av->ref)))
 		av = NULL;
 	rcu_read_unlock();
 	return av;

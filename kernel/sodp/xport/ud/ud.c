@@ -151,7 +151,7 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
  * A queue below that overflows would lose what a card only delays.
  *
  * Context: any.
- * Return: true: yes; sodp_sq_kick() follows when half of them are gone.
+ * Return: true: yes; sodp_qp_kick() follows when half of them are gone.
  */
 bool sodp_ud_tx_full(const struct sodp_qp *qp)
 {
@@ -289,7 +289,7 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb,
 
 	if (!sodp_rx_peek(skb, &pkt))
 		goto out_drop;
-	verdict = sodp_rq_fetch(qp);
+	verdict = sodp_rq_fetch(qp, NULL);
 	if (verdict == SODP_RNR)
 		goto out_drop;
 	/* IBA 9.9.3, class D: the receive serves the next datagram */
