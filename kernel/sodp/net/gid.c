@@ -12,7 +12,6 @@
 #include <rdma/ib_cache.h>
 
 #include "net/net.h"
-#include "qp/qp.h"
 
 /*
  * Counts changes of what sodp_device_by_gid() would answer, so that an
@@ -112,9 +111,18 @@ static bool gid_any_netdev(const struct sodp_dev *dev, struct net_device *in)
 	       netdev_has_upper_dev_all_rcu(dev->ndev, in);
 }
 
-static const struct ib_gid_attr *gid_find_by(struct sodp_dev *dev,
-					     const struct in6_addr *addr,
-					     struct net_device *in)
+/**
+ * sodp_gid_find_by() - an address of a device, by which something came
+ * @dev: the device
+ * @addr: the address
+ * @in: netdev that it came in by, NULL: it did not come by one
+ *
+ * Context: under RCU.
+ * Return: referenced, or NULL.
+ */
+const struct ib_gid_attr *sodp_gid_find_by(struct sodp_dev *dev,
+					   const struct in6_addr *addr,
+					   struct net_device *in)
 {
 	return sodp_gid_find(dev, addr, gid_any_netdev(dev, in) ? NULL : in);
 }
@@ -132,45 +140,11 @@ static const struct ib_gid_attr *gid_find_by(struct sodp_dev *dev,
 bool sodp_gid_came_by(struct sodp_dev *dev, const struct in6_addr *addr,
 		      struct net_device *in)
 {
-	const struct ib_gid_attr *attr = gid_find_by(dev, addr, in);
+	const struct ib_gid_attr *attr = sodp_gid_find_by(dev, addr, in);
 
 	if (attr)
 		rdma_put_gid_attr(attr);
 	return attr;
-}
-
-/**
- * sodp_gsi_get() - QP 1 of the device that has an address
- * @sn: the namespace
- * @addr: destination
- * @in: netdev that the packet came by, NULL: it came by none
- * @vlan: result, of the address's netdev; 0xffff: it is no VLAN
- *
- * ib_core looks for a GID with the VLAN of the completion: it has to be that
- * of the GID's netdev, by whichever the packet came (lo, or a bridge over a
- * VLAN).
- *
- * Context: any, under RCU.
- * Return: referenced, or NULL.
- */
-struct sodp_qp *sodp_gsi_get(struct sodp_net *sn, const struct in6_addr *addr,
-			     struct net_device *in, u16 *vlan)
-{
-	const struct ib_gid_attr *attr;
-	struct sodp_dev *dev;
-	struct sodp_qp *qp;
-
-	list_for_each_entry_rcu(dev, &sn->devs, net_node) {
-		qp = rcu_dereference(dev->gsi);
-		attr = qp ? gid_find_by(dev, addr, in) : NULL;
-		if (!attr)
-			continue;
-		*vlan = 0xffff;
-		rdma_read_gid_l2_fields(attr, vlan, NULL);
-		rdma_put_gid_attr(attr);
-		return refcount_inc_not_zero(&qp->ref) ? qp : NULL;
-	}
-	return NULL;
 }
 
 /**

@@ -64,6 +64,7 @@ enum sodp_wire_flags {
 	SODP_WIRE_PAYLOAD	= 1 << 4,	/* may carry payload */
 	SODP_WIRE_READ_RESP	= 1 << 5,
 	SODP_WIRE_CNP		= 1 << 6,	/* of any connected QP */
+	SODP_WIRE_ASKS		= 1 << 7,	/* more than an acknowledge answers it */
 };
 
 /**

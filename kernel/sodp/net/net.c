@@ -255,12 +255,14 @@ static struct pernet_operations net_ops = {
 
 /**
  * sodp_net_init() - before the first device
+ * @receiver: has the packets that come
  *
  * Context: process.
  * Return: 0 or -errno.
  */
-int sodp_net_init(void)
+int sodp_net_init(const struct sodp_receiver *receiver)
 {
+	sodp_net_rx_init(receiver);
 	return register_pernet_subsys(&net_ops);
 }
 

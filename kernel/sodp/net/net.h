@@ -4,7 +4,7 @@
  *
  *	net.c		namespaces and their sockets
  *	tx.c		routes, bursts, skbs
- *	rx.c		ICRC check, dispatch
+ *	rx.c		packets in, ICRC check
  *	hdr.c, icrc.c	headers, invariant CRC
  *	gid.c		who on this host has an address
  *	payer.c		who is charged for packets that wait
@@ -18,6 +18,7 @@
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
+#include <linux/refcount.h>
 #include <linux/skbuff.h>
 #include <linux/udp.h>
 #include <net/dst.h>
@@ -94,7 +95,10 @@ void sodp_path_release(struct sodp_path *path);
 
 /**
  * struct sodp_flow - packets that must not overtake each other
- * @qp: whose they are; an skb in the stack has a reference on it
+ * @ref: of who sends them; each skb in the stack has one
+ * @left_stack: one has left it, which ends with dropping that reference; and
+ *	there may be room again for who stopped because there was none. Any
+ *	context
  * @bytes: handed to the stack and not freed by it yet
  * @ecn: INET_ECN_ECT_0 if who sends them reacts to CNPs and loss, else 0
  * @cpu: whose transmit queue they take, plus one; 0: to be chosen
@@ -102,11 +106,12 @@ void sodp_path_release(struct sodp_path *path);
  * @left: jiffies when the stack freed one last
  *
  * A QP has one for its requests and one for its answers. Those who send
- * write @cpu and @last, under exec_mutex or resp_mutex; the stack's
- * destructors write @left and @bytes.
+ * write @cpu and @last, under a mutex of theirs; the stack's destructors write
+ * @left and @bytes.
  */
 struct sodp_flow {
-	struct sodp_qp *qp;
+	refcount_t *ref;
+	void (*left_stack)(struct sodp_flow *flow, bool room);
 	atomic_t bytes;
 	u8 ecn;
 	u32 cpu;
@@ -138,9 +143,8 @@ static inline bool sodp_flow_full(const struct sodp_flow *flow)
  * @ip_id: IPv4 identification of the first packet; the others count on
  * @icrc: header of these packets
  * @unsent: sodp_burst_take() will have its one packet: it needs no ICRC
- * @near: the sender runs the responder that the packets reach on this host
- * @near_qp: the one that they reached, referenced; for sodp_near_run()
- * @near_bytes: sent since it was run
+ * @handing: NULL, or called before and after an skb is handed to the stack,
+ *	which may bring it to this host's receivers meanwhile
  *
  * Several packets leave as one skb with UDP segmentation; each carries its
  * own BTH and ICRC already. The stack, the netdev, or nobody (veth, lo) cuts
@@ -162,9 +166,7 @@ struct sodp_burst {
 	bool unsent;
 	u16 ip_id;
 	struct sodp_icrc icrc;
-	bool near;
-	struct sodp_qp *near_qp;
-	u32 near_bytes;
+	void (*handing)(struct sodp_burst *burst, bool over);
 };
 
 void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
@@ -271,15 +273,49 @@ static inline bool sodp_net_is_open(const struct sodp_net *sn)
 	return READ_ONCE(sn->hooked);
 }
 
+/**
+ * struct sodp_came - how packets came
+ * @sn: namespace
+ * @in: netdev
+ * @saddr: source address, IPv4 as a mapped one
+ * @daddr: destination
+ * @ce: a switch on the way had too much to carry
+ */
+struct sodp_came {
+	struct sodp_net *sn;
+	struct net_device *in;
+	struct in6_addr saddr;
+	struct in6_addr daddr;
+	bool ce;
+};
+
+/**
+ * struct sodp_receiver - who packets are for
+ * @wants: would anybody take a packet with such headers? Asked before more
+ *	is spent on it; true may be wrong
+ * @take: have a train, all of it good and with headers as in @pkt; all of
+ *	struct sodp_rx_cb is filled in but for what waiting and order need.
+ *	True: taken over
+ *
+ * Context: softirq.
+ */
+struct sodp_receiver {
+	bool (*wants)(const struct sodp_came *came,
+		      const struct sodp_pkt *pkt);
+	bool (*take)(const struct sodp_came *came, const struct sodp_pkt *pkt,
+		     struct sk_buff *skb);
+};
+
 /* net.c */
 int sodp_net_get(struct sodp_dev *dev);
 void sodp_net_put(struct sodp_dev *dev);
 void sodp_net_retry(struct sodp_dev *dev);
 int sodp_net_reach(struct sodp_dev *dev, const struct in6_addr *addr);
-int sodp_net_init(void);
+int sodp_net_init(const struct sodp_receiver *receiver);
 void sodp_net_exit(void);
 
 /* rx.c */
+void sodp_net_rx_init(const struct sodp_receiver *receiver);
 int sodp_net_rx(struct sock *sk, struct sk_buff *skb);
 unsigned int sodp_net_rx_hook(void *priv, struct sk_buff *skb,
 			      const struct nf_hook_state *state);
@@ -302,8 +338,9 @@ const struct ib_gid_attr *sodp_gid_find(struct sodp_dev *dev,
 					const struct in6_addr *addr,
 					struct net_device *ndev);
 u64 sodp_device_by_gid(struct sodp_dev *from, const struct in6_addr *addr);
-struct sodp_qp *sodp_gsi_get(struct sodp_net *sn, const struct in6_addr *addr,
-			     struct net_device *in, u16 *vlan);
+const struct ib_gid_attr *sodp_gid_find_by(struct sodp_dev *dev,
+					   const struct in6_addr *addr,
+					   struct net_device *in);
 bool sodp_gid_came_by(struct sodp_dev *dev, const struct in6_addr *addr,
 		      struct net_device *in);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Packets in: from the sockets and the hook of a namespace to the QPs of its
- * devices. A train of packets stays one skb as far as its packets are good
- * and for the same side of the same QP.
+ * Packets in: from the sockets and the hook of a namespace to whoever takes
+ * them. A train of packets stays one skb as far as its packets are good and
+ * for the same side of the same QP.
  *
  * The ICRC of an skb that was made here and crossed no wire is not looked at:
  * see sodp_tx_sealed(). That of others is, once it is known that a QP would
@@ -19,48 +19,46 @@
 #include <net/xfrm.h>
 #include <rdma/ib_mad.h>
 
-#include "qp/ops.h"
-#include "xport/rc/wire.h"
-#include "xport/ud/ud.h"
+#include "net/net.h"
 
 /* A packet cannot be shorter */
 #define RX_MIN_BYTES	(SODP_BTH_BYTES + SODP_ICRC_BYTES)
 
 /**
  * struct rx_train - an skb on its way through here
- * @sn: namespace that it came in
+ * @came: how it came
  * @skb: data is at the first BTH
  * @icrc: headers, when the ICRC is to be checked
- * @saddr: source address, IPv4 as a mapped one
- * @daddr: destination
  * @seg_len: bytes from one BTH to the next
  * @nr: packets
  * @ip_id: IPv4 identification of the first
  * @last_psn: of the last packet of the run that is being looked at
  * @last_read: bytes that it asks for, if it is a READ, or 0
  * @answers: one of the run is a request that data or a result answers
- * @gsi_vlan: of the GID that QP 1 was found by, 0xffff: none
  * @ipv6: IP version
  * @check: ICRC has to be checked
- * @ce: a switch on the way had too much to carry
  */
 struct rx_train {
-	struct sodp_net *sn;
+	struct sodp_came came;
 	struct sk_buff *skb;
 	struct sodp_icrc icrc;
-	struct in6_addr saddr;
-	struct in6_addr daddr;
 	u32 seg_len;
 	u32 nr;
 	u32 last_psn;
 	u32 last_read;
 	u16 ip_id;
-	u16 gsi_vlan;
 	bool answers;
 	bool ipv6;
 	bool check;
-	bool ce;
 };
+
+/* Constant while there are sockets */
+static const struct sodp_receiver *rx_receiver;
+
+void sodp_net_rx_init(const struct sodp_receiver *receiver)
+{
+	rx_receiver = receiver;
+}
 
 /* Where @len bytes from @off on are; 0 if in more than @max places */
 static u32 rx_runs(const struct sk_buff *skb, u32 off, u32 len,
@@ -198,173 +196,32 @@ static void rx_count(struct rx_train *train, enum sodp_counter counter, u32 n)
 {
 	struct sodp_dev *dev, *found = NULL;
 
-	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
-		if (!found || dev->ndev == train->skb->dev)
+	list_for_each_entry_rcu(dev, &train->came.sn->devs, net_node) {
+		if (!found || dev->ndev == train->came.in)
 			found = dev;
 	}
 	if (found)
 		sodp_count(found, counter, n);
 }
 
-static bool rx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
-{
-	if (unlikely(op->flags & SODP_WIRE_CNP))
-		return !sodp_is_ud(qp);
-	switch (op->type) {
-	case IB_QPT_UD:
-		return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
-	case IB_QPT_XRC_INI:
-		return qp->type == (op->flags & SODP_WIRE_REQUEST ?
-				    IB_QPT_XRC_TGT : IB_QPT_XRC_INI);
-	default:
-		return qp->type == op->type;
-	}
-}
-
-/*
- * Did the skb come in by the device's netdev, or by one above it? A VLAN, a
- * bridge that it is a port of, a bond: their addresses are the device's GIDs.
- */
-static bool rx_came_by(const struct sk_buff *skb, const struct sodp_dev *dev)
-{
-	return likely(skb->dev == dev->ndev) ||
-	       netdev_has_upper_dev_all_rcu(dev->ndev, skb->dev);
-}
-
-/*
- * Connected QPs take packets of their peer only, by their own netdevs, or by
- * lo from a device of this host. IBA 9.6.1, A17
- */
-static bool rx_path_ok(const struct sodp_qp *qp, const struct rx_train *train)
-{
-	/* Pairs with the release store where the wire is made */
-	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
-
-	/* It may have been of use before the peer was one on this host */
-	return wire && !READ_ONCE(qp->peer_dev_id) &&
-	       (rx_came_by(train->skb, qp->dev) ||
-		train->skb->dev->flags & IFF_LOOPBACK) &&
-	       ipv6_addr_equal(&wire->path.daddr, &train->saddr) &&
-	       ipv6_addr_equal(&wire->path.saddr, &train->daddr);
-}
-
-static bool rx_qp_ok(const struct sodp_qp *qp, const struct rx_train *train,
-		     const struct sodp_pkt *pkt)
-{
-	if (qp->dev->sn != train->sn || !rx_type_ok(qp, pkt->op) ||
-	    !sodp_qp_receives(qp))
-		return false;
-	/* The table has one key, and that is a full member's */
-	if ((pkt->pkey ^ IB_DEFAULT_PKEY_FULL) & 0x7fff)
-		return false;
-	if (pkt->op->type != IB_QPT_UD)
-		return rx_path_ok(qp, train);
-	/* Found by the address already */
-	return pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI ||
-	       sodp_gid_came_by(qp->dev, &train->daddr, train->skb->dev);
-}
-
-/* What a kernel consumer's completion says; see struct sodp_rx_cb */
-static u16 rx_vlan(const struct rx_train *train, const struct sodp_pkt *pkt,
-		   const struct sk_buff *skb)
-{
-	if (pkt->qpn == SODP_QPN_GSI)
-		return train->gsi_vlan < VLAN_N_VID ?
-		       VLAN_CFI_MASK | train->gsi_vlan : 0;
-	return skb->dev && is_vlan_dev(skb->dev) ?
-	       VLAN_CFI_MASK | vlan_dev_vlan_id(skb->dev) : 0;
-}
-
 /* Hand packets @first up to @end over; they have the headers of @pkt */
-static bool rx_deliver_to(struct rx_train *train, u32 first, u32 end,
-			  const struct sodp_pkt *pkt, struct sk_buff *skb,
-			  struct sodp_qp *qp)
+static bool rx_deliver(const struct rx_train *train, u32 first, u32 end,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb)
 {
 	struct sodp_rx_cb *cb = sodp_rx_cb(skb);
 
-	if (!rx_qp_ok(qp, train, pkt)) {
-		ibdev_dbg(&qp->dev->base_dev, "QP %#x: %s from %pI6c refused\n",
-			  qp->qpn, pkt->op->name, &train->saddr);
-		return false;
-	}
 	cb->seg_len = train->seg_len;
 	cb->next = first;
 	cb->nr = end;
 	cb->type = pkt->op->type;
 	cb->request = pkt->op->flags & SODP_WIRE_REQUEST;
 	cb->ipv6 = train->ipv6;
-	cb->vlan = rx_vlan(train, pkt, skb);
+	cb->vlan = 0;
 	cb->answers = train->answers;
 	cb->psn = pkt->psn;
 	cb->last_psn = train->last_psn;
 	cb->last_read = train->last_read;
-	/* It may be unregistered while the skb waits in a QP's queue */
-	skb->dev = NULL;
-	sodp_count(qp->dev, SODP_CNT_rx_packets, end - first);
-	if (unlikely(train->ce) && pkt->op->type != IB_QPT_UD &&
-	    pkt->op->flags & SODP_WIRE_PAYLOAD)
-		sodp_ce_rx(qp, end - first,
-			   pkt->op->flags & SODP_WIRE_REQUEST);
-	if (pkt->op->type == IB_QPT_UD) {
-		sodp_ud_rx(qp, skb);
-	} else if (unlikely(pkt->op->flags & SODP_WIRE_CNP)) {
-		sodp_cnp_rx(qp);
-		consume_skb(skb);
-	} else if (pkt->op->flags & SODP_WIRE_REQUEST) {
-		sodp_wire_rx_requests(qp, skb);
-	} else {
-		sodp_wire_rx_responses(qp, skb);
-	}
-	return true;
-}
-
-/* A copy for each QP in the group */
-static bool rx_multicast(struct rx_train *train, u32 first, u32 end,
-			 const struct sodp_pkt *pkt, struct sk_buff *skb)
-{
-	struct sodp_mcast *mcast;
-	struct sk_buff *copy;
-	struct sodp_dev *dev;
-	struct sodp_qp *qp;
-
-	if (pkt->op->type != IB_QPT_UD)
-		return false;
-	list_for_each_entry_rcu(dev, &train->sn->devs, net_node) {
-		if (!rx_came_by(skb, dev))
-			continue;
-		for (mcast = sodp_mcast_next(dev, &train->daddr, NULL); mcast;
-		     mcast = sodp_mcast_next(dev, &train->daddr, mcast)) {
-			qp = sodp_mcast_qp(mcast);
-			copy = qp ? skb_clone(skb, GFP_ATOMIC) : NULL;
-			if (copy && !rx_deliver_to(train, first, end, pkt,
-						   copy, qp))
-				kfree_skb(copy);
-			if (qp)
-				sodp_qp_put(qp);
-		}
-	}
-	kfree_skb(skb);
-	return true;
-}
-
-static bool rx_deliver(struct rx_train *train, u32 first, u32 end,
-		       const struct sodp_pkt *pkt, struct sk_buff *skb)
-{
-	struct sodp_qp *qp;
-	bool taken;
-
-	if (pkt->qpn == SODP_QPN_MULTICAST)
-		return rx_multicast(train, first, end, pkt, skb);
-	if (pkt->qpn == SODP_QPN_GSI)
-		qp = sodp_gsi_get(train->sn, &train->daddr, skb->dev,
-				  &train->gsi_vlan);
-	else
-		qp = sodp_qp_get(pkt->qpn);
-	if (!qp)
-		return false;
-	taken = rx_deliver_to(train, first, end, pkt, skb, qp);
-	sodp_qp_put(qp);
-	return taken;
+	return rx_receiver->take(&train->came, pkt, skb);
 }
 
 /* A run of packets of a train; @last: nothing else of the train is wanted */
@@ -385,23 +242,6 @@ static void rx_run(struct rx_train *train, u32 first, u32 end,
 	rx_count(train, SODP_CNT_rx_drops, end - first);
 }
 
-/* Would a QP take it? Of groups and QP 1 that costs as much as the ICRC */
-static bool rx_has_taker(const struct rx_train *train,
-			 const struct sodp_pkt *pkt)
-{
-	struct sodp_qp *qp;
-	bool ok;
-
-	if (pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI)
-		return true;
-	qp = sodp_qp_get(pkt->qpn);
-	if (!qp)
-		return false;
-	ok = rx_qp_ok(qp, train, pkt);
-	sodp_qp_put(qp);
-	return ok;
-}
-
 /*
  * Is the packet good? Then @pkt has its headers. @same: it has a taker, as
  * the one before it had.
@@ -414,7 +254,7 @@ static bool rx_icrc_of(struct rx_train *train, u32 i, bool same,
 
 	if (!train->check)
 		return true;
-	if (!same && !rx_has_taker(train, pkt)) {
+	if (!same && !rx_receiver->wants(&train->came, pkt)) {
 		rx_count(train, SODP_CNT_rx_drops, 1);
 		return false;
 	}
@@ -453,8 +293,7 @@ static void rx_note_last(struct rx_train *train, const struct sodp_pkt *pkt)
 
 	train->last_psn = pkt->psn;
 	train->last_read = 0;
-	if (!(op->flags & SODP_WIRE_REQUEST) ||
-	    sodp_op_of(op->wr)->flags & SODP_OP_OUT)
+	if (!(op->flags & SODP_WIRE_ASKS))
 		return;
 	train->answers = true;
 	if (op->wr == SODP_WR_RDMA_READ)
@@ -511,7 +350,7 @@ static void rx_skb(struct sodp_net *sn, struct sk_buff *skb, bool ipv6)
 {
 	u16 sport = ntohs(((struct udphdr *)skb->data)->source);
 	struct rx_train train = {
-		.sn = sn,
+		.came = { .sn = sn, .in = skb->dev },
 		.skb = skb,
 		.ipv6 = ipv6,
 	};
@@ -531,17 +370,17 @@ static void rx_skb(struct sodp_net *sn, struct sk_buff *skb, bool ipv6)
 		goto out_free;
 	}
 	if (ipv6) {
-		train.saddr = ipv6_hdr(skb)->saddr;
-		train.daddr = ipv6_hdr(skb)->daddr;
-		train.ce = INET_ECN_is_ce(ipv6_get_dsfield(ipv6_hdr(skb)));
+		train.came.saddr = ipv6_hdr(skb)->saddr;
+		train.came.daddr = ipv6_hdr(skb)->daddr;
+		train.came.ce = INET_ECN_is_ce(ipv6_get_dsfield(ipv6_hdr(skb)));
 	} else {
 		/* With options the ICRC is not defined */
 		if (ip_hdr(skb)->ihl != 5)
 			goto out_free;
 		train.ip_id = ntohs(ip_hdr(skb)->id);
-		train.ce = INET_ECN_is_ce(ip_hdr(skb)->tos);
-		ipv6_addr_set_v4mapped(ip_hdr(skb)->saddr, &train.saddr);
-		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, &train.daddr);
+		train.came.ce = INET_ECN_is_ce(ip_hdr(skb)->tos);
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->saddr, &train.came.saddr);
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, &train.came.daddr);
 	}
 	if (train.check)
 		sodp_icrc_begin(&train.icrc, skb_network_header(skb), ipv6,

@@ -17,7 +17,7 @@
 #include <net/udp.h>
 #include <rdma/ib_cache.h>
 
-#include "xport/rc/wire.h"
+#include "net/net.h"
 
 /* Payload of a train: with all headers it is below the netdev's 64 KiB */
 #define TX_MAX_BYTES		65280
@@ -260,9 +260,7 @@ void sodp_burst_init(struct sodp_burst *burst, struct sodp_path *path,
 	burst->flow = flow;
 	tx_empty(burst);
 	burst->refused = false;
-	burst->near = false;
-	burst->near_qp = NULL;
-	burst->near_bytes = 0;
+	burst->handing = NULL;
 	burst->twice = false;
 	burst->unsent = false;
 }
@@ -396,20 +394,13 @@ out_count:
 /* The stack is done with an skb: whoever stopped for it may go on */
 static void tx_uncharge(struct sodp_flow *flow, u32 charge)
 {
-	struct sodp_qp *qp = flow->qp;
 	u32 left;
 
 	/* Before @bytes, which orders it: see wretry_leaves() */
 	WRITE_ONCE(flow->left, jiffies);
 	left = atomic_sub_return(charge, &flow->bytes);
-	if (left < SODP_TX_MAX_BYTES / 2 &&
-	    left + charge >= SODP_TX_MAX_BYTES / 2) {
-		if (qp->wire && flow == &qp->wire->answers)
-			sodp_wresp_kick(qp);
-		else
-			sodp_qp_kick(qp);
-	}
-	sodp_qp_put(qp);
+	flow->left_stack(flow, left < SODP_TX_MAX_BYTES / 2 &&
+			       left + charge >= SODP_TX_MAX_BYTES / 2);
 }
 
 static void tx_free_small(struct sk_buff *skb)
@@ -424,7 +415,7 @@ static void tx_free_page(struct sk_buff *skb)
 	u32 charge = mark->charge;
 
 	put_page(virt_to_head_page(mark));
-	/* Last: the module may go when the last QP has */
+	/* Last: the module may go when the last reference has */
 	tx_uncharge(flow, charge);
 }
 
@@ -436,7 +427,7 @@ static void tx_charge(struct sodp_burst *burst, struct sk_buff *skb)
 
 	if (!flow)
 		return;
-	refcount_inc(&flow->qp->ref);
+	refcount_inc(flow->ref);
 	if (burst->page) {
 		charge = burst->used;
 		mark = page_address(burst->page) + page_size(burst->page) -
@@ -718,10 +709,11 @@ void sodp_burst_send(struct sodp_burst *burst)
 	int ret;
 
 	if (burst->nr) {
-		sodp_near_begin(burst);
+		if (burst->handing)
+			burst->handing(burst, false);
 		ret = tx_send(burst);
-		sodp_near_end(burst);
-		burst->near_bytes += burst->used;
+		if (burst->handing)
+			burst->handing(burst, true);
 		if (unlikely(ret))
 			sodp_count(burst->path->dev, ret == -ENOBUFS ?
 				   SODP_CNT_tx_refused : SODP_CNT_tx_drops,

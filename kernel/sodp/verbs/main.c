@@ -15,6 +15,7 @@
 #include "qp/qp.h"
 #include "verbs/shapes.h"
 #include "xport/rc/wire.h"
+#include "xport/rx.h"
 
 /* Guards the list */
 static DEFINE_MUTEX(sodp_devs_mutex);
@@ -315,7 +316,7 @@ static int __init sodp_init(void)
 	ret = sodp_way_init();
 	if (ret)
 		goto err_exit_txpage;
-	ret = sodp_net_init();
+	ret = sodp_net_init(&sodp_receiver);
 	if (ret)
 		goto err_exit_way;
 	ret = register_netdevice_notifier(&sodp_netdev_nb);

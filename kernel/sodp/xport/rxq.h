@@ -42,6 +42,7 @@ struct sodp_rxq {
 /* rxq.c */
 int sodp_rxq_init(struct sodp_rxq *q, struct sodp_qp *qp, u32 most);
 void sodp_rxq_free(struct sodp_rxq *q);
+bool sodp_rxq_add_locked(struct sodp_rxq *q, struct sk_buff *skb);
 bool sodp_rxq_add(struct sodp_rxq *q, struct sk_buff *skb);
 void sodp_rxq_consume(struct sodp_rxq *q, struct sk_buff *skb);
 void sodp_rxq_purge(struct sodp_rxq *q);
@@ -54,7 +55,7 @@ void sodp_rxq_device_init(struct sodp_dev *dev);
  */
 static inline struct sk_buff *sodp_rxq_peek(struct sodp_rxq *q)
 {
-	/* And what is in it: pairs with smp_wmb() in rxq_add_locked() */
+	/* And what is in it: pairs with smp_wmb() in sodp_rxq_add_locked() */
 	struct sk_buff *skb = smp_load_acquire(&q->skbs.next);
 
 	return skb == (struct sk_buff *)&q->skbs ? NULL : skb;

@@ -2,7 +2,7 @@
 /*
  * Requests that come again: IBA 9.7.5.1.5. What was done and cannot be done
  * twice is remembered; SENDs and WRITEs need no more than an acknowledge
- * (xport/rxq.c).
+ * (rx.c).
  *
  * A peer asks for a READ again because data was lost, or did not come in
  * time. It goes back: what follows comes again too, and it throws away what

@@ -10,30 +10,33 @@
 
 #include "xport/rc/wire_req.h"
 
-/* The burst that is being sent here, by someone who cannot be preempted */
-static DEFINE_PER_CPU(struct sodp_burst *, near_bursts);
+/* Who hands a burst to the stack here, and cannot be preempted */
+static DEFINE_PER_CPU(struct sodp_wreq_tx *, near_senders);
 
 /**
- * sodp_near_begin() - a burst is about to be handed to the stack
- * @burst: it; nothing is done unless burst->near
+ * sodp_near_handing() - a burst is handed to the stack
+ * @burst: of a struct sodp_wreq_tx; this is its @handing
+ * @over: it was
  *
- * Context: process; may not sleep until sodp_near_end().
+ * Context: process; may not sleep between the two calls.
  */
-void sodp_near_begin(struct sodp_burst *burst)
+void sodp_near_handing(struct sodp_burst *burst, bool over)
 {
-	/* With PREEMPT_RT softirqs have threads of their own */
-	if (!burst->near || IS_ENABLED(CONFIG_PREEMPT_RT))
-		return;
-	preempt_disable();
-	this_cpu_write(near_bursts, burst);
-}
+	struct sodp_wreq_tx *tx = container_of(burst, struct sodp_wreq_tx,
+					       burst);
 
-void sodp_near_end(struct sodp_burst *burst)
-{
-	if (!burst->near || IS_ENABLED(CONFIG_PREEMPT_RT))
-		return;
-	this_cpu_write(near_bursts, NULL);
-	preempt_enable();
+	/* With PREEMPT_RT softirqs have threads of their own */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		if (over) {
+			this_cpu_write(near_senders, NULL);
+			preempt_enable();
+		} else {
+			preempt_disable();
+			this_cpu_write(near_senders, tx);
+		}
+	}
+	if (over)
+		tx->near_bytes += burst->used;
 }
 
 /*
@@ -63,30 +66,29 @@ static bool near_is_peer(const struct sodp_qp *from, const struct sodp_qp *to)
  */
 bool sodp_near_take(struct sodp_qp *qp)
 {
-	struct sodp_burst *burst = this_cpu_read(near_bursts);
+	struct sodp_wreq_tx *tx = this_cpu_read(near_senders);
 
-	if (!burst || !near_is_peer(burst->flow->qp, qp))
+	if (!tx || !near_is_peer(tx->qp, qp))
 		return false;
-	if (!burst->near_qp) {
+	if (!tx->near_qp) {
 		refcount_inc(&qp->ref);
-		burst->near_qp = qp;
+		tx->near_qp = qp;
 	}
-	return burst->near_qp == qp;
+	return tx->near_qp == qp;
 }
 
 /**
  * sodp_near_run() - run the responder that was reached, if one was
- * @burst: the burst
- * @slice: of the sender, who pays for it
+ * @tx: the sender, who pays for it
  *
  * Context: process, may sleep; an exec_mutex may be held.
  */
-void sodp_near_run(struct sodp_burst *burst, struct sodp_slice *slice)
+void sodp_near_run(struct sodp_wreq_tx *tx)
 {
-	struct sodp_qp *qp = burst->near_qp;
+	struct sodp_qp *qp = tx->near_qp;
 
-	burst->near_qp = NULL;
-	burst->near_bytes = 0;
+	tx->near_qp = NULL;
+	tx->near_bytes = 0;
 	if (qp)
-		sodp_wresp_run(qp, &slice->near, &slice->turn);
+		sodp_wresp_run(qp, &tx->slice->near, &tx->slice->turn);
 }

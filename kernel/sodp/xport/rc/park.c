@@ -15,7 +15,7 @@
  * Such a peer is told again and again how far things are, which it knows: an
  * acknowledge of the PSN before the one it waits for. That says nothing, but
  * our own requester and rdma_rxe start their timers anew with whatever
- * comes. What a peer repeats all the same is absorbed (xport/rxq.c).
+ * comes. What a peer repeats all the same is absorbed (rx.c).
  */
 #include <linux/minmax.h>
 

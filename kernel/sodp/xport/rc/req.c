@@ -280,17 +280,18 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 		if (time_after(jiffies, qp->wire->requests.last + HZ))
 			sodp_cc_rest(tx.w);
 	}
-	tx.burst.near = wreq_is_awaited(qp, slice);
+	if (wreq_is_awaited(qp, slice))
+		tx.burst.handing = sodp_near_handing;
 	do {
 		step = wreq_go_on(&tx);
-		if (sodp_near_enough(&tx.burst))
-			sodp_near_run(&tx.burst, slice);
+		if (sodp_near_enough(&tx))
+			sodp_near_run(&tx);
 		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
 			wreq_complete_uc(qp);
 	} while (step == SODP_WREQ_GO && !tx.burst.refused &&
 		 !sodp_qp_flushes_sends(qp));
 	sodp_burst_send(&tx.burst);
-	sodp_near_run(&tx.burst, slice);
+	sodp_near_run(&tx);
 	if (unlikely(tx.burst.refused) && !sodp_qp_flushes_sends(qp)) {
 		sodp_wreq_refused(&tx);
 		step = SODP_WREQ_PARKED;

@@ -250,7 +250,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 		return sodp_wreq_refuse(tx, w->send, verdict);
 	wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
 	pkt.dma_len = sodp_wreq_out(w, w->send)->length;
-	while (!verdict && w->send_psn != end && !sodp_near_enough(&tx->burst)) {
+	while (!verdict && w->send_psn != end && !sodp_near_enough(tx)) {
 		room = wreq_room(tx);
 		if (room <= 0)
 			sodp_cc_full(w);
@@ -422,7 +422,7 @@ enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx)
 	if (!sodp_wreq_is_rd(opcode)) {
 		/* With one CPU nobody else could work on it meanwhile */
 		if (num_online_cpus() == 1 && tx->qp->wqe.req.nr_packets > 1)
-			tx->burst.near = true;
+			tx->burst.handing = sodp_near_handing;
 		return wreq_send_data(tx);
 	}
 	verdict = wreq_check_sink(tx);

@@ -57,6 +57,27 @@ static void wire_dealloc(struct sodp_wire *wire)
 			container_of(wire, struct wire_whole, wire));
 }
 
+/* The stack is done with packets: whoever stopped for it may go on */
+static void wire_requests_left(struct sodp_flow *flow, bool room)
+{
+	struct sodp_qp *qp =
+		container_of(flow, struct sodp_wire, requests)->resp.qp;
+
+	if (room)
+		sodp_qp_kick(qp);
+	sodp_qp_put(qp);
+}
+
+static void wire_answers_left(struct sodp_flow *flow, bool room)
+{
+	struct sodp_qp *qp =
+		container_of(flow, struct sodp_wire, answers)->resp.qp;
+
+	if (room)
+		sodp_wresp_kick(qp);
+	sodp_qp_put(qp);
+}
+
 /* What packets need; nobody sees it before qp->wire is set */
 static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 {
@@ -73,8 +94,10 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 		wire_dealloc(wire);
 		return NULL;
 	}
-	wire->requests.qp = qp;
-	wire->answers.qp = qp;
+	wire->requests.ref = &qp->ref;
+	wire->requests.left_stack = wire_requests_left;
+	wire->answers.ref = &qp->ref;
+	wire->answers.left_stack = wire_answers_left;
 	/* UC has no window: nothing of it would react to a mark */
 	if (!sodp_is_uc(qp)) {
 		wire->requests.ecn = INET_ECN_ECT_0;

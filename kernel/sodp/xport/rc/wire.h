@@ -14,7 +14,7 @@
 #include "xport/rc/wire_policy.h"
 #include "xport/rxq.h"
 
-/* xport/rxq.c, ack.c: from softirq; they take the skb over */
+/* rx.c, ack.c: from softirq; they take the skb over */
 void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb);
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
 
@@ -68,7 +68,7 @@ enum sodp_note {
  * @wait: for a page that a request needs
  * @patience: runs when that wait has become too long for the peer
  *
- * Under the lock of @queue (xport/rxq.c):
+ * Under the lock of @queue (rx.c):
  *
  * @tail: PSN behind what is done and what waits in @queue
  * @last_end: PSN behind what came last
@@ -181,7 +181,7 @@ struct sodp_wire {
 int sodp_wire_init(void);
 void sodp_wire_exit(void);
 
-/* xport/rxq.c */
+/* rx.c */
 void sodp_wresp_rewind_tail(struct sodp_qp *qp);
 bool sodp_wresp_take_gap(struct sodp_qp *qp);
 void sodp_wresp_take_known(struct sodp_qp *qp);
@@ -221,18 +221,8 @@ void sodp_wresp_kick(struct sodp_qp *qp);
 void sodp_wresp_rescue(struct sodp_qp *qp);
 void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn);
 
-/* Enough to run the responder for; it finds it in the CPU's cache */
-#define SODP_NEAR_BYTES		SZ_32K
-
 /* near.c */
-void sodp_near_begin(struct sodp_burst *burst);
-void sodp_near_end(struct sodp_burst *burst);
 bool sodp_near_take(struct sodp_qp *qp);
-
-static inline bool sodp_near_enough(const struct sodp_burst *burst)
-{
-	return burst->near_qp && burst->near_bytes >= SODP_NEAR_BYTES;
-}
 
 /* park.c */
 void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);

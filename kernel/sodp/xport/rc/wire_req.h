@@ -187,6 +187,9 @@ enum sodp_wreq_step {
  * @slice: work that may still be done
  * @burst: packets that have not left
  * @faults: tried here with no packet sent in between
+ * @near_qp: the QP that they reached on this host, referenced; for
+ *	sodp_near_run()
+ * @near_bytes: sent since it was run
  * @skb_psn: PSN of the first packet in the skb being filled
  * @skb_max: what w->max_psn was before it
  * @skb_reads: requests of READs there that w->ssn counts
@@ -196,6 +199,8 @@ struct sodp_wreq_tx {
 	struct sodp_wire_req *w;
 	struct sodp_slice *slice;
 	struct sodp_burst burst;
+	struct sodp_qp *near_qp;
+	u32 near_bytes;
 	u32 faults;
 	u32 skb_psn;
 	u32 skb_max;
@@ -257,7 +262,16 @@ enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
 				     enum sodp_verdict verdict);
 
 /* near.c */
-void sodp_near_run(struct sodp_burst *burst, struct sodp_slice *slice);
+void sodp_near_handing(struct sodp_burst *burst, bool over);
+void sodp_near_run(struct sodp_wreq_tx *tx);
+
+/* Enough to run the responder for; it finds it in the CPU's cache */
+#define SODP_NEAR_BYTES		SZ_32K
+
+static inline bool sodp_near_enough(const struct sodp_wreq_tx *tx)
+{
+	return tx->near_qp && tx->near_bytes >= SODP_NEAR_BYTES;
+}
 
 /* send.c */
 enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx);

@@ -357,6 +357,15 @@ static void ud_wait_ended(struct sodp_qp *qp, int ret)
 	ud_kick(qp);
 }
 
+static void ud_left_stack(struct sodp_flow *flow, bool room)
+{
+	struct sodp_qp *qp = container_of(flow, struct sodp_ud, flow)->qp;
+
+	if (room)
+		sodp_qp_kick(qp);
+	sodp_qp_put(qp);
+}
+
 /**
  * sodp_ud_init() - what a datagram QP has beside struct sodp_qp
  * @qp: a new QP of any type
@@ -374,7 +383,8 @@ int sodp_ud_init(struct sodp_qp *qp)
 	if (!ud)
 		return -ENOMEM;
 	ud->qp = qp;
-	ud->flow.qp = qp;
+	ud->flow.ref = &qp->ref;
+	ud->flow.left_stack = ud_left_stack;
 	qp->ud = ud;
 	if (sodp_rxq_init(&ud->queue, qp, SODP_RXQ_MAX_BYTES)) {
 		sodp_ud_free(qp);

@@ -62,6 +62,10 @@ struct sodp_mcast *sodp_mcast_next(struct sodp_dev *dev,
 				   struct sodp_mcast *last);
 struct sodp_qp *sodp_mcast_qp(struct sodp_mcast *mcast);
 
+/* gsi.c */
+struct sodp_qp *sodp_gsi_get(struct sodp_net *sn, const struct in6_addr *addr,
+			     struct net_device *in, u16 *vlan);
+
 /* near.c */
 bool sodp_ud_stays(struct sodp_av *av);
 void sodp_ud_local(struct sodp_av *av, const struct sodp_pkt *pkt,
