@@ -9,27 +9,6 @@ includes, and to those that define what it names.
 import re
 
 ROOMS = ("verbs", "xport", "qp", "queue", "mem", "net", "base")
-# Arrows that point up still, as (file, file); none may be added
-UPWARD = (
-    ("qp/core.c", "xport/rc/wire.c"),
-    ("qp/core.c", "xport/rc/wire_req.h"),
-    ("qp/core.c", "xport/ud/ud.c"),
-    ("qp/core.c", "xport/ud/ud.h"),
-    ("qp/req.c", "xport/local.c"),
-    ("qp/req.c", "xport/local.h"),
-    ("qp/req.c", "xport/ud/ud.c"),
-    ("qp/req.c", "xport/ud/ud.h"),
-    ("qp/rescue.c", "xport/rc/resp.c"),
-    ("qp/rescue.c", "xport/rc/wire_req.h"),
-    ("qp/sq.c", "xport/local.c"),
-    ("qp/sq.c", "xport/local.h"),
-    ("qp/sq.c", "xport/rc/req.c"),
-    ("qp/sq.c", "xport/rc/resp.c"),
-    ("qp/sq.c", "xport/rc/retry.c"),
-    ("qp/sq.c", "xport/rc/wire_req.h"),
-    ("qp/sq.c", "xport/ud/ud.c"),
-    ("qp/sq.c", "xport/ud/ud.h"),
-)
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -102,19 +81,13 @@ def _calls(name, text):
 def upward(files):
     """Arrows that point up, or to no room, as lines of complaint."""
     found = []
-    seen = set()
     for (name, target), names in sorted(arrows(files).items()):
         if not room(name) or not room(target):
             found.append(f"{name}: {target} is in no room")
         elif ROOMS.index(room(target)) < ROOMS.index(room(name)):
-            seen.add((name, target))
-            if (name, target) not in UPWARD:
-                found.append(
-                    f"{name}: points up to {target}: "
-                    + " ".join(sorted(names))
-                )
-    for pair in sorted(set(UPWARD) - seen):
-        found.append(f"{pair[0]}: does not point to {pair[1]} any more")
+            found.append(
+                f"{name}: points up to {target}: " + " ".join(sorted(names))
+            )
     return found
 
 

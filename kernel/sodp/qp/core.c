@@ -6,8 +6,8 @@
 #include <linux/delay.h>
 #include <linux/slab.h>
 
-#include "xport/rc/wire_req.h"
-#include "xport/ud/ud.h"
+#include "net/net.h"
+#include "qp/transport.h"
 
 /* QPs of all devices by number: a requester finds its peer with one load */
 static struct xarray core_qps;
@@ -15,6 +15,7 @@ static struct xarray core_qps;
 static atomic_t core_alive = ATOMIC_INIT(0);
 /* Of its size: kmalloc() would take more */
 static struct kmem_cache *core_cache;
+const struct sodp_transport *const *sodp_transports;
 
 /**
  * sodp_qp_alloc() - memory for a QP
@@ -31,6 +32,23 @@ struct sodp_qp *sodp_qp_alloc(void)
 	refcount_set(&qp->ref, 1);
 	atomic_inc(&core_alive);
 	return qp;
+}
+
+/**
+ * sodp_qp_init_transport() - the transport that a QP begins with
+ * @qp: a new QP
+ *
+ * Context: process, may sleep.
+ * Return: 0, -ENOMEM.
+ */
+int sodp_qp_init_transport(struct sodp_qp *qp)
+{
+	const struct sodp_transport *const *t = sodp_transports;
+
+	while (!((*t)->types & BIT(qp->type)))
+		t++;
+	qp->transport = *t;
+	return (*t)->init ? (*t)->init(qp) : 0;
 }
 
 /**
@@ -110,8 +128,7 @@ static void core_free_rcu(struct rcu_head *rcu)
 
 static void core_free(struct sodp_qp *qp)
 {
-	sodp_wire_free(qp);
-	sodp_ud_free(qp);
+	sodp_transports_do(free, qp);
 	sodp_payer_put(qp->payer);
 	kfree(qp->segs);
 	call_rcu(&qp->rcu, core_free_rcu);
@@ -158,8 +175,17 @@ void sodp_qps_wait(void)
 	synchronize_rcu();
 }
 
-int sodp_qps_init(void)
+/**
+ * sodp_qps_init() - before the first QP
+ * @transports: what there is, from that on which a peer is looked for first;
+ *	a NULL ends it
+ *
+ * Context: process.
+ * Return: 0, -ENOMEM.
+ */
+int sodp_qps_init(const struct sodp_transport *const *transports)
 {
+	sodp_transports = transports;
 	xa_init_flags(&core_qps, XA_FLAGS_ALLOC);
 	core_cache = KMEM_CACHE(sodp_qp, SLAB_ACCOUNT);
 	return core_cache ? 0 : -ENOMEM;

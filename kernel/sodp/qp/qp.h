@@ -32,6 +32,7 @@
 #define SODP_WORKER_NS		(16 * NSEC_PER_MSEC)
 #define SODP_CLOCK_BYTES	SZ_512K
 
+struct sodp_transport;
 struct sodp_ud;
 struct sodp_wire;
 
@@ -249,6 +250,8 @@ struct sodp_qp {
 	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
 	struct sodp_wqe wqe;
 	struct sodp_seg *segs;	/* of the slice in progress */
+	/* What carries its requests; written under both mutexes */
+	const struct sodp_transport *transport;
 	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
 	enum sodp_park park;
 	u8 rnr_left;
@@ -373,7 +376,8 @@ struct sodp_qp *sodp_qp_get_tracked(struct ib_qp *ibqp);
 void sodp_qp_put(struct sodp_qp *qp);
 void sodp_qp_queue_work(struct sodp_qp *qp, struct workqueue_struct *wq,
 			struct work_struct *work);
-int sodp_qps_init(void);
+int sodp_qps_init(const struct sodp_transport *const *transports);
+int sodp_qp_init_transport(struct sodp_qp *qp);
 void sodp_qps_exit(void);
 void sodp_qps_wait(void);
 void sodp_qp_event(struct sodp_qp *qp, enum ib_event_type type);

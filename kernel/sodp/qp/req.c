@@ -7,8 +7,7 @@
 
 #include "qp/ops.h"
 #include "qp/sq.h"
-#include "xport/local.h"
-#include "xport/ud/ud.h"
+#include "qp/transport.h"
 
 /* Copy SGEs behind the header and add up their lengths */
 static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
@@ -308,9 +307,5 @@ enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
 		if (failed == SODP_E_LOC_PROT)
 			return failed;
 	}
-	if (sodp_is_ud(qp))
-		return sodp_ud_send(qp, budget, stop);
-	if (unlikely(!qp->peer_dev_id))
-		return SODP_LOST;
-	return sodp_local_execute(qp, failed, budget, stop);
+	return qp->transport->execute(qp, failed, budget, stop);
 }

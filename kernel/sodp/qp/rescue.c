@@ -15,7 +15,7 @@
 #include <linux/sched.h>
 
 #include "compat_rdma.h"
-#include "xport/rc/wire_req.h"
+#include "qp/transport.h"
 
 /* From one look to the next */
 #define RESCUE_PERIOD_NS	(5 * NSEC_PER_MSEC)
@@ -86,11 +86,31 @@ static bool rescue_sq_waits(const struct sodp_qp *qp)
 
 static bool rescue_resp_waits(const struct sodp_qp *qp)
 {
-	/* Pairs with the release store that publishes it */
-	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+	const struct sodp_transport *const *t;
 
-	return wire && (work_pending(&wire->resp.work) ||
-			sodp_wait_is_queued(&wire->resp.wait));
+	for (t = sodp_transports; *t; t++)
+		if ((*t)->resp_waits && (*t)->resp_waits(qp))
+			return true;
+	return false;
+}
+
+static bool rescue_resp_queued(const struct sodp_qp *qp)
+{
+	const struct sodp_transport *const *t;
+
+	for (t = sodp_transports; *t; t++)
+		if ((*t)->resp_queued && (*t)->resp_queued(qp))
+			return true;
+	return false;
+}
+
+static void rescue_resp(struct sodp_qp *qp)
+{
+	const struct sodp_transport *const *t;
+
+	for (t = sodp_transports; *t; t++)
+		if ((*t)->resp_waits && (*t)->resp_waits(qp))
+			(*t)->rescue(qp);
 }
 
 /*
@@ -101,10 +121,8 @@ static void rescue_run(struct sodp_qp *qp)
 {
 	if (rescue_sq_waits(qp))
 		sodp_sq_rescue(qp);
-	if (rescue_resp_waits(qp))
-		sodp_wresp_rescue(qp);
-	if (work_pending(&qp->sq_work) ||
-	    (qp->wire && work_pending(&qp->wire->resp.work)))
+	rescue_resp(qp);
+	if (work_pending(&qp->sq_work) || rescue_resp_queued(qp))
 		sodp_rescue_note(qp);
 }
 

@@ -8,9 +8,7 @@
  */
 #include "qp/ops.h"
 #include "qp/sq.h"
-#include "xport/local.h"
-#include "xport/rc/wire_req.h"
-#include "xport/ud/ud.h"
+#include "qp/transport.h"
 
 static const u8 sq_wc_status[SODP_VERDICTS] = {
 	[SODP_E_LOC_LEN] = IB_WC_LOC_LEN_ERR,
@@ -116,7 +114,7 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	 */
 	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 	smp_mb(); /* see above */
-	if (qp->wqe.valid && !sodp_on_wire(qp))
+	if (qp->wqe.valid && !qp->transport->run)
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	/* Pairs with the release store of sq_pi by the provider */
 	pi = smp_load_acquire(&qp->page->sq_pi);
@@ -135,8 +133,7 @@ static void sq_flush_sends(struct sodp_qp *qp)
 	sodp_park_cancel_locked(qp);
 	if (qp->page)
 		sq_flush_entries(qp);
-	if (qp->wire)
-		sodp_wreq_reset(qp);
+	sodp_transports_do(reset_sends, qp);
 }
 
 /**
@@ -153,9 +150,7 @@ void sodp_sq_flush_locked(struct sodp_qp *qp)
 	sq_flush_sends(qp);
 	mutex_lock(&qp->resp_mutex);
 	/* What waits for a page would hold its packets until that comes */
-	if (qp->wire)
-		sodp_wresp_reset(qp);
-	sodp_ud_reset(qp);
+	sodp_transports_do(reset_recvs, qp);
 	sodp_rq_flush_locked(qp);
 	mutex_unlock(&qp->resp_mutex);
 }
@@ -405,6 +400,7 @@ bool sodp_sq_may_begin(struct sodp_qp *qp, bool drained)
 static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 					 struct sodp_slice *slice)
 {
+	const struct sodp_transport *transport = qp->transport;
 	enum sodp_verdict verdict;
 	enum sodp_sq_result result;
 
@@ -423,8 +419,8 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			sq_flush_sends(qp);
 			return SODP_SQ_IDLE;
 		}
-		if (sodp_on_wire(qp)) {
-			result = sodp_wreq_run(qp, slice);
+		if (transport->run) {
+			result = transport->run(qp, slice);
 			if (likely(!sodp_qp_flushes_sends(qp)))
 				return result;
 			continue;
@@ -443,7 +439,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 					continue;
 				return SODP_SQ_IDLE;
 			}
-			if (qp->ud && unlikely(sodp_ud_tx_full(qp)))
+			if (transport->full && unlikely(transport->full(qp)))
 				return SODP_SQ_PARKED;
 			if (!slice->wqes--)
 				return SODP_SQ_MORE;
@@ -481,7 +477,8 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
 	};
 
 	sodp_qp_begin_turn(qp);
-	sodp_local_check(qp);
+	if (qp->transport->check)
+		qp->transport->check(qp);
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
 	sodp_qp_unlock(qp);

@@ -16,6 +16,7 @@
 #include "verbs/shapes.h"
 #include "xport/rc/wire.h"
 #include "xport/rx.h"
+#include "xport/transports.h"
 
 /* Guards the list */
 static DEFINE_MUTEX(sodp_devs_mutex);
@@ -285,11 +286,19 @@ static struct notifier_block sodp_netdev_nb = {
 	.notifier_call = link_netdev_event,
 };
 
+/* A peer is looked for on this host first */
+static const struct sodp_transport *const main_transports[] = {
+	&sodp_local_transport,
+	&sodp_rc_transport,
+	&sodp_ud_transport,
+	NULL
+};
+
 static int __init sodp_init(void)
 {
 	int ret;
 
-	ret = sodp_qps_init();
+	ret = sodp_qps_init(main_transports);
 	if (ret)
 		return ret;
 	ret = sodp_key_cache_init();

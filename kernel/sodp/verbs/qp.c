@@ -6,10 +6,9 @@
 #include <linux/slab.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "net/net.h"
+#include "qp/transport.h"
 #include "verbs/verbs.h"
-#include "xport/local.h"
-#include "xport/rc/wire_req.h"
-#include "xport/ud/ud.h"
 
 /* A target QP comes without udata: its ring would have no one to map it */
 static int qp_check_type(const struct ib_qp_init_attr *init,
@@ -235,7 +234,7 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = qp_make_lists(qp);
 	if (ret)
 		goto err_free_qp;
-	ret = sodp_ud_init(qp);
+	ret = sodp_qp_init_transport(qp);
 	if (ret)
 		goto err_free_qp;
 	/* Who sends for it later, as ib_cm does, may not be able to sleep */
@@ -287,7 +286,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 
 	/* Who has it by sodp_qp_get_tracked() has a reference */
 	RCU_INIT_POINTER(to_ibqp(ibqp)->qp, NULL);
-	sodp_mcast_forget(qp);
+	sodp_transports_do(detach, qp);
 	if (qp->type == IB_QPT_GSI) {
 		RCU_INIT_POINTER(qp->dev->gsi, NULL);
 		/* Softirq looks GIDs up where there is a GSI */
@@ -304,23 +303,19 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_lock(&qp->state_lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	spin_unlock(&qp->state_lock);
-	if (qp->wire) {
-		sodp_wresp_reset(qp);
-		sodp_rxq_close(&qp->wire->ack_queue);
-	}
-	sodp_ud_reset(qp);
+	sodp_transports_do(close, qp);
 	sodp_rq_forget_locked(qp);
 	/* Completions that are still there will be dropped when polled */
 	if (qp->user.kernel && qp->srq)
 		atomic_add(atomic_read(&qp->srq_unpolled), &qp->srq->polled);
 	mutex_unlock(&qp->resp_mutex);
 	sodp_park_cancel_locked(qp);
-	sodp_local_forget(qp);
+	sodp_transports_do(forget, qp);
 	mutex_unlock(&qp->exec_mutex);
-	sodp_local_leave(qp, qp->attr.dest_qp_num);
+	sodp_transports_do(leave, qp, qp->attr.dest_qp_num);
 	/* Nothing starts the timers or queues the work for a dead QP */
 	hrtimer_cancel(&qp->park_timer);
-	sodp_wire_stop(qp);
+	sodp_transports_do(stop, qp);
 	if (cancel_work_sync(&qp->sq_work))
 		sodp_qp_put(qp);
 	sodp_ring_free(qp->ring);
@@ -352,8 +347,7 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->qp_state = qp->state;
 	attr->cur_qp_state = qp->state;
 	attr->sq_draining = qp->state == IB_QPS_SQD &&
-			    (sodp_on_wire(qp) ? sodp_wreq_busy(qp) :
-						READ_ONCE(qp->wqe.valid));
+			    sodp_qp_busy(qp);
 	spin_unlock(&qp->state_lock);
 	attr->sq_psn = READ_ONCE(qp->sq_psn);
 	attr->rq_psn = READ_ONCE(qp->resp_psn);

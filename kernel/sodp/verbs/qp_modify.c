@@ -2,10 +2,9 @@
 /*
  * The QP state machine (IBA 10.3.1) and the attributes set along its way.
  */
+#include "net/net.h"
+#include "qp/transport.h"
 #include "verbs/verbs.h"
-#include "xport/local.h"
-#include "xport/rc/wire_req.h"
-#include "xport/ud/ud.h"
 
 static int modify_check_path(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			     int mask)
@@ -120,53 +119,47 @@ static void modify_reset(struct sodp_qp *qp)
 	spin_unlock(&qp->state_lock);
 	WRITE_ONCE(qp->peer_dev_id, 0);
 	qp->msn = 0;
-	sodp_ud_reset(qp);
-	if (qp->wire) {
-		sodp_wreq_reset(qp);
-		sodp_wresp_reset(qp);
-	}
+	sodp_transports_do(reset_sends, qp);
+	sodp_transports_do(reset_recvs, qp);
 }
 
 /* Where the peer is, and what that takes; on error the state stays */
 static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			  int mask)
 {
-	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
-	u64 peer;
+	const struct sodp_transport *const *t;
 	int ret;
 
-	if (mask & IB_QP_AV) {
-		/* In SQD before it is drained */
-		if (sodp_on_wire(qp) ? sodp_wreq_busy(qp) : qp->wqe.valid)
-			return -EINVAL;
-		peer = sodp_device_by_gid(qp->dev,
-					  (const struct in6_addr *)grh->dgid.raw);
-		ret = peer ? 0 : sodp_wire_connect(qp, attr, mask);
-		if (ret)
+	if (!(mask & IB_QP_AV))
+		return 0;
+	/* In SQD before it is drained */
+	if (sodp_qp_busy(qp))
+		return -EINVAL;
+	for (t = sodp_transports; *t; t++) {
+		ret = (*t)->connect ? (*t)->connect(qp, attr, mask) : 1;
+		if (ret < 0)
 			return ret;
-		/* Pairs with the READ_ONCE() in local_is_peer() */
-		WRITE_ONCE(qp->peer_dev_id, peer);
+		if (ret)
+			continue;
+		/* Pairs with the READ_ONCE() in sodp_qp_busy() */
+		WRITE_ONCE(qp->transport, *t);
+		return 0;
 	}
-	return 0;
+	return -EINVAL;
 }
 
-/* Before there is a wire, these are of no use */
 static int modify_rd_atomic(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 			    int mask)
 {
-	int ret = 0;
+	const struct sodp_transport *const *t;
+	int ret;
 
-	if (!qp->wire)
-		return 0;
-	if (mask & (IB_QP_AV | IB_QP_MAX_QP_RD_ATOMIC))
-		ret = sodp_wreq_connect(qp, mask & IB_QP_MAX_QP_RD_ATOMIC ?
-					    attr->max_rd_atomic :
-					    qp->attr.max_rd_atomic);
-	if (!ret && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
-		ret = sodp_wresp_connect(qp, mask & IB_QP_MAX_DEST_RD_ATOMIC ?
-					     attr->max_dest_rd_atomic :
-					     qp->attr.max_dest_rd_atomic);
-	return ret;
+	for (t = sodp_transports; *t; t++) {
+		ret = (*t)->rd_atomic ? (*t)->rd_atomic(qp, attr, mask) : 0;
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 /**
@@ -180,7 +173,7 @@ static int modify_rd_atomic(struct sodp_qp *qp, const struct ib_qp_attr *attr,
  *
  * Context: process, may sleep; waits for the slice of work in progress.
  * Return: 0; -EINVAL illegal transition or value; -EOPNOTSUPP alternate
- * path, rate limit; -EADDRINUSE and others of sodp_wire_connect().
+ * path, rate limit; -EADDRINUSE and others of @connect.
  */
 int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		   struct ib_udata *udata)
@@ -209,7 +202,7 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		ret = modify_rd_atomic(qp, attr, mask);
 	if (ret)
 		goto out_unlock;
-	sodp_local_forget(qp);
+	sodp_transports_do(forget, qp);
 	if (next == IB_QPS_RESET)
 		modify_reset(qp);
 	spin_lock(&qp->state_lock);
@@ -217,8 +210,8 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	/* Pairs with the READ_ONCE() of state on the data path */
 	WRITE_ONCE(qp->state, next);
 	spin_unlock(&qp->state_lock);
-	if (qp->wire && (mask & IB_QP_SQ_PSN))
-		sodp_wreq_reset(qp);
+	if (mask & IB_QP_SQ_PSN)
+		sodp_transports_do(reset_sends, qp);
 	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
 		qp->sqd_event = qp->attr.en_sqd_async_notify;
 	if (next == IB_QPS_ERR)
@@ -229,7 +222,7 @@ out_unlock:
 		sodp_sq_flush_locked(qp);
 	sodp_qp_unlock(qp);
 	if (!ret && next == IB_QPS_RESET)
-		sodp_local_leave(qp, peer_qpn);
+		sodp_transports_do(leave, qp, peer_qpn);
 	if (!ret && next != IB_QPS_ERR)
 		sodp_sq_doorbell(qp);
 	if (ret)

@@ -3,9 +3,9 @@
  * The same-host transport: the responder's code is run by the requester's
  * context, and payload goes from page to page in one copy.
  */
+#include "net/net.h"
 #include "qp/ops.h"
-#include "qp/sq.h"
-#include "xport/local.h"
+#include "xport/transports.h"
 
 /* XRC only has different types at its ends */
 static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
@@ -71,7 +71,7 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 
 /*
  * The peer, kept from one request to the next. Only one that is connected to
- * us is: it has us let go of it, see sodp_local_leave().
+ * us is: it has us let go of it, see local_leave().
  */
 static struct sodp_qp *local_peer(struct sodp_qp *qp)
 {
@@ -90,12 +90,12 @@ static struct sodp_qp *local_peer(struct sodp_qp *qp)
 }
 
 /**
- * sodp_local_forget() - let go of the peer that was kept
+ * local_forget() - let go of the peer that was kept
  * @qp: the requester
  *
  * Context: process, under exec_mutex.
  */
-void sodp_local_forget(struct sodp_qp *qp)
+static void local_forget(struct sodp_qp *qp)
 {
 	lockdep_assert_held(&qp->exec_mutex);
 	if (qp->peer)
@@ -104,20 +104,20 @@ void sodp_local_forget(struct sodp_qp *qp)
 }
 
 /**
- * sodp_local_check() - let go of the peer that was kept, if it is none now
+ * local_check() - let go of the peer that was kept, if it is none now
  * @qp: the requester
  *
  * Context: process, under exec_mutex.
  */
-void sodp_local_check(struct sodp_qp *qp)
+static void local_check(struct sodp_qp *qp)
 {
 	lockdep_assert_held(&qp->exec_mutex);
 	if (unlikely(qp->peer && !local_is_peer(qp, qp->peer)))
-		sodp_local_forget(qp);
+		local_forget(qp);
 }
 
 /**
- * sodp_local_leave() - this QP is nobody's peer any more
+ * local_leave() - this QP is nobody's peer any more
  * @qp: it was destroyed or reset
  * @peer_qpn: who may have kept it
  *
@@ -127,7 +127,7 @@ void sodp_local_check(struct sodp_qp *qp)
  *
  * Context: process.
  */
-void sodp_local_leave(struct sodp_qp *qp, u32 peer_qpn)
+static void local_leave(struct sodp_qp *qp, u32 peer_qpn)
 {
 	struct sodp_qp *peer = sodp_qp_get(peer_qpn);
 
@@ -182,12 +182,12 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 	mutex_unlock(&peer->resp_mutex);
 	/* Its number may be another QP's by now */
 	if (unlikely(!connected))
-		sodp_local_forget(qp);
+		local_forget(qp);
 	return verdict;
 }
 
 /**
- * sodp_local_execute() - carry out the current WQE on a peer of this host
+ * local_execute() - carry out the current WQE on a peer of this host
  * @qp: the requester
  * @failed: SODP_OK, or what the responder has to be failed with because its
  *	memory could not be faulted in
@@ -199,9 +199,9 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
  * Context: process, under exec_mutex.
  * Return: as sodp_req_execute().
  */
-enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
-				     enum sodp_verdict failed, u64 *budget,
-				     struct sodp_stop *stop)
+static enum sodp_verdict local_execute(struct sodp_qp *qp,
+				       enum sodp_verdict failed, u64 *budget,
+				       struct sodp_stop *stop)
 {
 	struct sodp_cursor payload;
 	struct sodp_wqe *wqe = &qp->wqe;
@@ -210,6 +210,9 @@ enum sodp_verdict sodp_local_execute(struct sodp_qp *qp,
 	enum sodp_verdict verdict;
 	struct sodp_buf buf;
 
+	/* Not connected yet */
+	if (unlikely(!qp->peer_dev_id))
+		return SODP_LOST;
 	verdict = sodp_req_payload(qp, op->flags & SODP_OP_IN ?
 				   IB_ACCESS_LOCAL_WRITE : 0, &payload, &buf);
 	if (unlikely(verdict))
@@ -235,3 +238,28 @@ out_put:
 	sodp_req_put_payload(&payload);
 	return verdict;
 }
+
+/* A device of this host that has the address? */
+static int local_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			 int mask)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
+	u64 peer = sodp_device_by_gid(qp->dev,
+				      (const struct in6_addr *)grh->dgid.raw);
+
+	if (!peer)
+		return 1;
+	/* Pairs with the READ_ONCE() in local_is_peer() */
+	WRITE_ONCE(qp->peer_dev_id, peer);
+	return 0;
+}
+
+const struct sodp_transport sodp_local_transport = {
+	.types = BIT(IB_QPT_RC) | BIT(IB_QPT_UC) | BIT(IB_QPT_XRC_INI) |
+		 BIT(IB_QPT_XRC_TGT),
+	.connect = local_connect,
+	.execute = local_execute,
+	.check = local_check,
+	.forget = local_forget,
+	.leave = local_leave,
+};

@@ -3,7 +3,6 @@
 
 import sys
 import unittest
-from unittest import mock
 
 import support  # noqa: F401
 from lab import host
@@ -42,9 +41,6 @@ int sodp_key_get(int a, const char *s)
 
 class Rooms(unittest.TestCase):
     def setUp(self):
-        patch = mock.patch.object(rooms, "UPWARD", ())
-        patch.start()
-        self.addCleanup(patch.stop)
         self.files = {
             "qp/qp.h": HEADER,
             "qp/sq.c": ABOVE,
@@ -98,12 +94,6 @@ class Rooms(unittest.TestCase):
     def test_no_room(self):
         self.files["qp.h"] = ""
         self.assertEqual(len(self.planted('#include "qp.h"\n')), 1)
-
-    def test_exceptions_shrink(self):
-        pair = ("mem/key.c", "qp/qp.h")
-        with mock.patch.object(rooms, "UPWARD", (pair,)):
-            self.assertEqual(len(rooms.upward(self.files)), 1)
-            self.assertEqual(self.planted('#include "qp/qp.h"\n'), [])
 
     def test_compat(self):
         good = {"compat.h": '#include "compat_config.h"\n'}

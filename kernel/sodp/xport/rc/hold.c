@@ -25,7 +25,7 @@ static enum hrtimer_restart whold_expired(struct hrtimer *timer)
  * sodp_wresp_hold_init() - prepare the timer of a new struct sodp_wire
  * @wire: it
  *
- * Context: any. sodp_wire_stop() stops the timer.
+ * Context: any. wire_stop() stops the timer.
  */
 void sodp_wresp_hold_init(struct sodp_wire *wire)
 {

@@ -9,6 +9,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "xport/rc/wire_req.h"
+#include "xport/transports.h"
 
 /* In one piece, of its size: kmalloc() would take more */
 struct wire_whole {
@@ -108,7 +109,7 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 }
 
 /**
- * sodp_wire_connect() - point a QP at a peer on another host
+ * wire_connect() - point a QP at a peer on another host
  * @qp: the QP
  * @attr: what it is being modified to
  * @mask: with IB_QP_AV
@@ -119,8 +120,8 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
  * Context: process, may sleep, under both mutexes.
  * Return: 0; -ENOMEM; that of sodp_net_reach() or sodp_path_init().
  */
-int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
-		      int mask)
+static int wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			int mask)
 {
 	u32 peer = mask & IB_QP_DEST_QPN ? attr->dest_qp_num :
 					   qp->attr.dest_qp_num;
@@ -166,6 +167,8 @@ int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	/* From a peer on this host, in SQD: there is no new PSN to reset it */
 	if (qp->peer_dev_id)
 		sodp_wreq_reset(qp);
+	/* Pairs with the READ_ONCE() in local_is_peer() */
+	WRITE_ONCE(qp->peer_dev_id, 0);
 	return 0;
 
 err_put_way:
@@ -208,12 +211,12 @@ int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic)
 }
 
 /**
- * sodp_wire_stop() - no timer of the QP's runs after this
+ * wire_stop() - no timer of the QP's runs after this
  * @qp: a dead QP
  *
  * Context: process, may sleep.
  */
-void sodp_wire_stop(struct sodp_qp *qp)
+static void wire_stop(struct sodp_qp *qp)
 {
 	if (!qp->wire)
 		return;
@@ -222,15 +225,86 @@ void sodp_wire_stop(struct sodp_qp *qp)
 }
 
 /**
- * sodp_wire_free() - free it with the QP
+ * wire_free() - free it with the QP
  * @qp: nobody else has a reference
  *
  * Context: any.
  */
-void sodp_wire_free(struct sodp_qp *qp)
+static void wire_free(struct sodp_qp *qp)
 {
 	if (!qp->wire)
 		return;
 	sodp_path_release(&qp->wire->path);
 	wire_dealloc(qp->wire);
 }
+
+/* Before there is a wire, these are of no use */
+static int wire_rd_atomic(struct sodp_qp *qp, const struct ib_qp_attr *attr,
+			  int mask)
+{
+	int ret = 0;
+
+	if (!qp->wire)
+		return 0;
+	if (mask & (IB_QP_AV | IB_QP_MAX_QP_RD_ATOMIC))
+		ret = sodp_wreq_connect(qp, mask & IB_QP_MAX_QP_RD_ATOMIC ?
+					    attr->max_rd_atomic :
+					    qp->attr.max_rd_atomic);
+	if (!ret && (mask & (IB_QP_AV | IB_QP_MAX_DEST_RD_ATOMIC)))
+		ret = sodp_wresp_connect(qp, mask & IB_QP_MAX_DEST_RD_ATOMIC ?
+					     attr->max_dest_rd_atomic :
+					     qp->attr.max_dest_rd_atomic);
+	return ret;
+}
+
+static void wire_reset_sends(struct sodp_qp *qp)
+{
+	if (qp->wire)
+		sodp_wreq_reset(qp);
+}
+
+static void wire_reset_recvs(struct sodp_qp *qp)
+{
+	if (qp->wire)
+		sodp_wresp_reset(qp);
+}
+
+static void wire_close(struct sodp_qp *qp)
+{
+	if (!qp->wire)
+		return;
+	sodp_wresp_reset(qp);
+	sodp_rxq_close(&qp->wire->ack_queue);
+}
+
+static bool wire_resp_queued(const struct sodp_qp *qp)
+{
+	/* Pairs with the release store that publishes it */
+	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+
+	return wire && work_pending(&wire->resp.work);
+}
+
+static bool wire_resp_waits(const struct sodp_qp *qp)
+{
+	/* Pairs with the release store that publishes it */
+	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+
+	return wire && (work_pending(&wire->resp.work) ||
+			sodp_wait_is_queued(&wire->resp.wait));
+}
+
+const struct sodp_transport sodp_rc_transport = {
+	.connect = wire_connect,
+	.rd_atomic = wire_rd_atomic,
+	.run = sodp_wreq_run,
+	.busy = sodp_wreq_busy,
+	.reset_sends = wire_reset_sends,
+	.reset_recvs = wire_reset_recvs,
+	.close = wire_close,
+	.stop = wire_stop,
+	.free = wire_free,
+	.resp_queued = wire_resp_queued,
+	.resp_waits = wire_resp_waits,
+	.rescue = sodp_wresp_rescue,
+};

@@ -141,12 +141,6 @@ struct sodp_wire_req {
 	struct hrtimer timer;
 };
 
-/* A QP whose requests leave as packets */
-static inline bool sodp_on_wire(const struct sodp_qp *qp)
-{
-	return qp->wire && !qp->peer_dev_id;
-}
-
 static inline struct sodp_wire_out *sodp_wreq_out(struct sodp_wire_req *w,
 						  u32 index)
 {
@@ -245,11 +239,7 @@ static inline bool sodp_wreq_out_of_credits(const struct sodp_wire_req *w,
 }
 
 /* wire.c */
-int sodp_wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
-		      int mask);
 int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic);
-void sodp_wire_stop(struct sodp_qp *qp);
-void sodp_wire_free(struct sodp_qp *qp);
 
 /* req.c */
 enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,

@@ -11,6 +11,7 @@
 #include "qp/ops.h"
 #include "qp/sq.h"
 #include "xport/rxq.h"
+#include "xport/transports.h"
 #include "xport/ud/ud.h"
 
 /* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
@@ -104,8 +105,9 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 }
 
 /**
- * sodp_ud_send() - carry out the current WQE of a datagram QP
+ * ud_send() - carry out the current WQE of a datagram QP
  * @qp: the requester
+ * @failed: SODP_OK: no memory of another is looked at
  * @budget: bytes that may be moved
  * @stop: filled on SODP_AGAIN
  *
@@ -113,8 +115,8 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
  * Return: SODP_OK also when the network drops it; SODP_AGAIN; an error to
  * complete it with.
  */
-enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
-			       struct sodp_stop *stop)
+static enum sodp_verdict ud_send(struct sodp_qp *qp, enum sodp_verdict failed,
+				 u64 *budget, struct sodp_stop *stop)
 {
 	struct sodp_wqe *wqe = &qp->wqe;
 	struct sodp_cursor payload;
@@ -145,7 +147,7 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
 }
 
 /**
- * sodp_ud_tx_full() - has the stack enough of this QP's packets?
+ * ud_tx_full() - has the stack enough of this QP's packets?
  * @qp: a QP that sends datagrams
  *
  * A queue below that overflows would lose what a card only delays.
@@ -153,7 +155,7 @@ enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
  * Context: any.
  * Return: true: yes; sodp_qp_kick() follows when half of them are gone.
  */
-bool sodp_ud_tx_full(const struct sodp_qp *qp)
+static bool ud_tx_full(const struct sodp_qp *qp)
 {
 	return sodp_flow_full(&qp->ud->flow);
 }
@@ -198,14 +200,14 @@ static void ud_drop(struct sodp_ud *ud, struct sk_buff *skb)
 }
 
 /**
- * sodp_ud_reset() - forget all that came
+ * ud_reset() - forget all that came
  * @qp: any QP
  *
  * Does not wait for a fault under way.
  *
  * Context: process, under resp_mutex.
  */
-void sodp_ud_reset(struct sodp_qp *qp)
+static void ud_reset(struct sodp_qp *qp)
 {
 	struct sodp_ud *ud = qp->ud;
 
@@ -335,7 +337,7 @@ static void ud_work(struct work_struct *work)
 	for (;;) {
 		/* Every time: softirq may queue what it checked before */
 		if (qp->dead || !sodp_qp_receives(qp)) {
-			sodp_ud_reset(qp);
+			ud_reset(qp);
 			break;
 		}
 		skb = sodp_rxq_peek(&ud->queue);
@@ -367,18 +369,30 @@ static void ud_left_stack(struct sodp_flow *flow, bool room)
 }
 
 /**
- * sodp_ud_init() - what a datagram QP has beside struct sodp_qp
- * @qp: a new QP of any type
+ * ud_free() - undo ud_init()
+ * @qp: a QP that nobody refers to
+ *
+ * Context: any.
+ */
+static void ud_free(struct sodp_qp *qp)
+{
+	if (qp->ud)
+		sodp_rxq_free(&qp->ud->queue);
+	kfree(qp->ud);
+	qp->ud = NULL;
+}
+
+/**
+ * ud_init() - what a datagram QP has beside struct sodp_qp
+ * @qp: a new QP
  *
  * Context: process.
  * Return: 0 or -ENOMEM.
  */
-int sodp_ud_init(struct sodp_qp *qp)
+static int ud_init(struct sodp_qp *qp)
 {
 	struct sodp_ud *ud;
 
-	if (!sodp_is_ud(qp))
-		return 0;
 	ud = kzalloc(sizeof(*ud), GFP_KERNEL_ACCOUNT);
 	if (!ud)
 		return -ENOMEM;
@@ -387,7 +401,7 @@ int sodp_ud_init(struct sodp_qp *qp)
 	ud->flow.left_stack = ud_left_stack;
 	qp->ud = ud;
 	if (sodp_rxq_init(&ud->queue, qp, SODP_RXQ_MAX_BYTES)) {
-		sodp_ud_free(qp);
+		ud_free(qp);
 		return -ENOMEM;
 	}
 	INIT_WORK(&ud->work, ud_work);
@@ -395,16 +409,13 @@ int sodp_ud_init(struct sodp_qp *qp)
 	return 0;
 }
 
-/**
- * sodp_ud_free() - undo sodp_ud_init()
- * @qp: a QP that nobody refers to
- *
- * Context: any.
- */
-void sodp_ud_free(struct sodp_qp *qp)
-{
-	if (qp->ud)
-		sodp_rxq_free(&qp->ud->queue);
-	kfree(qp->ud);
-	qp->ud = NULL;
-}
+const struct sodp_transport sodp_ud_transport = {
+	.types = BIT(IB_QPT_UD) | BIT(IB_QPT_GSI),
+	.init = ud_init,
+	.execute = ud_send,
+	.full = ud_tx_full,
+	.detach = sodp_mcast_forget,
+	.reset_recvs = ud_reset,
+	.close = ud_reset,
+	.free = ud_free,
+};

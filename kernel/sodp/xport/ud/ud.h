@@ -74,11 +74,5 @@ void sodp_ud_local(struct sodp_av *av, const struct sodp_pkt *pkt,
 void sodp_ud_rx(struct sodp_qp *qp, struct sk_buff *skb);
 
 /* ud.c */
-int sodp_ud_init(struct sodp_qp *qp);
-void sodp_ud_free(struct sodp_qp *qp);
-void sodp_ud_reset(struct sodp_qp *qp);
-bool sodp_ud_tx_full(const struct sodp_qp *qp);
-enum sodp_verdict sodp_ud_send(struct sodp_qp *qp, u64 *budget,
-			       struct sodp_stop *stop);
 
 #endif /* SODP_UD_H */
