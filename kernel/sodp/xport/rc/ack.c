@@ -10,7 +10,7 @@
 #include <linux/minmax.h>
 
 #include "qp/ops.h"
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /**
  * struct wack - one turn of taking answers

@@ -12,7 +12,7 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /**
  * sodp_cc_reset() - a new connection

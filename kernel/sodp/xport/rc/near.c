@@ -8,7 +8,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /* Who hands a burst to the stack here, and cannot be preempted */
 static DEFINE_PER_CPU(struct sodp_wreq_tx *, near_senders);

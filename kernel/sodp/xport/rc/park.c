@@ -19,7 +19,7 @@
  */
 #include <linux/minmax.h>
 
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /* A wait longer than this would run into peers' timeouts */
 #define WPARK_PATIENCE		msecs_to_jiffies(4)

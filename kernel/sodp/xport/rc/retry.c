@@ -9,7 +9,7 @@
 #include <linux/minmax.h>
 
 #include "compat_rdma.h"
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /* What a host can be late without being gone, whatever the timeout says */
 #define WRETRY_MIN_NS	(1 * NSEC_PER_MSEC)

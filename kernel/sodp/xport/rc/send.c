@@ -7,7 +7,7 @@
 #include <linux/minmax.h>
 #include <rdma/ib_mad.h>
 
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /* BTH opcodes without their transport bits: IBA table 35 */
 static const struct {

@@ -8,7 +8,7 @@
 #include <net/inet_ecn.h>
 #include <rdma/ib_verbs.h>
 
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 #include "xport/transports.h"
 
 /* In one piece, of its size: kmalloc() would take more */

@@ -9,7 +9,7 @@
  * it is fetched from the ring again, which the application may have
  * scribbled on: it must agree with the record, and passes every check anew.
  */
-#include "xport/rc/wire_req.h"
+#include "xport/rc/requester.h"
 
 /**
  * sodp_wreq_complete() - complete the oldest WQE with success
