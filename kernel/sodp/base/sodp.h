@@ -36,7 +36,7 @@
  *	    qp->state_lock	state, attributes that both sides read
  *	    srq->srq_lock	SRQ consumer
  *	    cq->cq_lock		CQ producer, arming
- *	    key->mw_mutex	binding of a window
+ *	    key->grant_mutex	binding of a window
  *
  * Kernel consumers post and poll in any context, so these take none of the
  * above: sq_post_lock, rq_post_lock (of QP and SRQ) and poll_lock guard the

@@ -61,7 +61,7 @@ struct ib_dm *sodp_dm_alloc(struct ib_device *ibdev,
 		ret = -ENOMEM;
 		goto err_unreserve;
 	}
-	dm->ring = sodp_ring_alloc(ucontext, attr->length);
+	dm->ring = sodp_smem_alloc(ucontext, attr->length);
 	if (IS_ERR(dm->ring)) {
 		ret = PTR_ERR(dm->ring);
 		goto err_free_dm;
@@ -80,7 +80,7 @@ int sodp_dm_dealloc(struct ib_dm *ibdm, struct uverbs_attr_bundle *attrs)
 	struct sodp_dm *dm = to_sodp_dm(ibdm);
 
 	atomic64_sub(dm->ring->size, &to_sodp_dev(ibdm->device)->dm_bytes);
-	sodp_ring_free(dm->ring);
+	sodp_smem_free(dm->ring);
 	kfree(dm);
 	return 0;
 }
@@ -144,7 +144,7 @@ static int UVERBS_HANDLER(SODP_METHOD_DM_QUERY)(struct uverbs_attr_bundle *attrs
 	if (IS_ERR(ibdm))
 		return PTR_ERR(ibdm);
 	dm = to_sodp_dm(ibdm);
-	resp.mmap_offset = sodp_ring_offset(dm->ring);
+	resp.mmap_offset = sodp_smem_offset(dm->ring);
 	resp.mmap_size = dm->ring->size;
 	resp.length = ibdm->length;
 	return uverbs_copy_to_struct_or_zero(attrs, SODP_ATTR_DM_QUERY_RESP,

@@ -122,7 +122,7 @@ struct sodp_key *sodp_key_alloc(struct sodp_dev *dev, enum sodp_key_kind kind)
 		ret = -ENOMEM;
 		goto err_give;
 	}
-	mutex_init(&key->mw_mutex);
+	mutex_init(&key->grant_mutex);
 	key->kind = kind;
 	key->state = SODP_KEY_FREE;
 	key->dev = dev;
@@ -431,13 +431,13 @@ static bool key_window_grants(const struct sodp_user *user,
 {
 	bool ok = false;
 
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	if (key_grants(key, user->pd, rkey, addr, len, access) &&
 	    (key->kind != SODP_KEY_MW2 || key->qpn == user->qpn)) {
 		key_fill_seg(seg, key, addr, len);
 		ok = true;
 	}
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	return ok;
 }
 

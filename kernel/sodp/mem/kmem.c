@@ -235,7 +235,7 @@ enum sodp_verdict sodp_kmem_atomic(const struct sodp_seg *seg,
 static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
 		      const struct sodp_sqe *sqe)
 {
-	lockdep_assert_held(&key->mw_mutex);
+	lockdep_assert_held(&key->grant_mutex);
 	memcpy(key->pages, mr->map_pages, mr->map_nr * sizeof(u64));
 	key->page_shift = mr->map_shift;
 	key->va = mr->map_offset;
@@ -263,7 +263,7 @@ enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
 	struct sodp_key *key = mr->key;
 	enum sodp_verdict verdict = SODP_E_LOC_QP_OP;
 
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	if (key->kind != SODP_KEY_FRMR || key->state == SODP_KEY_VALID ||
 	    key->pd != user->pd || sqe->bind.new_rkey >> 8 != key->index ||
 	    mr->map_offset + mr->base_mr.length >
@@ -277,7 +277,7 @@ enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
 		kmem_open(mr, key, sqe);
 		verdict = SODP_OK;
 	}
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	return verdict;
 }
 
@@ -301,7 +301,7 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 {
 	enum sodp_verdict verdict = SODP_OK;
 
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	if (key->key != rkey || key->pd != user->pd ||
 	    (remote && key->state == SODP_KEY_FREE)) {
 		verdict = remote ? SODP_E_REM_ACCESS : SODP_E_LOC_QP_OP;
@@ -314,6 +314,6 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 		else
 			WRITE_ONCE(key->state, SODP_KEY_FREE);
 	}
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	return verdict;
 }

@@ -17,10 +17,10 @@
 struct sodp_dmabuf;
 
 /*
- * A shared ring: kernel pages that the application maps. One of a kernel
+ * Shared memory: kernel pages that the application maps. That of a kernel
  * consumer has no ucontext in its entry, and nobody maps it.
  */
-struct sodp_ring {
+struct sodp_smem {
 	struct rdma_user_mmap_entry mmap_entry;
 	void *mem;
 	size_t size;
@@ -48,7 +48,7 @@ struct sodp_key_users {
 /*
  * What an lkey or rkey names. Fields below "grant" are written while no one
  * can use it who found it in state VALID (registration, rereg), or under
- * mw_mutex (windows), whose users copy them under it. An access reads it all
+ * grant_mutex (windows), whose users copy them under it. An access reads it all
  * and writes nothing but its count in @users.
  */
 struct sodp_key {
@@ -71,7 +71,7 @@ struct sodp_key {
 	u32 access;
 	bool implicit;
 	/* windows */
-	struct mutex mw_mutex;
+	struct mutex grant_mutex;
 	struct sodp_key *mr;	/* holds mr->mw_count */
 	u32 qpn;		/* type 2B: the QP that bound it */
 	/* regions: windows bound to it */
@@ -111,7 +111,7 @@ struct sodp_mr {
 /* Device memory: pages of the kernel, as a ring has them */
 struct sodp_dm {
 	struct ib_dm base_dm;
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 };
 
 struct sodp_mw {
@@ -182,10 +182,10 @@ static inline struct sodp_mw *to_sodp_mw(struct ib_mw *ibmw)
 	return container_of(ibmw, struct sodp_mw, base_mw);
 }
 
-/* ring.c */
-struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size);
-void sodp_ring_free(struct sodp_ring *ring);
-u64 sodp_ring_offset(struct sodp_ring *ring);
+/* smem.c */
+struct sodp_smem *sodp_smem_alloc(struct ib_ucontext *ucontext, size_t size);
+void sodp_smem_free(struct sodp_smem *ring);
+u64 sodp_smem_offset(struct sodp_smem *ring);
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma);
 void sodp_mmap_free(struct rdma_user_mmap_entry *entry);
 

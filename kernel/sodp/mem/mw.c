@@ -41,10 +41,10 @@ int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 /* SODP_BUDGET: an access is under way, call again */
 static enum sodp_verdict mw_unbind(struct sodp_key *key)
 {
-	lockdep_assert_held(&key->mw_mutex);
+	lockdep_assert_held(&key->grant_mutex);
 	if (key->state == SODP_KEY_FREE)
 		return SODP_OK;
-	/* Who found it valid, under mw_mutex too, is counted since before */
+	/* Who found it valid, under grant_mutex too, is counted since before */
 	key->state = SODP_KEY_CLOSING;
 	if (sodp_key_users(key) > MW_USERS_IDLE)
 		return SODP_BUDGET;
@@ -60,9 +60,9 @@ int sodp_mw_dealloc(struct ib_mw *ibmw)
 
 	/* Not before: a BIND_MW that has found it may be about to bind it */
 	sodp_key_unlink(key);
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	mw_unbind(key);
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	sodp_key_free(key);
 	return 0;
 }
@@ -100,7 +100,7 @@ static enum sodp_verdict mw_bind_to(const struct sodp_user *user,
 	struct sodp_key *mr = sodp_key_get(user->dev, sqe->bind.mr_lkey);
 	enum sodp_verdict verdict = SODP_E_MW_BIND;
 
-	lockdep_assert_held(&key->mw_mutex);
+	lockdep_assert_held(&key->grant_mutex);
 	if (!mr)
 		return SODP_E_MW_BIND;
 	if (!mw_bind_allowed(user, key, mr, sqe) ||
@@ -146,7 +146,7 @@ enum sodp_verdict sodp_mw_bind(const struct sodp_user *user,
 
 	if (!key)
 		goto out;
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	/*
 	 * The version of mw_rkey is not compared: libibverbs does not keep it
 	 * for type 2, and loses step after a failed bind of type 1.
@@ -167,7 +167,7 @@ enum sodp_verdict sodp_mw_bind(const struct sodp_user *user,
 			key->key = sqe->bind.new_rkey;
 	}
 out_unlock:
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	sodp_key_put(key);
 out:
 	if (verdict > SODP_BUDGET)
@@ -194,11 +194,11 @@ enum sodp_verdict sodp_mw_invalidate(struct sodp_key *key,
 	enum sodp_verdict verdict = remote ? SODP_E_REM_ACCESS :
 					     SODP_E_LOC_QP_OP;
 
-	mutex_lock(&key->mw_mutex);
+	mutex_lock(&key->grant_mutex);
 	if (key->kind == SODP_KEY_MW2 && key->key == rkey &&
 	    key->pd == user->pd && key->state != SODP_KEY_FREE &&
 	    key->qpn == user->qpn)
 		verdict = mw_unbind(key);
-	mutex_unlock(&key->mw_mutex);
+	mutex_unlock(&key->grant_mutex);
 	return verdict;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Shared rings: memory of the kernel that an application maps. It outlives
- * the object it was made for as long as somebody has it mapped; the kernel
- * stops using it when the object goes.
+ * Shared memory: pages of the kernel that an application maps, for rings and
+ * as device memory. It outlives the object it was made for as long as somebody
+ * has it mapped; the kernel stops using it when the object goes.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -11,16 +11,16 @@
 #include "mem/mem.h"
 
 /**
- * sodp_ring_alloc() - make a ring that @ucontext may map
+ * sodp_smem_alloc() - make a ring that @ucontext may map
  * @ucontext: owner of the mmap offset; NULL: a kernel consumer, no mapping
  * @size: bytes, rounded up to whole pages
  *
  * Context: process, may sleep.
  * Return: the ring, zeroed, or ERR_PTR(-ENOMEM or what the insertion gave).
  */
-struct sodp_ring *sodp_ring_alloc(struct ib_ucontext *ucontext, size_t size)
+struct sodp_smem *sodp_smem_alloc(struct ib_ucontext *ucontext, size_t size)
 {
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	int ret;
 
 	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
@@ -49,12 +49,12 @@ err_free_ring:
 }
 
 /**
- * sodp_ring_free() - the kernel is done with the ring
- * @ring: from sodp_ring_alloc(), or NULL
+ * sodp_smem_free() - the kernel is done with the ring
+ * @ring: from sodp_smem_alloc(), or NULL
  *
  * Context: process, may sleep. The last reference frees by sodp_mmap_free().
  */
-void sodp_ring_free(struct sodp_ring *ring)
+void sodp_smem_free(struct sodp_smem *ring)
 {
 	if (!ring)
 		return;
@@ -64,21 +64,21 @@ void sodp_ring_free(struct sodp_ring *ring)
 		rdma_user_mmap_entry_remove(&ring->mmap_entry);
 }
 
-u64 sodp_ring_offset(struct sodp_ring *ring)
+u64 sodp_smem_offset(struct sodp_smem *ring)
 {
 	return rdma_user_mmap_get_offset(&ring->mmap_entry);
 }
 
 void sodp_mmap_free(struct rdma_user_mmap_entry *entry)
 {
-	struct sodp_ring *ring =
-		container_of(entry, struct sodp_ring, mmap_entry);
+	struct sodp_smem *ring =
+		container_of(entry, struct sodp_smem, mmap_entry);
 
 	vfree(ring->mem);
 	kfree(ring);
 }
 
-static int ring_insert(struct sodp_ring *ring, struct vm_area_struct *vma)
+static int smem_insert(struct sodp_smem *ring, struct vm_area_struct *vma)
 {
 	unsigned long off;
 	int ret;
@@ -107,7 +107,7 @@ static int ring_insert(struct sodp_ring *ring, struct vm_area_struct *vma)
 int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma)
 {
 	struct rdma_user_mmap_entry *entry;
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	int ret;
 
 	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_flags & VM_EXEC))
@@ -115,11 +115,11 @@ int sodp_mmap(struct ib_ucontext *ucontext, struct vm_area_struct *vma)
 	entry = rdma_user_mmap_entry_get(ucontext, vma);
 	if (!entry)
 		return -EINVAL;
-	ring = container_of(entry, struct sodp_ring, mmap_entry);
+	ring = container_of(entry, struct sodp_smem, mmap_entry);
 	if (vma->vm_end - vma->vm_start != ring->size)
 		ret = -EINVAL;
 	else
-		ret = ring_insert(ring, vma);
+		ret = smem_insert(ring, vma);
 	rdma_user_mmap_entry_put(entry);
 	return ret;
 }

@@ -311,6 +311,6 @@ void sodp_qp_unlock(struct sodp_qp *qp)
 	mutex_unlock(&qp->exec_mutex);
 	/* Unlock, then look. Pairs with the barrier in sodp_sq_doorbell(). */
 	smp_mb();
-	if (!dead && test_bit(SODP_BELL_SQ, &qp->bell))
+	if (!dead && test_bit(SODP_TOLD_SQ, &qp->told))
 		sodp_qp_kick(qp);
 }

@@ -11,7 +11,7 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 {
 	struct sodp_qp *qp = container_of(timer, struct sodp_qp, park_timer);
 
-	set_bit(SODP_BELL_TIMER, &qp->bell);
+	set_bit(SODP_TOLD_TIMER, &qp->told);
 	sodp_qp_kick(qp);
 	return HRTIMER_NORESTART;
 }
@@ -104,6 +104,6 @@ void sodp_park_cancel_locked(struct sodp_qp *qp)
 		sodp_wait_end(&qp->fault_wait);
 	else if (qp->park != SODP_PARK_NONE)
 		hrtimer_cancel(&qp->park_timer);
-	clear_bit(SODP_BELL_TIMER, &qp->bell);
+	clear_bit(SODP_TOLD_TIMER, &qp->told);
 	qp->park = SODP_PARK_NONE;
 }

@@ -162,11 +162,12 @@ enum sodp_park {
 	SODP_PARK_TX,		/* the stack had no room for a packet */
 };
 
-enum sodp_bell {
-	SODP_BELL_SQ,		/* look at sq_pi again */
-	SODP_BELL_TIMER,	/* park_timer expired */
-	SODP_BELL_RETRY,	/* the wire's retransmission timer did */
-	SODP_BELL_NOTED,	/* rescue.c looks after it */
+/* What whoever executes the SQ next has to look at */
+enum sodp_told {
+	SODP_TOLD_SQ,		/* look at sq_pi again */
+	SODP_TOLD_TIMER,	/* park_timer expired */
+	SODP_TOLD_RETRY,	/* the wire's retransmission timer did */
+	SODP_TOLD_NOTED,	/* rescue.c looks after it */
 };
 
 /* IBA A19: placement type and selectivity level of a FLUSH */
@@ -209,7 +210,7 @@ struct sodp_qp {
 	u64 sq_cookie;		/* the application's names for its queues */
 	u64 rq_cookie;
 	bool strict;		/* the provider clears what is reserved */
-	struct sodp_ring *ring;	/* a target has none, */
+	struct sodp_smem *ring;	/* a target has none, */
 	struct sodp_qp_page *page;	/* and no page */
 	struct ib_qp_cap cap;
 
@@ -247,7 +248,7 @@ struct sodp_qp {
 	u32 sq_stride;
 	u32 sq_ci;
 	u32 sq_psn;
-	unsigned long bell;	/* enum sodp_bell; atomic bit operations */
+	unsigned long told;	/* enum sodp_told; atomic bit operations */
 	struct sodp_wqe wqe;
 	struct sodp_seg *segs;	/* of the slice in progress */
 	/* What carries its requests; written under both mutexes */
@@ -427,14 +428,14 @@ static inline void sodp_qp_begin_turn(struct sodp_qp *qp)
 	WRITE_ONCE(qp->turns, READ_ONCE(qp->turns) + 1);
 }
 
-/* req.c */
-enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
+/* wqe.c */
+enum sodp_verdict sodp_wqe_execute(struct sodp_qp *qp, u64 *budget,
 				   struct sodp_stop *stop);
-enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index);
-enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
+enum sodp_verdict sodp_wqe_fetch(struct sodp_qp *qp, u32 index);
+enum sodp_verdict sodp_wqe_payload(struct sodp_qp *qp, u32 access,
 				   struct sodp_cursor *payload,
 				   struct sodp_buf *buf);
-void sodp_req_put_payload(struct sodp_cursor *payload);
+void sodp_wqe_put_payload(struct sodp_cursor *payload);
 
 /* resp.c */
 enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,

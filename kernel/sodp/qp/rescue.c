@@ -68,8 +68,8 @@ static void rescue_arm(void)
  */
 void sodp_rescue_note(struct sodp_qp *qp)
 {
-	if (test_bit(SODP_BELL_NOTED, &qp->bell) ||
-	    test_and_set_bit(SODP_BELL_NOTED, &qp->bell))
+	if (test_bit(SODP_TOLD_NOTED, &qp->told) ||
+	    test_and_set_bit(SODP_TOLD_NOTED, &qp->told))
 		return;
 	refcount_inc(&qp->ref);
 	llist_add(&qp->rescue_node, &rescue_list);
@@ -131,7 +131,7 @@ static void rescue_qp(struct sodp_qp *qp)
 	u32 turns = READ_ONCE(qp->turns);
 	bool waits, again;
 
-	clear_bit(SODP_BELL_NOTED, &qp->bell);
+	clear_bit(SODP_TOLD_NOTED, &qp->told);
 	/* Bit, then queues: what is queued later notes the QP again */
 	smp_mb__after_atomic();
 	waits = rescue_sq_waits(qp) || rescue_resp_waits(qp);

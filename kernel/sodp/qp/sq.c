@@ -3,7 +3,7 @@
  * The send queue's executor. Whoever holds exec_mutex runs WQEs in order,
  * for a bounded slice: the poster in its doorbell, or a worker.
  *
- * No bell is missed: a ringer sets SODP_BELL_SQ before it tries the mutex,
+ * No bell is missed: a ringer sets SODP_TOLD_SQ before it tries the mutex,
  * and every holder looks at the bit after it let go (sodp_qp_unlock()).
  */
 #include "qp/ops.h"
@@ -121,7 +121,7 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	if (pi - qp->sq_ci > qp->sq_depth)
 		pi = qp->sq_ci;
 	while (qp->sq_ci != pi) {
-		sodp_req_fetch(qp, qp->sq_ci);
+		sodp_wqe_fetch(qp, qp->sq_ci);
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	}
 }
@@ -223,7 +223,7 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 	if (likely(park == SODP_PARK_NONE))
 		return true;
 	if (park == SODP_PARK_FAULT ||
-	    !test_bit(SODP_BELL_TIMER, &qp->bell))
+	    !test_bit(SODP_TOLD_TIMER, &qp->told))
 		return false;
 	sodp_park_cancel_locked(qp);
 	if (park == SODP_PARK_TIMEOUT && !qp->retry_left--)
@@ -299,7 +299,7 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 		before = qp->wqe.req.done;
 		chunk = min_t(u64, slice->bytes, SODP_CLOCK_BYTES);
 		left = chunk;
-		verdict = sodp_req_execute(qp, &left, &stop);
+		verdict = sodp_wqe_execute(qp, &left, &stop);
 		/* A datagram may be longer than what is left */
 		slice->bytes -= chunk - min(left, chunk);
 		if (likely(verdict == SODP_OK)) {
@@ -405,7 +405,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 	enum sodp_sq_result result;
 
 	lockdep_assert_held(&qp->exec_mutex);
-	clear_bit(SODP_BELL_SQ, &qp->bell);
+	clear_bit(SODP_TOLD_SQ, &qp->told);
 	/* Pairs with smp_mb__after_atomic() in sodp_sq_doorbell() */
 	smp_mb__after_atomic();
 	for (;;) {
@@ -446,7 +446,7 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			sodp_qp_count(qp, slice->counter, 1);
 			qp->rnr_left = qp->attr.rnr_retry;
 			qp->retry_left = qp->attr.retry_cnt;
-			verdict = sodp_req_fetch(qp, qp->sq_ci);
+			verdict = sodp_wqe_fetch(qp, qp->sq_ci);
 			if (unlikely(verdict)) {
 				sodp_sq_fail(qp, verdict);
 				continue;
@@ -520,7 +520,7 @@ void sodp_sq_try(struct sodp_qp *qp)
 void sodp_sq_rescue(struct sodp_qp *qp)
 {
 	/* Who has the mutex does not know of the work that is taken away here */
-	set_bit(SODP_BELL_SQ, &qp->bell);
+	set_bit(SODP_TOLD_SQ, &qp->told);
 	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
 	if (!mutex_trylock(&qp->exec_mutex))
@@ -559,7 +559,7 @@ void sodp_sq_doorbell(struct sodp_qp *qp)
 	};
 
 	sodp_count(qp->dev, SODP_CNT_doorbells, 1);
-	set_bit(SODP_BELL_SQ, &qp->bell);
+	set_bit(SODP_TOLD_SQ, &qp->told);
 	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
 	if (!mutex_trylock(&qp->exec_mutex))

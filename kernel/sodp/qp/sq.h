@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * What the executor of a send queue (sq.c) and the requester on the wire
- * (rc/req.c ...) need of each other.
+ * (rc/requester.c ...) need of each other.
  */
 #ifndef SODP_SQ_H
 #define SODP_SQ_H

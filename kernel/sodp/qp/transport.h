@@ -19,7 +19,7 @@
  *	-errno. Under both mutexes
  * @run: have answers and WQEs, under exec_mutex. Several WQEs are begun at a
  *	time. NULL: sq.c begins one at a time
- * @execute: carry the WQE in hand on, see sodp_req_execute(); @failed:
+ * @execute: carry the WQE in hand on, see sodp_wqe_execute(); @failed:
  *	SODP_OK, or what the responder has to be failed with because its
  *	memory could not be faulted in
  * @full: no WQE may begin now; sodp_qp_kick() follows. Under exec_mutex

@@ -10,7 +10,7 @@
 #include "qp/transport.h"
 
 /* Copy SGEs behind the header and add up their lengths */
-static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
+static enum sodp_verdict wqe_fetch_sges(struct sodp_qp *qp,
 					struct sodp_wqe *wqe, const u8 *slot,
 					const struct sodp_op *op)
 {
@@ -42,7 +42,7 @@ static enum sodp_verdict req_fetch_sges(struct sodp_qp *qp,
 }
 
 /* The part of a request that depends on the opcode */
-static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
+static enum sodp_verdict wqe_fill(struct sodp_wqe *wqe,
 				  struct sodp_request *req)
 {
 	const struct sodp_sqe *sqe = &wqe->sqe;
@@ -86,7 +86,7 @@ static enum sodp_verdict req_fill(struct sodp_wqe *wqe,
 	return SODP_OK;
 }
 
-static u8 req_kind(const struct sodp_qp *qp)
+static u8 wqe_kind(const struct sodp_qp *qp)
 {
 	if (likely(qp->type == IB_QPT_RC && !qp->user.kernel))
 		return SODP_ON_RC;
@@ -103,7 +103,7 @@ static u8 req_kind(const struct sodp_qp *qp)
  * may have one some day. A provider that does not say that it clears the
  * fields is not asked to.
  */
-static bool req_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
+static bool wqe_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
 			 const struct sodp_op *op)
 {
 	if (sqe->flags & ~(SODP_SEND_FENCE | SODP_SEND_SIGNALED |
@@ -127,7 +127,7 @@ static bool req_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
 }
 
 /**
- * sodp_req_fetch() - take a WQE from the ring
+ * sodp_wqe_fetch() - take a WQE from the ring
  * @qp: the requester
  * @index: of the entry to take
  *
@@ -138,7 +138,7 @@ static bool req_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
  * Context: under exec_mutex.
  * Return: SODP_OK, or the error to complete it with.
  */
-enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
+enum sodp_verdict sodp_wqe_fetch(struct sodp_qp *qp, u32 index)
 {
 	const u8 *slot = sodp_sq_slot(qp, index);
 	struct sodp_wqe *wqe = &qp->wqe;
@@ -161,9 +161,9 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	if (wqe->sqe.opcode >= SODP_NR_OPS)
 		return SODP_E_LOC_QP_OP;
 	op = sodp_op_of(array_index_nospec(wqe->sqe.opcode, SODP_NR_OPS));
-	if (unlikely(!(op->qps & req_kind(qp))))
+	if (unlikely(!(op->qps & wqe_kind(qp))))
 		return SODP_E_LOC_QP_OP;
-	if (unlikely(!req_is_clean(qp, &wqe->sqe, op))) {
+	if (unlikely(!wqe_is_clean(qp, &wqe->sqe, op))) {
 		wqe->why = SODP_ERR_RESERVED;
 		return SODP_E_LOC_QP_OP;
 	}
@@ -175,7 +175,7 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 		return SODP_E_LOC_QP_OP;
 	}
 	if (op->flags & (SODP_OP_OUT | SODP_OP_IN))
-		verdict = req_fetch_sges(qp, wqe, slot, op);
+		verdict = wqe_fetch_sges(qp, wqe, slot, op);
 	else
 		wqe->sqe.num_sge = 0;	/* whatever the entry says */
 	if (verdict)
@@ -186,7 +186,7 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 	req->src_qpn = qp->qpn;
 	req->srqn = wqe->sqe.srqn;
 	req->done = 0;
-	verdict = req_fill(wqe, req);
+	verdict = wqe_fill(wqe, req);
 	if (verdict)
 		return verdict;
 	req->psn = qp->sq_psn;
@@ -199,12 +199,12 @@ enum sodp_verdict sodp_req_fetch(struct sodp_qp *qp, u32 index)
 }
 
 /**
- * sodp_req_put_payload() - let go of what sodp_req_payload() resolved
+ * sodp_wqe_put_payload() - let go of what sodp_wqe_payload() resolved
  * @payload: the cursor
  *
  * Context: any.
  */
-void sodp_req_put_payload(struct sodp_cursor *payload)
+void sodp_wqe_put_payload(struct sodp_cursor *payload)
 {
 	u32 i;
 
@@ -213,7 +213,7 @@ void sodp_req_put_payload(struct sodp_cursor *payload)
 }
 
 /**
- * sodp_req_payload() - resolve the SGEs of the WQE in hand
+ * sodp_wqe_payload() - resolve the SGEs of the WQE in hand
  * @qp: the requester
  * @access: IB_ACCESS_LOCAL_WRITE when they will be written, else 0
  * @payload: result, empty SGEs left out; uses qp->segs
@@ -222,7 +222,7 @@ void sodp_req_put_payload(struct sodp_cursor *payload)
  * Context: process, under exec_mutex.
  * Return: SODP_OK; an error, with nothing to let go of.
  */
-enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
+enum sodp_verdict sodp_wqe_payload(struct sodp_qp *qp, u32 access,
 				   struct sodp_cursor *payload,
 				   struct sodp_buf *buf)
 {
@@ -250,7 +250,7 @@ enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
 					 &payload->segs[payload->nr_segs]);
 		if (unlikely(verdict)) {
 			wqe->why = payload->segs[payload->nr_segs].why;
-			sodp_req_put_payload(payload);
+			sodp_wqe_put_payload(payload);
 			return verdict;
 		}
 		payload->nr_segs++;
@@ -259,7 +259,7 @@ enum sodp_verdict sodp_req_payload(struct sodp_qp *qp, u32 access,
 }
 
 /* What was wrong with memory that a fault could not provide */
-static enum sodp_verdict req_fault_verdict(const struct sodp_wqe *wqe)
+static enum sodp_verdict wqe_fault_verdict(const struct sodp_wqe *wqe)
 {
 	if (!wqe->fault_remote)
 		return SODP_E_LOC_PROT;
@@ -268,7 +268,7 @@ static enum sodp_verdict req_fault_verdict(const struct sodp_wqe *wqe)
 }
 
 /* What needs no peer */
-static noinline enum sodp_verdict req_local(struct sodp_qp *qp)
+static noinline enum sodp_verdict wqe_local(struct sodp_qp *qp)
 {
 	struct sodp_wqe *wqe = &qp->wqe;
 
@@ -285,7 +285,7 @@ static noinline enum sodp_verdict req_local(struct sodp_qp *qp)
 }
 
 /**
- * sodp_req_execute() - carry the current WQE on, as far as it goes
+ * sodp_wqe_execute() - carry the current WQE on, as far as it goes
  * @qp: the requester; qp->wqe is valid and was fetched without error
  * @budget: bytes that may be moved
  * @stop: filled on SODP_AGAIN
@@ -294,16 +294,16 @@ static noinline enum sodp_verdict req_local(struct sodp_qp *qp)
  * Return: SODP_OK when done; SODP_AGAIN, SODP_RNR, SODP_LOST, SODP_BUDGET;
  * an error to complete it with.
  */
-enum sodp_verdict sodp_req_execute(struct sodp_qp *qp, u64 *budget,
+enum sodp_verdict sodp_wqe_execute(struct sodp_qp *qp, u64 *budget,
 				   struct sodp_stop *stop)
 {
 	struct sodp_wqe *wqe = &qp->wqe;
 	enum sodp_verdict failed = SODP_OK;
 
 	if (unlikely(sodp_op_of(wqe->sqe.opcode)->flags & SODP_OP_LOCAL))
-		return req_local(qp);
+		return wqe_local(qp);
 	if (unlikely(wqe->fault_ret)) {
-		failed = req_fault_verdict(wqe);
+		failed = wqe_fault_verdict(wqe);
 		if (failed == SODP_E_LOC_PROT)
 			return failed;
 	}

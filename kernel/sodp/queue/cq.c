@@ -15,7 +15,7 @@ static size_t cq_ring_size(u32 depth)
 	       (size_t)depth * sizeof(struct sodp_cqe);
 }
 
-static void cq_use_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth)
+static void cq_use_ring(struct sodp_cq *cq, struct sodp_smem *ring, u32 depth)
 {
 	cq->ring = ring;
 	cq->page = ring->mem;
@@ -53,7 +53,7 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	struct sodp_dev *dev = to_sodp_dev(ibcq->device);
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 	struct sodp_create_cq_resp resp = {};
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	u32 depth;
 	int ret;
 
@@ -73,7 +73,7 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	spin_lock_init(&cq->cq_lock);
 	spin_lock_init(&cq->poll_lock);
 	depth = roundup_pow_of_two(attr->cqe);
-	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
+	ring = sodp_smem_alloc(udata ? sodp_udata_context(udata) : NULL,
 			       cq_ring_size(depth));
 	if (IS_ERR(ring)) {
 		ret = PTR_ERR(ring);
@@ -88,7 +88,7 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	if (!udata)
 		return 0;
 
-	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_offset = sodp_smem_offset(ring);
 	resp.mmap_size = ring->size;
 	resp.depth = depth;
 	resp.ring_offset = sizeof(struct sodp_cq_page);
@@ -98,7 +98,7 @@ int sodp_cq_create(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	return 0;
 
 err_free_ring:
-	sodp_ring_free(ring);
+	sodp_smem_free(ring);
 err_give:
 	sodp_limit_give(dev, SODP_LIMIT_CQ);
 	return ret;
@@ -110,7 +110,7 @@ int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata)
 
 	/* No QP uses it any more: ib_core counts them */
 	hrtimer_cancel(&cq->mod_timer);
-	sodp_ring_free(cq->ring);
+	sodp_smem_free(cq->ring);
 	sodp_limit_give(to_sodp_dev(ibcq->device), SODP_LIMIT_CQ);
 	return 0;
 }
@@ -119,7 +119,7 @@ int sodp_cq_destroy(struct ib_cq *ibcq, struct ib_udata *udata)
 #define CQ_MOVE_ENTRIES		1024
 #define CQ_MOVE_LOCKED		64
 
-static void cq_copy(const struct sodp_cq *cq, struct sodp_ring *ring,
+static void cq_copy(const struct sodp_cq *cq, struct sodp_smem *ring,
 		    u32 depth, u32 from, u32 to)
 {
 	struct sodp_cqe *cqes = ring->mem + sizeof(struct sodp_cq_page);
@@ -129,7 +129,7 @@ static void cq_copy(const struct sodp_cq *cq, struct sodp_ring *ring,
 		cqes[i & (depth - 1)] = cq->cqes[i & (cq->depth - 1)];
 }
 
-static void cq_swap_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
+static void cq_swap_ring(struct sodp_cq *cq, struct sodp_smem *ring, u32 depth,
 			 u32 ci)
 {
 	struct sodp_cq_page *page = ring->mem;
@@ -146,7 +146,7 @@ static void cq_swap_ring(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
  * @ring. What is there stays as it is, for nobody polls, so that all but the
  * newest are copied without the lock. At most the entries of a ring are.
  */
-static int cq_move(struct sodp_cq *cq, struct sodp_ring *ring, u32 depth,
+static int cq_move(struct sodp_cq *cq, struct sodp_smem *ring, u32 depth,
 		   u32 ci)
 {
 	u32 done = ci;
@@ -190,8 +190,8 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 {
 	struct sodp_cq *cq = to_sodp_cq(ibcq);
 	struct sodp_resize_cq_resp resp = {};
-	struct sodp_ring *ring;
-	struct sodp_ring *old;
+	struct sodp_smem *ring;
+	struct sodp_smem *old;
 	u32 depth;
 	int ret;
 
@@ -201,10 +201,10 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 	if (ret)
 		return ret;
 	depth = roundup_pow_of_two(cqe);
-	ring = sodp_ring_alloc(sodp_udata_context(udata), cq_ring_size(depth));
+	ring = sodp_smem_alloc(sodp_udata_context(udata), cq_ring_size(depth));
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
-	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_offset = sodp_smem_offset(ring);
 	resp.mmap_size = ring->size;
 	resp.depth = depth;
 	resp.ring_offset = sizeof(struct sodp_cq_page);
@@ -217,7 +217,7 @@ int sodp_cq_resize(struct ib_cq *ibcq, unsigned int cqe,
 	if (!ret)
 		ibcq->cqe = depth;
 	mutex_unlock(&cq->resize_mutex);
-	sodp_ring_free(ret ? ring : old);
+	sodp_smem_free(ret ? ring : old);
 	return ret;
 }
 

@@ -34,7 +34,7 @@ struct sodp_cq {
 	 * modify; innermost, held across no allocation and no long copy.
 	 */
 	spinlock_t cq_lock;
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	struct sodp_cq_page *page;
 	struct sodp_cqe *cqes;
 	u32 depth;
@@ -57,7 +57,7 @@ struct sodp_srq {
 	struct mutex resize_mutex;
 	/* Guards consumption, limit and the error flag; under a resp_mutex */
 	spinlock_t srq_lock;
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	struct sodp_srq_page *page;
 	u8 *rqes;
 	u32 depth;

@@ -25,7 +25,7 @@ static size_t srq_ring_size(const struct sodp_srq *srq, u32 depth)
 	return sizeof(struct sodp_srq_page) + (size_t)depth * srq->stride;
 }
 
-static void srq_use_ring(struct sodp_srq *srq, struct sodp_ring *ring,
+static void srq_use_ring(struct sodp_srq *srq, struct sodp_smem *ring,
 			 u32 depth)
 {
 	srq->ring = ring;
@@ -57,7 +57,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 	struct sodp_create_srq_resp resp = {};
 	struct sodp_create_srq_cmd cmd = {};
-	struct sodp_ring *ring;
+	struct sodp_smem *ring;
 	u32 depth;
 	int ret;
 
@@ -90,7 +90,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	srq->limit = init->attr.srq_limit;
 	srq->stride = sizeof(struct sodp_rqe) +
 		      srq->max_sge * sizeof(struct sodp_sge);
-	ring = sodp_ring_alloc(udata ? sodp_udata_context(udata) : NULL,
+	ring = sodp_smem_alloc(udata ? sodp_udata_context(udata) : NULL,
 			       srq_ring_size(srq, depth));
 	if (IS_ERR(ring)) {
 		ret = PTR_ERR(ring);
@@ -108,7 +108,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		resp.srqn = srq->xsrq->srqn;
 	}
 
-	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_offset = sodp_smem_offset(ring);
 	resp.mmap_size = ring->size;
 	resp.depth = srq->depth;
 	resp.stride = srq->stride;
@@ -124,7 +124,7 @@ int sodp_srq_create(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 err_retire:
 	sodp_xrc_retire(srq);
 err_free_ring:
-	sodp_ring_free(ring);
+	sodp_smem_free(ring);
 err_give:
 	sodp_limit_give(dev, SODP_LIMIT_SRQ);
 	return ret;
@@ -135,7 +135,7 @@ int sodp_srq_destroy(struct ib_srq *ibsrq, struct ib_udata *udata)
 	struct sodp_srq *srq = to_sodp_srq(ibsrq);
 
 	sodp_xrc_retire(srq);
-	sodp_ring_free(srq->ring);
+	sodp_smem_free(srq->ring);
 	sodp_limit_give(to_sodp_dev(ibsrq->device), SODP_LIMIT_SRQ);
 	return 0;
 }
@@ -152,7 +152,7 @@ static u32 srq_posted(struct sodp_srq *srq, u32 pi)
 #define SRQ_MOVE_ENTRIES	1024
 #define SRQ_MOVE_LOCKED		64
 
-static void srq_copy(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth,
+static void srq_copy(struct sodp_srq *srq, struct sodp_smem *ring, u32 depth,
 		     u32 from, u32 to)
 {
 	u8 *rqes = ring->mem + sizeof(struct sodp_srq_page);
@@ -163,7 +163,7 @@ static void srq_copy(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth,
 		       srq_slot(srq, i), srq->stride);
 }
 
-static void srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
+static void srq_swap_ring(struct sodp_srq *srq, struct sodp_smem *ring,
 			  u32 depth, u32 pi)
 {
 	struct sodp_srq_page *page = ring->mem;
@@ -180,7 +180,7 @@ static void srq_swap_ring(struct sodp_srq *srq, struct sodp_ring *ring,
  * all but the last is copied without the lock; what is taken from the SRQ
  * before that is copied in vain.
  */
-static int srq_move(struct sodp_srq *srq, struct sodp_ring *ring, u32 depth)
+static int srq_move(struct sodp_srq *srq, struct sodp_smem *ring, u32 depth)
 {
 	u32 ci, pi, done, n;
 
@@ -217,7 +217,7 @@ static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
 {
 	struct sodp_modify_srq_resp resp = {};
 	struct sodp_modify_srq_cmd cmd;
-	struct sodp_ring *ring, *old;
+	struct sodp_smem *ring, *old;
 	u32 depth;
 	int ret;
 
@@ -229,11 +229,11 @@ static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
 	if (ret)
 		return ret;
 	depth = roundup_pow_of_two(max_wr);
-	ring = sodp_ring_alloc(sodp_udata_context(udata),
+	ring = sodp_smem_alloc(sodp_udata_context(udata),
 			       srq_ring_size(srq, depth));
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
-	resp.mmap_offset = sodp_ring_offset(ring);
+	resp.mmap_offset = sodp_smem_offset(ring);
 	resp.mmap_size = ring->size;
 	resp.depth = depth;
 	resp.ring_offset = sizeof(struct sodp_srq_page);
@@ -248,11 +248,11 @@ static int srq_resize(struct sodp_srq *srq, u32 max_wr, struct ib_udata *udata)
 	mutex_unlock(&srq->resize_mutex);
 	if (ret)
 		goto err_free_ring;
-	sodp_ring_free(old);
+	sodp_smem_free(old);
 	return 0;
 
 err_free_ring:
-	sodp_ring_free(ring);
+	sodp_smem_free(ring);
 	return ret;
 }
 

@@ -361,7 +361,7 @@ static bool kverbs_fill_wc(const struct sodp_cqe *cqe, struct ib_wc *wc)
 		wc->wc_flags |= IB_WC_WITH_IMM;
 	if (cqe->flags & SODP_WC_WITH_INV)
 		wc->wc_flags |= IB_WC_WITH_INVALIDATE;
-	/* See resp.c */
+	/* See qp/resp.c */
 	if (cqe->vlan) {
 		wc->wc_flags |= IB_WC_WITH_VLAN;
 		wc->vlan_id = cqe->vlan & VLAN_VID_MASK;

@@ -88,7 +88,7 @@ static int qp_make_ring(struct sodp_qp *qp)
 	if (!qp->sq_depth)
 		return 0;
 	/* The rings start behind the index lines, which are 192 bytes */
-	qp->ring = sodp_ring_alloc(qp->ucontext, sizeof(struct sodp_qp_page) +
+	qp->ring = sodp_smem_alloc(qp->ucontext, sizeof(struct sodp_qp_page) +
 				   sq_size + rq_size);
 	if (IS_ERR(qp->ring))
 		return PTR_ERR(qp->ring);
@@ -135,7 +135,7 @@ static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 		return 0;
 	if (udata->inlen >= sizeof(struct sodp_create_qp_cmd))
 		resp.comp_mask = SODP_CREATE_QP_COOKIES;
-	resp.mmap_offset = sodp_ring_offset(qp->ring);
+	resp.mmap_offset = sodp_smem_offset(qp->ring);
 	resp.mmap_size = qp->ring->size;
 	resp.sq_offset = qp->sq - (u8 *)qp->ring->mem;
 	resp.rq_offset = qp->rq - (u8 *)qp->ring->mem;
@@ -259,7 +259,7 @@ int sodp_qp_create(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 err_erase:
 	sodp_qp_unpublish(qp);
 err_free_ring:
-	sodp_ring_free(qp->ring);
+	sodp_smem_free(qp->ring);
 err_free_qp:
 	sodp_qp_put(qp);
 err_give:
@@ -318,7 +318,7 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	sodp_transports_do(stop, qp);
 	if (cancel_work_sync(&qp->sq_work))
 		sodp_qp_put(qp);
-	sodp_ring_free(qp->ring);
+	sodp_smem_free(qp->ring);
 	sodp_qp_put(qp);
 	sodp_limit_give(to_sodp_dev(ibqp->device), SODP_LIMIT_QP);
 	return 0;

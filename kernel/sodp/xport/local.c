@@ -197,7 +197,7 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
  * A request that takes a receive is completed before that receive is.
  *
  * Context: process, under exec_mutex.
- * Return: as sodp_req_execute().
+ * Return: as sodp_wqe_execute().
  */
 static enum sodp_verdict local_execute(struct sodp_qp *qp,
 				       enum sodp_verdict failed, u64 *budget,
@@ -213,7 +213,7 @@ static enum sodp_verdict local_execute(struct sodp_qp *qp,
 	/* Not connected yet */
 	if (unlikely(!qp->peer_dev_id))
 		return SODP_LOST;
-	verdict = sodp_req_payload(qp, op->flags & SODP_OP_IN ?
+	verdict = sodp_wqe_payload(qp, op->flags & SODP_OP_IN ?
 				   IB_ACCESS_LOCAL_WRITE : 0, &payload, &buf);
 	if (unlikely(verdict))
 		return verdict;
@@ -235,7 +235,7 @@ static enum sodp_verdict local_execute(struct sodp_qp *qp,
 				    stop, false);
 	}
 out_put:
-	sodp_req_put_payload(&payload);
+	sodp_wqe_put_payload(&payload);
 	return verdict;
 }
 

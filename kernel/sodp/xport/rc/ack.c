@@ -52,7 +52,7 @@ struct wack_rule {
 static void wack_release(struct wack *c)
 {
 	if (c->holding)
-		sodp_req_put_payload(&c->payload);
+		sodp_wqe_put_payload(&c->payload);
 	c->holding = false;
 }
 
@@ -216,7 +216,7 @@ static enum sodp_verdict wack_hold(struct wack *c)
 	if (!verdict && unlikely(qp->wqe.fault_ret))
 		verdict = SODP_E_LOC_PROT;
 	if (!verdict)
-		verdict = sodp_req_payload(qp, IB_ACCESS_LOCAL_WRITE,
+		verdict = sodp_wqe_payload(qp, IB_ACCESS_LOCAL_WRITE,
 					   &c->payload, &unused);
 	c->holding = !verdict;
 	c->held = qp->sq_ci;
@@ -448,7 +448,7 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	 * after this, and so does who has the mutex: bell, then mutex, and
 	 * there mutex, then bell. Pairs with smp_mb() in sodp_qp_unlock().
 	 */
-	if (!test_and_set_bit(SODP_BELL_SQ, &qp->bell) &&
+	if (!test_and_set_bit(SODP_TOLD_SQ, &qp->told) &&
 	    !mutex_is_locked(&qp->exec_mutex))
 		sodp_qp_kick(qp);
 }

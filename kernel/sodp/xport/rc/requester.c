@@ -58,7 +58,7 @@ void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	ibdev_dbg(&qp->dev->base_dev, "QP %#x: failed at PSN %#x: %d\n",
 		  qp->qpn, w->una, verdict);
 	if (!qp->wqe.valid || w->loaded != qp->sq_ci)
-		sodp_req_fetch(qp, qp->sq_ci);
+		sodp_wqe_fetch(qp, qp->sq_ci);
 	sodp_sq_fail(qp, verdict);
 }
 
@@ -80,7 +80,7 @@ enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index)
 	if (likely(wqe->valid && w->loaded == index))
 		return SODP_OK;
 	w->loaded = index;
-	if (sodp_req_fetch(qp, index) || wqe->sqe.opcode != out->opcode ||
+	if (sodp_wqe_fetch(qp, index) || wqe->sqe.opcode != out->opcode ||
 	    wqe->length != out->length || (u8)wqe->sqe.flags != out->flags)
 		return SODP_E_LOC_QP_OP;
 	qp->wqe.req.psn = out->psn;
@@ -118,7 +118,7 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 
 	if (w->begun != qp->sq_ci)
 		return SODP_WREQ_WAIT;
-	verdict = sodp_req_execute(qp, &budget, &stop);
+	verdict = sodp_wqe_execute(qp, &budget, &stop);
 	/* An access to what is to be closed is under way: again soon */
 	if (unlikely(verdict == SODP_BUDGET)) {
 		sodp_park_key(qp);
@@ -197,7 +197,7 @@ static enum sodp_wreq_step wreq_begin(struct sodp_wreq_tx *tx)
 							 SODP_WREQ_EMPTY;
 		if (!tx->slice->wqes)
 			return SODP_WREQ_MORE;
-		verdict = sodp_req_fetch(qp, w->begun);
+		verdict = sodp_wqe_fetch(qp, w->begun);
 		w->loaded = w->begun;
 		if (unlikely(verdict)) {
 			if (w->begun != qp->sq_ci)
@@ -346,14 +346,14 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 	if (sodp_is_uc(qp))
 		slice->bytes = min_t(u64, slice->bytes, sodp_policy.uc_bytes);
 	do {
-		clear_bit(SODP_BELL_SQ, &qp->bell);
+		clear_bit(SODP_TOLD_SQ, &qp->told);
 		/* Bell, then queues. Pairs with those who fill and ring. */
 		smp_mb__after_atomic();
 		result = sodp_wreq_answers(qp, slice);
 		if (result != SODP_SQ_IDLE)
 			break;
 		wreq_look(qp);
-		if (test_bit(SODP_BELL_RETRY, &qp->bell))
+		if (test_bit(SODP_TOLD_RETRY, &qp->told))
 			sodp_wreq_timeout(qp);
 		if (sodp_qp_flushes_sends(qp))
 			break;

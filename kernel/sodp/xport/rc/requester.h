@@ -2,15 +2,15 @@
 /*
  * The requester of a QP whose peer is on another host.
  *
- *	req.c		WQEs in their order: begun, resumed, completed
+ *	requester.c	WQEs in their order: begun, resumed, completed
  *	send.c		packets of a WQE, as the window allows
  *	ack.c		answers: progress, READ data, NAKs
  *	cc.c		the window, which the network has a say in
  *	retry.c		going back, the retransmission timer
  *	wire.c		struct sodp_wire made, set up anew and freed
  */
-#ifndef SODP_WIRE_REQ_H
-#define SODP_WIRE_REQ_H
+#ifndef SODP_REQUESTER_H
+#define SODP_REQUESTER_H
 
 #include "qp/ops.h"
 #include "qp/sq.h"
@@ -241,7 +241,7 @@ static inline bool sodp_wreq_out_of_credits(const struct sodp_wire_req *w,
 /* wire.c */
 int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic);
 
-/* req.c */
+/* requester.c */
 enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 				  struct sodp_slice *slice);
 enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index);
@@ -297,4 +297,4 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx);
 void sodp_wreq_arm(struct sodp_qp *qp);
 void sodp_wreq_timer_init(struct sodp_wire_req *w);
 
-#endif /* SODP_WIRE_REQ_H */
+#endif /* SODP_REQUESTER_H */

@@ -2,7 +2,7 @@
 /*
  * The responder of a QP whose peer is on another host: request packets go
  * through a table of steps, at whose end is the responder that same-host
- * requests use too (resp.c). IBA 9.7.4, 9.7.5 for RC, 9.8.3 for UC.
+ * requests use too (qp/resp.c). IBA 9.7.4, 9.7.5 for RC, 9.8.3 for UC.
  *
  * Packets are carried out in order by wire->resp.work. What keeps the first
  * one waiting keeps the rest of this QP waiting and no one else:

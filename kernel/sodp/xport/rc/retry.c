@@ -63,7 +63,7 @@ static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
 		hrtimer_set_expires(timer, ns_to_ktime(deadline));
 		return HRTIMER_RESTART;
 	}
-	set_bit(SODP_BELL_RETRY, &w->qp->bell);
+	set_bit(SODP_TOLD_RETRY, &w->qp->told);
 	sodp_qp_kick(w->qp);
 	return HRTIMER_NORESTART;
 }
@@ -131,7 +131,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	/* While it is queued its callback must not set when it expires */
 	if (w->timer_on) {
 		hrtimer_cancel(&w->timer);
-		clear_bit(SODP_BELL_RETRY, &qp->bell);
+		clear_bit(SODP_TOLD_RETRY, &qp->told);
 	}
 	w->timer_on = true;
 	hrtimer_start(&w->timer, ns_to_ktime(w->deadline),
@@ -245,7 +245,7 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	struct sodp_wire_req *w = qp->wire->req;
 
 	lockdep_assert_held(&qp->exec_mutex);
-	clear_bit(SODP_BELL_RETRY, &qp->bell);
+	clear_bit(SODP_TOLD_RETRY, &qp->told);
 	w->timer_on = false;
 	if (!w->deadline || w->deadline > ktime_get_ns())
 		return;

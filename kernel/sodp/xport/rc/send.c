@@ -245,7 +245,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 
 	if (unlikely(tx->qp->wqe.fault_ret))
 		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_PROT);
-	verdict = sodp_req_payload(tx->qp, 0, &payload, &buf);
+	verdict = sodp_wqe_payload(tx->qp, 0, &payload, &buf);
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, w->send, verdict);
 	wreq_header(tx, &pkt, wreq_opcode(tx->qp, true, true));
@@ -261,7 +261,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 		else
 			verdict = wreq_data(tx, &pkt, &payload, room, &stop);
 	}
-	sodp_req_put_payload(&payload);
+	sodp_wqe_put_payload(&payload);
 	switch (verdict) {
 	case SODP_OK:
 		if (w->send_psn == end)
@@ -400,10 +400,10 @@ static enum sodp_verdict wreq_check_sink(struct sodp_wreq_tx *tx)
 
 	if (!(sodp_op_of(tx->qp->wqe.sqe.opcode)->flags & SODP_OP_IN))
 		return SODP_OK;
-	verdict = sodp_req_payload(tx->qp, IB_ACCESS_LOCAL_WRITE, &payload,
+	verdict = sodp_wqe_payload(tx->qp, IB_ACCESS_LOCAL_WRITE, &payload,
 				   &unused);
 	if (!verdict)
-		sodp_req_put_payload(&payload);
+		sodp_wqe_put_payload(&payload);
 	return verdict;
 }
 

@@ -2,9 +2,9 @@
 /*
  * What a QP has when its peer is on another host.
  *
- *	req.c ...	requester: packets out, answers in, retries
- *	way.c		what all QPs know of the way to an address
- *	resp.c ...	responder: requests in, acknowledges and data out
+ *	requester.c ...	requester: packets out, answers in, retries
+ *	way.c			what all QPs know of the way to an address
+ *	responder.c ...	responder: requests in, acknowledges and data out
  */
 #ifndef SODP_WIRE_H
 #define SODP_WIRE_H
@@ -127,7 +127,7 @@ struct sodp_wire_resp {
 
 /* The peer, or the network, said so, and it has not been acted on */
 enum sodp_congested {
-	SODP_CONGESTED_REQUESTS,	/* req.c looks at it */
+	SODP_CONGESTED_REQUESTS,	/* requester.c looks at it */
 	SODP_CONGESTED_ANSWERS,		/* hold.c */
 	SODP_CONGESTED_PEER,		/* it is owed a CNP: sodp_cnp_pay() */
 };
@@ -212,7 +212,7 @@ static inline void sodp_cnp_pay(struct sodp_qp *qp)
 		sodp_cnp_send(qp);
 }
 
-/* resp.c: the responder's part of making, resetting and freeing */
+/* responder.c: the responder's part of making, resetting and freeing */
 int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
 int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic);
 void sodp_wresp_reset(struct sodp_qp *qp);

@@ -137,10 +137,10 @@ static enum sodp_verdict ud_send(struct sodp_qp *qp, enum sodp_verdict failed,
 		wqe->why = SODP_ERR_AH;
 		return SODP_E_LOC_QP_OP;
 	}
-	verdict = sodp_req_payload(qp, 0, &payload, &buf);
+	verdict = sodp_wqe_payload(qp, 0, &payload, &buf);
 	if (!verdict) {
 		verdict = ud_send_to(qp, av, &payload, budget, stop);
-		sodp_req_put_payload(&payload);
+		sodp_wqe_put_payload(&payload);
 	}
 	sodp_av_put(av);
 	return verdict;
