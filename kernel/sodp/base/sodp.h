@@ -106,7 +106,9 @@ enum sodp_verdict {
 	SODP_AGAIN,		/* a miss: fault, then go on from there */
 	SODP_RNR,		/* no receive posted */
 	SODP_LOST,		/* the peer gave no answer */
+	SODP_FULL,		/* no room on the way to the peer: a kick follows */
 	SODP_BUDGET,		/* slice used up, more to do */
+	SODP_BUSY,		/* a key is in use that is to close: again soon */
 	/* errors found at the requester */
 	SODP_E_LOC_LEN,
 	SODP_E_LOC_QP_OP,

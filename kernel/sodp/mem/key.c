@@ -504,7 +504,7 @@ void sodp_seg_put(struct sodp_seg *seg)
  * Context: process, under exec_mutex or resp_mutex; the caller holds no
  * reference on a key.
  * Return: SODP_OK, SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote);
- * SODP_BUDGET while an access by the key is under way: call again.
+ * SODP_BUSY while an access by the key is under way: call again.
  */
 enum sodp_verdict sodp_key_invalidate(const struct sodp_user *user, u32 rkey,
 				      bool remote)
@@ -520,7 +520,7 @@ enum sodp_verdict sodp_key_invalidate(const struct sodp_user *user, u32 rkey,
 		verdict = sodp_mw_invalidate(key, user, rkey, remote);
 	if (key)
 		sodp_key_put(key);
-	if (verdict > SODP_BUDGET)
+	if (verdict > SODP_BUSY)
 		ibdev_dbg(&user->dev->base_dev,
 			  "QP %#x: key %#x cannot be invalidated\n",
 			  user->qpn, rkey);

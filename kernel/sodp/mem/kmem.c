@@ -253,7 +253,7 @@ static void kmem_open(struct sodp_mr *mr, struct sodp_key *key,
  * @sqe: bind.addr is the struct sodp_mr
  *
  * Context: process, under exec_mutex.
- * Return: SODP_OK; SODP_E_LOC_QP_OP; SODP_BUDGET while an access to what it
+ * Return: SODP_OK; SODP_E_LOC_QP_OP; SODP_BUSY while an access to what it
  * was before is under way: call again.
  */
 enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
@@ -272,7 +272,7 @@ enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
 			  "QP %#x: MR %#x cannot be registered\n", user->qpn,
 			  sqe->bind.new_rkey);
 	} else if (sodp_key_users(key)) {
-		verdict = SODP_BUDGET;
+		verdict = SODP_BUSY;
 	} else {
 		kmem_open(mr, key, sqe);
 		verdict = SODP_OK;
@@ -292,7 +292,7 @@ enum sodp_verdict sodp_kmem_reg(const struct sodp_user *user,
  * not know yet.
  *
  * Context: process, under exec_mutex or resp_mutex.
- * Return: SODP_OK once no access is under way; SODP_BUDGET before: call
+ * Return: SODP_OK once no access is under way; SODP_BUSY before: call
  * again; SODP_E_LOC_QP_OP (local) or SODP_E_REM_ACCESS (remote).
  */
 enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
@@ -310,7 +310,7 @@ enum sodp_verdict sodp_kmem_invalidate(struct sodp_key *key,
 		/* State, then users: see key_enter() */
 		smp_mb();
 		if (sodp_key_users(key) > 1)
-			verdict = SODP_BUDGET;
+			verdict = SODP_BUSY;
 		else
 			WRITE_ONCE(key->state, SODP_KEY_FREE);
 	}

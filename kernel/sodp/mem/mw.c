@@ -38,7 +38,7 @@ int sodp_mw_alloc(struct ib_mw *ibmw, struct ib_udata *udata)
 	return 0;
 }
 
-/* SODP_BUDGET: an access is under way, call again */
+/* SODP_BUSY: an access is under way, call again */
 static enum sodp_verdict mw_unbind(struct sodp_key *key)
 {
 	lockdep_assert_held(&key->grant_mutex);
@@ -47,7 +47,7 @@ static enum sodp_verdict mw_unbind(struct sodp_key *key)
 	/* Who found it valid, under grant_mutex too, is counted since before */
 	key->state = SODP_KEY_CLOSING;
 	if (sodp_key_users(key) > MW_USERS_IDLE)
-		return SODP_BUDGET;
+		return SODP_BUSY;
 	key->state = SODP_KEY_FREE;
 	atomic_dec(&key->mr->mw_count);
 	key->mr = NULL;
@@ -135,7 +135,7 @@ out_put:
  * A length of 0 unbinds a window of type 1 (ibv_bind_mw(3)).
  *
  * Context: process, under exec_mutex.
- * Return: SODP_OK or SODP_E_MW_BIND; SODP_BUDGET while an access to what it
+ * Return: SODP_OK or SODP_E_MW_BIND; SODP_BUSY while an access to what it
  * was bound to is under way: call again.
  */
 enum sodp_verdict sodp_mw_bind(const struct sodp_user *user,
@@ -170,7 +170,7 @@ out_unlock:
 	mutex_unlock(&key->grant_mutex);
 	sodp_key_put(key);
 out:
-	if (verdict > SODP_BUDGET)
+	if (verdict > SODP_BUSY)
 		ibdev_dbg(&user->dev->base_dev,
 			  "QP %#x: window %#x not bound to MR %#x\n", user->qpn,
 			  sqe->bind.mw_rkey, sqe->bind.mr_lkey);

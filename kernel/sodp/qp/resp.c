@@ -258,7 +258,7 @@ static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 	for (i = 0; i < c->payload->nr_segs; i++)
 		sodp_seg_put(&c->payload->segs[i]);
 	verdict = sodp_key_invalidate(c->user, c->req->ex, true);
-	if (verdict > SODP_BUDGET) {
+	if (verdict > SODP_BUSY) {
 		c->qp->recv.fail_status = IB_WC_LOC_ACCESS_ERR;
 		c->qp->recv.fail_why = SODP_ERR_INVALIDATE;
 	}
@@ -343,7 +343,7 @@ static const struct resp_step resp_steps[] = {
  * @stop: filled on SODP_AGAIN
  *
  * Context: process, under resp_mutex.
- * Return: SODP_OK when done and completed; SODP_AGAIN; SODP_BUDGET;
+ * Return: SODP_OK when done and completed; SODP_AGAIN; SODP_BUDGET; SODP_BUSY;
  * SODP_RNR; an error for which the caller calls sodp_resp_fail().
  */
 enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,

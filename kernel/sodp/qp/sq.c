@@ -316,11 +316,11 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 				return SODP_SQ_PARKED;
 			continue;
 		}
+		if (verdict == SODP_BUSY) {
+			sodp_park_key(qp);
+			return SODP_SQ_PARKED;
+		}
 		if (verdict == SODP_BUDGET) {
-			if (left) {
-				sodp_park_key(qp);
-				return SODP_SQ_PARKED;
-			}
 			if (slice->bytes && !sodp_turn_is_late(&slice->turn))
 				continue;
 			return SODP_SQ_MORE;

@@ -291,8 +291,8 @@ static noinline enum sodp_verdict wqe_local(struct sodp_qp *qp)
  * @stop: filled on SODP_AGAIN
  *
  * Context: process, under exec_mutex.
- * Return: SODP_OK when done; SODP_AGAIN, SODP_RNR, SODP_LOST, SODP_BUDGET;
- * an error to complete it with.
+ * Return: SODP_OK when done; SODP_AGAIN, SODP_RNR, SODP_LOST, SODP_BUDGET,
+ * SODP_BUSY; an error to complete it with.
  */
 enum sodp_verdict sodp_wqe_execute(struct sodp_qp *qp, u64 *budget,
 				   struct sodp_stop *stop)

@@ -65,8 +65,8 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 	/* Not the responder's affair: memory of the requester is bad */
 	if (unlikely(verdict == SODP_E_LOC_PROT))
 		return verdict;
-	return verdict == SODP_AGAIN || verdict == SODP_BUDGET ? verdict :
-								 SODP_OK;
+	return verdict == SODP_AGAIN || verdict == SODP_BUDGET ||
+	       verdict == SODP_BUSY ? verdict : SODP_OK;
 }
 
 /*

@@ -120,7 +120,7 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 		return SODP_WREQ_WAIT;
 	verdict = sodp_wqe_execute(qp, &budget, &stop);
 	/* An access to what is to be closed is under way: again soon */
-	if (unlikely(verdict == SODP_BUDGET)) {
+	if (unlikely(verdict == SODP_BUSY)) {
 		sodp_park_key(qp);
 		return SODP_WREQ_PARKED;
 	}

@@ -414,7 +414,7 @@ static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 	if (verdict == SODP_RNR)
 		return wresp_rnr(c);
 	/* An access to what is to be invalidated is under way: see park.c */
-	if (verdict == SODP_BUDGET) {
+	if (verdict == SODP_BUSY) {
 		sodp_wresp_hold(c->qp, SODP_KEY_NS);
 		return WRESP_STAY;
 	}

@@ -255,7 +255,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 		if (room <= 0)
 			sodp_cc_full(w);
 		if (room <= 0 || sodp_flow_full(&tx->qp->wire->requests))
-			verdict = SODP_LOST;
+			verdict = SODP_FULL;
 		else if (!tx->slice->bytes)
 			verdict = SODP_BUDGET;
 		else
@@ -267,7 +267,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 		if (w->send_psn == end)
 			w->send++;
 		return SODP_WREQ_GO;
-	case SODP_LOST:
+	case SODP_FULL:
 		return SODP_WREQ_WAIT;
 	case SODP_BUDGET:
 		return SODP_WREQ_MORE;
