@@ -31,8 +31,8 @@
  *	cq->resize_mutex, srq->resize_mutex
  *	  cq->cq_lock, srq->srq_lock
  *
- *	qp->exec_mutex		requester: SQ, current WQE, park state
- *	  peer->resp_mutex	responder: RQ, current receive, expected PSN
+ *	req->exec_mutex		requester: SQ, current WQE, park state
+ *	  resp->resp_mutex	responder: RQ, current receive, expected PSN
  *	    qp->state_lock	state, attributes that both sides read
  *	    srq->srq_lock	SRQ consumer
  *	    cq->cq_lock		CQ producer, arming

@@ -47,7 +47,7 @@ int sodp_qp_init_transport(struct sodp_qp *qp)
 
 	while (!((*t)->types & BIT(qp->type)))
 		t++;
-	qp->transport = *t;
+	qp->req.transport = *t;
 	return (*t)->init ? (*t)->init(qp) : 0;
 }
 
@@ -130,7 +130,7 @@ static void core_free(struct sodp_qp *qp)
 {
 	sodp_transports_do(free, qp);
 	sodp_payer_put(qp->payer);
-	kfree(qp->segs);
+	kfree(qp->req.segs);
 	call_rcu(&qp->rcu, core_free_rcu);
 	atomic_dec(&core_alive);
 }
@@ -256,7 +256,7 @@ bool sodp_qp_set_error(struct sodp_qp *qp)
  */
 void sodp_qp_set_send_error(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (!sodp_is_ud(qp) && qp->type != IB_QPT_UC) {
 		sodp_qp_set_error(qp);
 		return;
@@ -295,7 +295,7 @@ void sodp_qp_page_flags(struct sodp_qp *qp, u32 set, u32 clear)
  */
 void sodp_qp_kick(struct sodp_qp *qp)
 {
-	sodp_qp_queue_work(qp, sodp_wq, &qp->sq_work);
+	sodp_qp_queue_work(qp, sodp_wq, &qp->req.sq_work);
 }
 
 /**
@@ -308,9 +308,9 @@ void sodp_qp_unlock(struct sodp_qp *qp)
 {
 	bool dead = qp->dead;
 
-	mutex_unlock(&qp->exec_mutex);
+	mutex_unlock(&qp->req.exec_mutex);
 	/* Unlock, then look. Pairs with the barrier in sodp_sq_doorbell(). */
 	smp_mb();
-	if (!dead && test_bit(SODP_TOLD_SQ, &qp->told))
+	if (!dead && test_bit(SODP_TOLD_SQ, &qp->req.told))
 		sodp_qp_kick(qp);
 }

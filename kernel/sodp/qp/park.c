@@ -9,9 +9,10 @@
 
 static enum hrtimer_restart park_expired(struct hrtimer *timer)
 {
-	struct sodp_qp *qp = container_of(timer, struct sodp_qp, park_timer);
+	struct sodp_qp *qp =
+		container_of(timer, struct sodp_qp, req.park_timer);
 
-	set_bit(SODP_TOLD_TIMER, &qp->told);
+	set_bit(SODP_TOLD_TIMER, &qp->req.told);
 	sodp_qp_kick(qp);
 	return HRTIMER_NORESTART;
 }
@@ -20,24 +21,27 @@ static enum hrtimer_restart park_expired(struct hrtimer *timer)
 static void park_fault_ended(struct sodp_qp *qp, int ret)
 {
 	sodp_park_cancel_locked(qp);
-	if (ret && qp->wqe.waits)
-		qp->wqe.fault_ret = ret;
-	qp->wqe.waits = false;
+	if (ret && qp->req.wqe.waits)
+		qp->req.wqe.fault_ret = ret;
+	qp->req.wqe.waits = false;
 }
 
 void sodp_park_init(struct sodp_qp *qp)
 {
-	hrtimer_setup(&qp->park_timer, park_expired, CLOCK_MONOTONIC,
+	hrtimer_setup(&qp->req.park_timer, park_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
-	sodp_wait_init(&qp->fault_wait, qp, &qp->exec_mutex, park_fault_ended);
+	sodp_wait_init(&qp->req.fault_wait, qp, &qp->req.exec_mutex,
+		       park_fault_ended);
 }
 
+/* The only place that changes it */
 static void park_set(struct sodp_qp *qp, enum sodp_park park)
 {
-	lockdep_assert_held(&qp->exec_mutex);
-	qp->park = park;
+	lockdep_assert_held(&qp->req.exec_mutex);
+	qp->req.park = park;
 	/* No doorbell is needed: the end of the wait looks at sq_pi */
-	sodp_qp_page_flags(qp, SODP_QPF_SQ_BUSY, 0);
+	if (park != SODP_PARK_NONE)
+		sodp_qp_page_flags(qp, SODP_QPF_SQ_BUSY, 0);
 }
 
 /**
@@ -51,12 +55,12 @@ static void park_set(struct sodp_qp *qp, enum sodp_park park)
  */
 void sodp_park_fault(struct sodp_qp *qp, const struct sodp_stop *stop)
 {
-	if (unlikely(qp->park != SODP_PARK_NONE))
+	if (unlikely(qp->req.park != SODP_PARK_NONE))
 		sodp_park_cancel_locked(qp);
 	park_set(qp, SODP_PARK_FAULT);
-	qp->wqe.waits = true;
-	qp->wqe.fault_remote = stop->remote;
-	sodp_wait_begin(&qp->fault_wait, &stop->miss);
+	qp->req.wqe.waits = true;
+	qp->req.wqe.fault_remote = stop->remote;
+	sodp_wait_begin(&qp->req.fault_wait, &stop->miss);
 }
 
 /**
@@ -71,7 +75,7 @@ void sodp_park_timer(struct sodp_qp *qp, enum sodp_park park, u64 ns)
 {
 	park_set(qp, park);
 	if (ns)
-		hrtimer_start(&qp->park_timer, ns_to_ktime(ns),
+		hrtimer_start(&qp->req.park_timer, ns_to_ktime(ns),
 			      HRTIMER_MODE_REL_SOFT);
 }
 
@@ -99,11 +103,11 @@ void sodp_park_key(struct sodp_qp *qp)
  */
 void sodp_park_cancel_locked(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
-	if (qp->park == SODP_PARK_FAULT)
-		sodp_wait_end(&qp->fault_wait);
-	else if (qp->park != SODP_PARK_NONE)
-		hrtimer_cancel(&qp->park_timer);
-	clear_bit(SODP_TOLD_TIMER, &qp->told);
-	qp->park = SODP_PARK_NONE;
+	lockdep_assert_held(&qp->req.exec_mutex);
+	if (qp->req.park == SODP_PARK_FAULT)
+		sodp_wait_end(&qp->req.fault_wait);
+	else if (qp->req.park != SODP_PARK_NONE)
+		hrtimer_cancel(&qp->req.park_timer);
+	clear_bit(SODP_TOLD_TIMER, &qp->req.told);
+	park_set(qp, SODP_PARK_NONE);
 }

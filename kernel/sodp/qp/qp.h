@@ -5,6 +5,7 @@
 #ifndef SODP_QP_H
 #define SODP_QP_H
 
+#include <linux/cache.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/llist.h>
@@ -153,6 +154,7 @@ struct sodp_wait {
 	struct sodp_wait_slot slots[SODP_WAIT_SLOTS];
 };
 
+/* Does the requester wait, and what for? See park_set() */
 enum sodp_park {
 	SODP_PARK_NONE,
 	SODP_PARK_FAULT,
@@ -191,6 +193,53 @@ struct sodp_wqe {
 	int fault_ret;		/* error of the fault it was parked for */
 	bool fault_remote;	/* whose memory that was for */
 };
+
+/* The side of a QP that sends requests; its cache lines are its own */
+struct sodp_requester {
+	/*
+	 * Held for one slice of work by whoever executes the SQ: doorbell
+	 * (trylock), sq_work, modify and destroy. Guards what follows.
+	 */
+	struct mutex exec_mutex;
+	u8 *sq;
+	u32 sq_depth;
+	u32 sq_stride;
+	u32 sq_ci;
+	u32 psn;
+	unsigned long told;	/* enum sodp_told; atomic bit operations */
+	struct sodp_wqe wqe;
+	struct sodp_seg *segs;	/* of the slice in progress */
+	/* What carries its requests; written under both mutexes */
+	const struct sodp_transport *transport;
+	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
+	enum sodp_park park;
+	u8 rnr_left;
+	u8 retry_left;
+	u64 rnr_ns;		/* wait that the last RNR NAK asked for */
+	struct sodp_wait fault_wait;	/* on in SODP_PARK_FAULT */
+	struct hrtimer park_timer;
+	struct work_struct sq_work;
+	bool sqd_event;
+} ____cacheline_aligned_in_smp;
+
+/* The side that carries requests of others out; likewise */
+struct sodp_responder {
+	/*
+	 * Held while a request is carried out on this QP, and by flush, modify
+	 * and destroy. Nests inside a peer's exec_mutex. Guards what follows.
+	 */
+	struct mutex resp_mutex;
+	u8 *rq;
+	u32 rq_depth;
+	u32 rq_stride;
+	u32 rq_ci;
+	u32 psn;		/* next PSN expected */
+	u32 msn;
+	struct sodp_recv recv;
+	struct sodp_seg *segs;	/* of the request under way */
+	bool last_wqe_sent;
+	bool comm_est;		/* a request has come, resp_mutex */
+} ____cacheline_aligned_in_smp;
 
 struct sodp_qp {
 	refcount_t ref;
@@ -238,30 +287,7 @@ struct sodp_qp {
 	u32 rq_freed;
 	atomic_t srq_unpolled;	/* completed receives of its SRQ */
 
-	/*
-	 * The requester: held for one slice of work by whoever executes the
-	 * SQ: doorbell (trylock), sq_work, modify and destroy.
-	 */
-	struct mutex exec_mutex;
-	u8 *sq;
-	u32 sq_depth;
-	u32 sq_stride;
-	u32 sq_ci;
-	u32 sq_psn;
-	unsigned long told;	/* enum sodp_told; atomic bit operations */
-	struct sodp_wqe wqe;
-	struct sodp_seg *segs;	/* of the slice in progress */
-	/* What carries its requests; written under both mutexes */
-	const struct sodp_transport *transport;
-	struct sodp_qp *peer;	/* memory kept by a reference, may be dead */
-	enum sodp_park park;
-	u8 rnr_left;
-	u8 retry_left;
-	u64 rnr_ns;		/* wait that the last RNR NAK asked for */
-	struct sodp_wait fault_wait;	/* on in SODP_PARK_FAULT */
-	struct hrtimer park_timer;
-	struct work_struct sq_work;
-	bool sqd_event;
+	struct sodp_requester req;
 
 	/* rescue.c: turns that workers began, counted loosely; its own notes */
 	u32 turns;
@@ -269,21 +295,7 @@ struct sodp_qp {
 	bool rescue_seen;
 	struct llist_node rescue_node;
 
-	/*
-	 * The responder: held while a request is carried out on this QP, and
-	 * by flush, modify and destroy. Nests inside a peer's exec_mutex.
-	 */
-	struct mutex resp_mutex;
-	u8 *rq;
-	u32 rq_depth;
-	u32 rq_stride;
-	u32 rq_ci;
-	u32 resp_psn;		/* next PSN expected */
-	u32 msn;
-	struct sodp_recv recv;
-	struct sodp_seg *recv_segs;	/* of the request under way */
-	bool last_wqe_sent;
-	bool comm_est;		/* a request has come, resp_mutex */
+	struct sodp_responder resp;
 
 	/* Of the set it is bound to, or NULL; written under both mutexes */
 	struct sodp_counters __percpu *counters;

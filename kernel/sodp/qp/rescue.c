@@ -68,8 +68,8 @@ static void rescue_arm(void)
  */
 void sodp_rescue_note(struct sodp_qp *qp)
 {
-	if (test_bit(SODP_TOLD_NOTED, &qp->told) ||
-	    test_and_set_bit(SODP_TOLD_NOTED, &qp->told))
+	if (test_bit(SODP_TOLD_NOTED, &qp->req.told) ||
+	    test_and_set_bit(SODP_TOLD_NOTED, &qp->req.told))
 		return;
 	refcount_inc(&qp->ref);
 	llist_add(&qp->rescue_node, &rescue_list);
@@ -80,8 +80,8 @@ void sodp_rescue_note(struct sodp_qp *qp)
 
 static bool rescue_sq_waits(const struct sodp_qp *qp)
 {
-	return work_pending(&qp->sq_work) ||
-	       sodp_wait_is_queued(&qp->fault_wait);
+	return work_pending(&qp->req.sq_work) ||
+	       sodp_wait_is_queued(&qp->req.fault_wait);
 }
 
 static bool rescue_resp_waits(const struct sodp_qp *qp)
@@ -122,7 +122,7 @@ static void rescue_run(struct sodp_qp *qp)
 	if (rescue_sq_waits(qp))
 		sodp_sq_rescue(qp);
 	rescue_resp(qp);
-	if (work_pending(&qp->sq_work) || rescue_resp_queued(qp))
+	if (work_pending(&qp->req.sq_work) || rescue_resp_queued(qp))
 		sodp_rescue_note(qp);
 }
 
@@ -131,7 +131,7 @@ static void rescue_qp(struct sodp_qp *qp)
 	u32 turns = READ_ONCE(qp->turns);
 	bool waits, again;
 
-	clear_bit(SODP_TOLD_NOTED, &qp->told);
+	clear_bit(SODP_TOLD_NOTED, &qp->req.told);
 	/* Bit, then queues: what is queued later notes the QP again */
 	smp_mb__after_atomic();
 	waits = rescue_sq_waits(qp) || rescue_resp_waits(qp);

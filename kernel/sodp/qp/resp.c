@@ -88,10 +88,10 @@ static enum sodp_verdict resp_check_length(struct resp_ctx *c)
 {
 	if ((c->op->flags & (SODP_OP_RECV | SODP_OP_RDMA)) != SODP_OP_RECV)
 		return SODP_OK;
-	if (likely(c->req->length <= c->qp->recv.length))
+	if (likely(c->req->length <= c->qp->resp.recv.length))
 		return SODP_OK;
-	c->qp->recv.fail_status = IB_WC_LOC_LEN_ERR;
-	c->qp->recv.fail_why = SODP_ERR_TOO_LONG;
+	c->qp->resp.recv.fail_status = IB_WC_LOC_LEN_ERR;
+	c->qp->resp.recv.fail_why = SODP_ERR_TOO_LONG;
 	return SODP_E_REM_INV_REQ;
 }
 
@@ -149,7 +149,7 @@ static enum sodp_verdict resp_check_key(struct resp_ctx *c)
 	verdict = sodp_key_remote(c->user, c->req->rkey, c->req->remote_addr,
 				  c->req->length, c->op->access, &c->remote);
 	if (unlikely(verdict))
-		c->qp->recv.fail_why = c->remote.why;
+		c->qp->resp.recv.fail_why = c->remote.why;
 	else if (unlikely(!resp_exists(c)))
 		verdict = SODP_E_REM_ACCESS;
 	return verdict;
@@ -165,8 +165,8 @@ static const struct ib_pd *resp_recv_pd(const struct resp_ctx *c)
 static enum sodp_verdict resp_do_send(struct resp_ctx *c)
 {
 	const struct ib_pd *pd = resp_recv_pd(c);
-	struct sodp_recv *recv = &c->qp->recv;
-	struct sodp_seg *segs = c->qp->recv_segs;
+	struct sodp_recv *recv = &c->qp->resp.recv;
+	struct sodp_seg *segs = c->qp->resp.segs;
 	struct sodp_cursor dst = { .segs = segs };
 	enum sodp_verdict verdict = SODP_OK;
 	u64 left = c->req->length;
@@ -259,8 +259,8 @@ static enum sodp_verdict resp_invalidate(struct resp_ctx *c)
 		sodp_seg_put(&c->payload->segs[i]);
 	verdict = sodp_key_invalidate(c->user, c->req->ex, true);
 	if (verdict > SODP_BUSY) {
-		c->qp->recv.fail_status = IB_WC_LOC_ACCESS_ERR;
-		c->qp->recv.fail_why = SODP_ERR_INVALIDATE;
+		c->qp->resp.recv.fail_status = IB_WC_LOC_ACCESS_ERR;
+		c->qp->resp.recv.fail_why = SODP_ERR_INVALIDATE;
 	}
 	return verdict;
 }
@@ -300,13 +300,13 @@ static enum sodp_verdict resp_complete(struct resp_ctx *c)
 	struct sodp_qp *qp = c->qp;
 
 	/* Pairs with the READ_ONCE() of who does not have the mutex */
-	WRITE_ONCE(qp->resp_psn, sodp_psn_add(qp->resp_psn, req->nr_packets));
+	WRITE_ONCE(qp->resp.psn, sodp_psn_add(qp->resp.psn, req->nr_packets));
 	if (!req->last)
 		return SODP_OK;
-	qp->msn = sodp_psn_add(qp->msn, 1);
+	qp->resp.msn = sodp_psn_add(qp->resp.msn, 1);
 	/* The peer knows of the connection, maybe before its CM has said so */
-	if (unlikely(!qp->comm_est)) {
-		qp->comm_est = true;
+	if (unlikely(!qp->resp.comm_est)) {
+		qp->resp.comm_est = true;
 		if (READ_ONCE(qp->state) == IB_QPS_RTR && !sodp_is_ud(qp))
 			sodp_qp_event(qp, IB_EVENT_COMM_EST);
 	}
@@ -363,7 +363,7 @@ enum sodp_verdict sodp_resp_request(struct sodp_qp *qp,
 	enum sodp_verdict verdict = SODP_OK;
 	unsigned int i;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	for (i = 0; i < ARRAY_SIZE(resp_steps) && !verdict; i++)
 		verdict = resp_steps[i].run(&c);
 	sodp_seg_put(&c.remote);
@@ -406,11 +406,11 @@ void sodp_resp_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	const struct resp_nak *nak = &resp_naks[verdict];
 	struct sodp_cqe cqe = { .opcode = SODP_WC_RECV };
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	sodp_qp_count(qp, nak->counter, 1);
-	if (qp->recv.valid) {
-		cqe.status = qp->recv.fail_status ? : nak->recv_status;
-		cqe.vendor_err = qp->recv.fail_why ? : nak->why;
+	if (qp->resp.recv.valid) {
+		cqe.status = qp->resp.recv.fail_status ? : nak->recv_status;
+		cqe.vendor_err = qp->resp.recv.fail_why ? : nak->why;
 		sodp_rq_complete(qp, NULL, &cqe, true);
 	}
 	if (!sodp_qp_set_error(qp))

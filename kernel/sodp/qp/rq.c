@@ -12,20 +12,20 @@ static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 	u32 pi = smp_load_acquire(&qp->page->rq_pi);
 	const u8 *slot;
 
-	if (pi == qp->rq_ci)
+	if (pi == qp->resp.rq_ci)
 		return SODP_RNR;
-	slot = qp->rq + (qp->rq_ci & (qp->rq_depth - 1)) *
-	       (size_t)qp->rq_stride;
-	if (pi - qp->rq_ci > qp->rq_depth ||
-	    sodp_rqe_copy(&qp->recv, slot, qp->cap.max_recv_sge,
+	slot = qp->resp.rq + (qp->resp.rq_ci & (qp->resp.rq_depth - 1)) *
+	       (size_t)qp->resp.rq_stride;
+	if (pi - qp->resp.rq_ci > qp->resp.rq_depth ||
+	    sodp_rqe_copy(&qp->resp.recv, slot, qp->cap.max_recv_sge,
 			  qp->strict)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: RQ ring is garbage\n",
 			  qp->qpn);
 		return SODP_E_REM_OP;
 	}
-	qp->rq_ci++;
+	qp->resp.rq_ci++;
 	/* The slot may be reused. Pairs with the provider's acquire load. */
-	smp_store_release(&qp->page->rq_ci, qp->rq_ci);
+	smp_store_release(&qp->page->rq_ci, qp->resp.rq_ci);
 	return SODP_OK;
 }
 
@@ -33,7 +33,7 @@ static enum sodp_verdict rq_fetch_own(struct sodp_qp *qp)
 static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp,
 				      const struct sodp_xsrq *xsrq)
 {
-	if (xsrq && xsrq->srqn != qp->recv.srqn)
+	if (xsrq && xsrq->srqn != qp->resp.recv.srqn)
 		return SODP_E_REM_INV_REQ;
 	return SODP_OK;
 }
@@ -44,7 +44,7 @@ static enum sodp_verdict rq_keep_recv(const struct sodp_qp *qp,
  * @xsrq: of an XRC target: the SRQ that the request names
  *
  * Context: under resp_mutex.
- * Return: SODP_OK with qp->recv valid; SODP_RNR none posted; SODP_E_REM_OP
+ * Return: SODP_OK with qp->resp.recv valid; SODP_RNR none posted; SODP_E_REM_OP
  * nonsense in the ring.
  */
 enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp, struct sodp_xsrq *xsrq)
@@ -52,14 +52,14 @@ enum sodp_verdict sodp_rq_fetch(struct sodp_qp *qp, struct sodp_xsrq *xsrq)
 	struct sodp_srq *srq = unlikely(xsrq) ? xsrq->srq : qp->srq;
 	enum sodp_verdict verdict;
 
-	lockdep_assert_held(&qp->resp_mutex);
-	if (qp->recv.valid)
+	lockdep_assert_held(&qp->resp.resp_mutex);
+	if (qp->resp.recv.valid)
 		return rq_keep_recv(qp, xsrq);
-	verdict = srq ? sodp_srq_fetch(srq, &qp->recv) : rq_fetch_own(qp);
-	qp->recv.valid = verdict == SODP_OK;
+	verdict = srq ? sodp_srq_fetch(srq, &qp->resp.recv) : rq_fetch_own(qp);
+	qp->resp.recv.valid = verdict == SODP_OK;
 	if (xsrq)
-		qp->recv.srqn = xsrq->srqn;
-	if (unlikely(!verdict && qp->recv.fail_status))
+		qp->resp.recv.srqn = xsrq->srqn;
+	if (unlikely(!verdict && qp->resp.recv.fail_status))
 		return SODP_E_REM_OP;
 	return verdict;
 }
@@ -73,7 +73,7 @@ static int rq_post_xrc(struct sodp_qp *qp, struct sodp_xsrq *lent,
 	int ret;
 
 	if (!xsrq)
-		xsrq = sodp_xrc_get(qp->xrcd, qp->recv.srqn);
+		xsrq = sodp_xrc_get(qp->xrcd, qp->resp.recv.srqn);
 	if (!xsrq)
 		return 0;
 	srq = xsrq->srq;
@@ -92,7 +92,7 @@ static int rq_post_own(struct sodp_qp *qp, struct sodp_cqe *cqe,
 		       bool solicited)
 {
 	cqe->queue = qp->rq_cookie;
-	cqe->index = qp->rq_ci;
+	cqe->index = qp->resp.rq_ci;
 	return sodp_cq_post(qp->recv_cq, cqe, solicited);
 }
 
@@ -124,16 +124,16 @@ void sodp_rq_forget_locked(struct sodp_qp *qp)
 {
 	struct sodp_xsrq *xsrq;
 
-	lockdep_assert_held(&qp->resp_mutex);
-	if (!qp->recv.valid)
+	lockdep_assert_held(&qp->resp.resp_mutex);
+	if (!qp->resp.recv.valid)
 		return;
-	qp->recv.valid = false;
+	qp->resp.recv.valid = false;
 	if (!qp->xrcd) {
 		if (qp->srq)
 			sodp_srq_lose(qp->srq);
 		return;
 	}
-	xsrq = sodp_xrc_get(qp->xrcd, qp->recv.srqn);
+	xsrq = sodp_xrc_get(qp->xrcd, qp->resp.recv.srqn);
 	if (!xsrq)
 		return;
 	sodp_srq_lose(xsrq->srq);
@@ -154,10 +154,10 @@ void sodp_rq_complete(struct sodp_qp *qp, struct sodp_xsrq *xsrq,
 {
 	int ret;
 
-	lockdep_assert_held(&qp->resp_mutex);
-	cqe->wr_id = qp->recv.wr_id;
+	lockdep_assert_held(&qp->resp.resp_mutex);
+	cqe->wr_id = qp->resp.recv.wr_id;
 	cqe->qpn = qp->qpn;
-	qp->recv.valid = false;
+	qp->resp.recv.valid = false;
 	if (cqe->status)
 		sodp_qp_count(qp, SODP_CNT_completion_errors, 1);
 	if (unlikely(qp->xrcd))
@@ -196,19 +196,19 @@ void sodp_rq_flush_locked(struct sodp_qp *qp)
 {
 	u32 left;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (qp->dead)
 		return;
-	if (qp->recv.valid)
+	if (qp->resp.recv.valid)
 		rq_flush_one(qp);
 	if (qp->srq || qp->xrcd) {
-		if (!qp->last_wqe_sent) {
-			qp->last_wqe_sent = true;
+		if (!qp->resp.last_wqe_sent) {
+			qp->resp.last_wqe_sent = true;
 			sodp_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
 		}
 		return;
 	}
-	if (!qp->rq_depth)
+	if (!qp->resp.rq_depth)
 		return;
 	sodp_qp_page_flags(qp, SODP_QPF_RQ_BELL, 0);
 	/*
@@ -217,7 +217,8 @@ void sodp_rq_flush_locked(struct sodp_qp *qp)
 	 */
 	smp_mb();
 	/* Once around: who goes on posting rings for what comes later */
-	for (left = qp->rq_depth; left && rq_fetch_own(qp) == SODP_OK; left--)
+	left = qp->resp.rq_depth;
+	while (left-- && rq_fetch_own(qp) == SODP_OK)
 		rq_flush_one(qp);
 }
 
@@ -229,8 +230,8 @@ void sodp_rq_flush_locked(struct sodp_qp *qp)
  */
 void sodp_rq_doorbell(struct sodp_qp *qp)
 {
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	if (READ_ONCE(qp->state) == IB_QPS_ERR)
 		sodp_rq_flush_locked(qp);
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 }

@@ -58,7 +58,7 @@ static int sq_post_cqe(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		.dlid_path_bits = 0,
 		.vlan = 0,
 		.srqn = 0,
-		.index = qp->sq_ci,
+		.index = qp->req.sq_ci,
 		.queue = qp->sq_cookie,
 	};
 
@@ -77,9 +77,9 @@ static int sq_post_cqe(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 		     u8 status)
 {
-	qp->sq_ci++;
+	qp->req.sq_ci++;
 	/* The slot may be reused. Pairs with the provider's acquire load. */
-	smp_store_release(&qp->page->sq_ci, qp->sq_ci);
+	smp_store_release(&qp->page->sq_ci, qp->req.sq_ci);
 	if (likely(!status) && qp->sig_type != IB_SIGNAL_ALL_WR &&
 	    !(entry->flags & SODP_SEND_SIGNALED))
 		return 0;
@@ -91,7 +91,7 @@ int sodp_sq_complete(struct sodp_qp *qp, const struct sodp_sq_entry *entry,
 /* The same for the WQE in hand, which is the oldest */
 static int sq_complete(struct sodp_qp *qp, u8 status, u32 vendor_err)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	struct sodp_sq_entry entry = {
 		.wr_id = wqe->sqe.wr_id,
 		.length = wqe->length,
@@ -114,14 +114,14 @@ static void sq_flush_entries(struct sodp_qp *qp)
 	 */
 	sodp_qp_page_flags(qp, 0, SODP_QPF_SQ_BUSY);
 	smp_mb(); /* see above */
-	if (qp->wqe.valid && !qp->transport->run)
+	if (qp->req.wqe.valid && !qp->req.transport->run)
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	/* Pairs with the release store of sq_pi by the provider */
 	pi = smp_load_acquire(&qp->page->sq_pi);
-	if (pi - qp->sq_ci > qp->sq_depth)
-		pi = qp->sq_ci;
-	while (qp->sq_ci != pi) {
-		sodp_wqe_fetch(qp, qp->sq_ci);
+	if (pi - qp->req.sq_ci > qp->req.sq_depth)
+		pi = qp->req.sq_ci;
+	while (qp->req.sq_ci != pi) {
+		sodp_wqe_fetch(qp, qp->req.sq_ci);
 		sq_complete(qp, IB_WC_WR_FLUSH_ERR, SODP_ERR_FLUSHED);
 	}
 }
@@ -129,7 +129,7 @@ static void sq_flush_entries(struct sodp_qp *qp)
 /* What was posted to the SQ ends here; receives are another matter */
 static void sq_flush_sends(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	sodp_park_cancel_locked(qp);
 	if (qp->page)
 		sq_flush_entries(qp);
@@ -144,20 +144,20 @@ static void sq_flush_sends(struct sodp_qp *qp)
  */
 void sodp_sq_flush_locked(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (qp->dead)
 		return;
 	sq_flush_sends(qp);
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	/* What waits for a page would hold its packets until that comes */
 	sodp_transports_do(reset_recvs, qp);
 	sodp_rq_flush_locked(qp);
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 }
 
 /**
  * sodp_sq_fail() - complete the WQE in hand with an error
- * @qp: the QP; qp->wqe is its oldest
+ * @qp: the QP; qp->req.wqe is its oldest
  * @verdict: the error
  *
  * The QP is in an error state then, and the rest is to be flushed.
@@ -169,8 +169,8 @@ void sodp_sq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 	u32 vendor_err = sq_vendor_err[verdict];
 
 	/* A peer of this host says as much as one on the wire */
-	if (verdict < SODP_E_REM_INV_REQ && qp->wqe.why)
-		vendor_err = qp->wqe.why;
+	if (verdict < SODP_E_REM_INV_REQ && qp->req.wqe.why)
+		vendor_err = qp->req.wqe.why;
 	sodp_qp_set_send_error(qp);
 	sq_complete(qp, sq_wc_status[verdict], vendor_err);
 }
@@ -193,9 +193,9 @@ void sodp_sq_fatal(struct sodp_qp *qp)
 /* No receive at the peer: IBA 9.7.5.2.8; rnr_retry 7 tries for ever */
 static enum sodp_verdict sq_wait_rnr(struct sodp_qp *qp)
 {
-	if (qp->attr.rnr_retry != 7 && !qp->rnr_left--)
+	if (qp->attr.rnr_retry != 7 && !qp->req.rnr_left--)
 		return SODP_E_RNR_RETRY;
-	sodp_park_timer(qp, SODP_PARK_RNR, qp->rnr_ns);
+	sodp_park_timer(qp, SODP_PARK_RNR, qp->req.rnr_ns);
 	return SODP_OK;
 }
 
@@ -217,16 +217,16 @@ static void sq_wait_answer(struct sodp_qp *qp)
  */
 bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
 {
-	enum sodp_park park = qp->park;
+	enum sodp_park park = qp->req.park;
 
 	*verdict = SODP_OK;
 	if (likely(park == SODP_PARK_NONE))
 		return true;
 	if (park == SODP_PARK_FAULT ||
-	    !test_bit(SODP_TOLD_TIMER, &qp->told))
+	    !test_bit(SODP_TOLD_TIMER, &qp->req.told))
 		return false;
 	sodp_park_cancel_locked(qp);
-	if (park == SODP_PARK_TIMEOUT && !qp->retry_left--)
+	if (park == SODP_PARK_TIMEOUT && !qp->req.retry_left--)
 		*verdict = SODP_E_RETRY;
 	return true;
 }
@@ -238,7 +238,7 @@ bool sodp_sq_unpark(struct sodp_qp *qp, enum sodp_verdict *verdict)
  * @tries: how often it was tried with no progress in between
  * @turn: who tries, and how long that may take
  *
- * An error is left in qp->wqe.fault_ret.
+ * An error is left in qp->req.wqe.fault_ret.
  *
  * Context: process, under exec_mutex.
  * Return: false: parked: see sodp_fault_try().
@@ -253,22 +253,22 @@ bool sodp_sq_fault_inline(struct sodp_qp *qp, struct sodp_stop *stop,
 		return false;
 	}
 	if (ret) {
-		qp->wqe.fault_ret = ret;
-		qp->wqe.fault_remote = stop->remote;
+		qp->req.wqe.fault_ret = ret;
+		qp->req.wqe.fault_remote = stop->remote;
 	}
 	return true;
 }
 
 static void sq_advance_psn(struct sodp_qp *qp)
 {
-	qp->sq_psn = sodp_psn_add(qp->sq_psn, qp->wqe.req.nr_packets);
+	qp->req.psn = sodp_psn_add(qp->req.psn, qp->req.wqe.req.nr_packets);
 }
 
 static __always_inline void sq_sent(struct sodp_qp *qp)
 {
 	sodp_qp_count(qp, SODP_CNT_tx_requests, 1);
-	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->wqe.length);
-	if (qp->wqe.acked)
+	sodp_qp_count(qp, SODP_CNT_tx_bytes, qp->req.wqe.length);
+	if (qp->req.wqe.acked)
 		sq_advance_psn(qp);
 	if (unlikely(sq_complete(qp, IB_WC_SUCCESS, 0)))
 		sodp_sq_fatal(qp);
@@ -282,7 +282,7 @@ static __always_inline void sq_sent(struct sodp_qp *qp)
  */
 void sodp_sq_sent(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	sq_sent(qp);
 }
 
@@ -296,7 +296,7 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 	u32 tries = 0;
 
 	for (;;) {
-		before = qp->wqe.req.done;
+		before = qp->req.wqe.req.done;
 		chunk = min_t(u64, slice->bytes, SODP_CLOCK_BYTES);
 		left = chunk;
 		verdict = sodp_wqe_execute(qp, &left, &stop);
@@ -304,12 +304,12 @@ static enum sodp_sq_result sq_run_wqe(struct sodp_qp *qp,
 		slice->bytes -= chunk - min(left, chunk);
 		if (likely(verdict == SODP_OK)) {
 			/* One that took a receive is completed already */
-			if (qp->wqe.valid)
+			if (qp->req.wqe.valid)
 				sq_sent(qp);
 			return SODP_SQ_IDLE;
 		}
 		if (verdict == SODP_AGAIN) {
-			if (qp->wqe.req.done != before)
+			if (qp->req.wqe.req.done != before)
 				tries = 0;
 			if (!sodp_sq_fault_inline(qp, &stop, &tries,
 						  &slice->turn))
@@ -368,10 +368,10 @@ bool sodp_sq_has_entry(struct sodp_qp *qp, u32 next)
 	}
 	if (pi == next)
 		return false;
-	if (unlikely(pi - qp->sq_ci > qp->sq_depth ||
-		     pi - next > qp->sq_depth)) {
+	if (unlikely(pi - qp->req.sq_ci > qp->req.sq_depth ||
+		     pi - next > qp->req.sq_depth)) {
 		ibdev_dbg(&qp->dev->base_dev, "QP %#x: SQ index %u, at %u\n",
-			  qp->qpn, pi, qp->sq_ci);
+			  qp->qpn, pi, qp->req.sq_ci);
 		sodp_sq_fatal(qp);
 		return false;
 	}
@@ -390,8 +390,8 @@ bool sodp_sq_may_begin(struct sodp_qp *qp, bool drained)
 {
 	if (likely(qp->state == IB_QPS_RTS))
 		return true;
-	if (qp->state == IB_QPS_SQD && drained && qp->sqd_event) {
-		qp->sqd_event = false;
+	if (qp->state == IB_QPS_SQD && drained && qp->req.sqd_event) {
+		qp->req.sqd_event = false;
 		sodp_qp_event(qp, IB_EVENT_SQ_DRAINED);
 	}
 	return false;
@@ -400,12 +400,12 @@ bool sodp_sq_may_begin(struct sodp_qp *qp, bool drained)
 static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 					 struct sodp_slice *slice)
 {
-	const struct sodp_transport *transport = qp->transport;
+	const struct sodp_transport *transport = qp->req.transport;
 	enum sodp_verdict verdict;
 	enum sodp_sq_result result;
 
-	lockdep_assert_held(&qp->exec_mutex);
-	clear_bit(SODP_TOLD_SQ, &qp->told);
+	lockdep_assert_held(&qp->req.exec_mutex);
+	clear_bit(SODP_TOLD_SQ, &qp->req.told);
 	/* Pairs with smp_mb__after_atomic() in sodp_sq_doorbell() */
 	smp_mb__after_atomic();
 	for (;;) {
@@ -431,10 +431,10 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			sodp_sq_fail(qp, verdict);
 			continue;
 		}
-		if (!qp->wqe.valid) {
+		if (!qp->req.wqe.valid) {
 			if (!sodp_sq_may_begin(qp, true))
 				return SODP_SQ_IDLE;
-			if (!sodp_sq_has_entry(qp, qp->sq_ci)) {
+			if (!sodp_sq_has_entry(qp, qp->req.sq_ci)) {
 				if (qp->state == IB_QPS_ERR)
 					continue;
 				return SODP_SQ_IDLE;
@@ -444,9 +444,9 @@ static enum sodp_sq_result sq_run_locked(struct sodp_qp *qp,
 			if (!slice->wqes--)
 				return SODP_SQ_MORE;
 			sodp_qp_count(qp, slice->counter, 1);
-			qp->rnr_left = qp->attr.rnr_retry;
-			qp->retry_left = qp->attr.retry_cnt;
-			verdict = sodp_wqe_fetch(qp, qp->sq_ci);
+			qp->req.rnr_left = qp->attr.rnr_retry;
+			qp->req.retry_left = qp->attr.retry_cnt;
+			verdict = sodp_wqe_fetch(qp, qp->req.sq_ci);
 			if (unlikely(verdict)) {
 				sodp_sq_fail(qp, verdict);
 				continue;
@@ -477,8 +477,8 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
 	};
 
 	sodp_qp_begin_turn(qp);
-	if (qp->transport->check)
-		qp->transport->check(qp);
+	if (qp->req.transport->check)
+		qp->req.transport->check(qp);
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);
 	sodp_qp_unlock(qp);
@@ -492,7 +492,7 @@ static void sq_worker_turn(struct sodp_qp *qp, bool brief)
  */
 void sodp_sq_run_worker(struct sodp_qp *qp)
 {
-	mutex_lock(&qp->exec_mutex);
+	mutex_lock(&qp->req.exec_mutex);
 	sq_worker_turn(qp, false);
 }
 
@@ -504,7 +504,7 @@ void sodp_sq_run_worker(struct sodp_qp *qp)
  */
 void sodp_sq_try(struct sodp_qp *qp)
 {
-	if (!mutex_trylock(&qp->exec_mutex))
+	if (!mutex_trylock(&qp->req.exec_mutex))
 		return;
 	sq_worker_turn(qp, true);
 }
@@ -520,20 +520,20 @@ void sodp_sq_try(struct sodp_qp *qp)
 void sodp_sq_rescue(struct sodp_qp *qp)
 {
 	/* Who has the mutex does not know of the work that is taken away here */
-	set_bit(SODP_TOLD_SQ, &qp->told);
+	set_bit(SODP_TOLD_SQ, &qp->req.told);
 	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
-	if (!mutex_trylock(&qp->exec_mutex))
+	if (!mutex_trylock(&qp->req.exec_mutex))
 		return;
-	if (cancel_work(&qp->sq_work))
+	if (cancel_work(&qp->req.sq_work))
 		sodp_qp_put(qp);
-	sodp_wait_recall(&qp->fault_wait);
+	sodp_wait_recall(&qp->req.fault_wait);
 	sq_worker_turn(qp, true);
 }
 
 void sodp_sq_work(struct work_struct *work)
 {
-	struct sodp_qp *qp = container_of(work, struct sodp_qp, sq_work);
+	struct sodp_qp *qp = container_of(work, struct sodp_qp, req.sq_work);
 
 	sodp_sq_run_worker(qp);
 	sodp_qp_put(qp);
@@ -559,10 +559,10 @@ void sodp_sq_doorbell(struct sodp_qp *qp)
 	};
 
 	sodp_count(qp->dev, SODP_CNT_doorbells, 1);
-	set_bit(SODP_TOLD_SQ, &qp->told);
+	set_bit(SODP_TOLD_SQ, &qp->req.told);
 	/* Bell, then try. Pairs with smp_mb() in sodp_qp_unlock(). */
 	smp_mb__after_atomic();
-	if (!mutex_trylock(&qp->exec_mutex))
+	if (!mutex_trylock(&qp->req.exec_mutex))
 		return;
 	if (sq_run_locked(qp, &slice) == SODP_SQ_MORE)
 		sq_continue_later(qp);

@@ -62,7 +62,9 @@ bool sodp_sq_has_entry(struct sodp_qp *qp, u32 next);
 /* Entry number @index of the ring, which the application may be changing */
 static inline const u8 *sodp_sq_slot(const struct sodp_qp *qp, u32 index)
 {
-	return qp->sq + (index & (qp->sq_depth - 1)) * (size_t)qp->sq_stride;
+	const struct sodp_requester *req = &qp->req;
+
+	return req->sq + (index & (req->sq_depth - 1)) * (size_t)req->sq_stride;
 }
 
 #endif /* SODP_SQ_H */

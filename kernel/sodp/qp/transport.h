@@ -82,10 +82,10 @@ extern const struct sodp_transport *const *sodp_transports;
 /* Were WQEs begun that are not completed? READ_ONCE: for who has no mutex */
 static inline bool sodp_qp_busy(const struct sodp_qp *qp)
 {
-	const struct sodp_transport *transport = READ_ONCE(qp->transport);
+	const struct sodp_transport *transport = READ_ONCE(qp->req.transport);
 
 	return transport->busy ? transport->busy(qp) :
-				 READ_ONCE(qp->wqe.valid);
+				 READ_ONCE(qp->req.wqe.valid);
 }
 
 #endif /* SODP_TRANSPORT_H */

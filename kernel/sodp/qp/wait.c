@@ -70,7 +70,7 @@ static int wait_verdict(const struct sodp_qp *qp, const struct odp_miss *miss,
 
 static bool wait_is_requester(const struct sodp_wait *wait)
 {
-	return wait->side == &wait->qp->exec_mutex;
+	return wait->side == &wait->qp->req.exec_mutex;
 }
 
 static void wait_unlock(struct sodp_wait *wait)

@@ -141,7 +141,7 @@ static bool wqe_is_clean(const struct sodp_qp *qp, const struct sodp_sqe *sqe,
 enum sodp_verdict sodp_wqe_fetch(struct sodp_qp *qp, u32 index)
 {
 	const u8 *slot = sodp_sq_slot(qp, index);
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	struct sodp_request *req = &wqe->req;
 	enum sodp_verdict verdict = SODP_OK;
 	const struct sodp_op *op;
@@ -189,7 +189,7 @@ enum sodp_verdict sodp_wqe_fetch(struct sodp_qp *qp, u32 index)
 	verdict = wqe_fill(wqe, req);
 	if (verdict)
 		return verdict;
-	req->psn = qp->sq_psn;
+	req->psn = qp->req.psn;
 	mtu_shift = qp->attr.path_mtu + 7;
 	req->nr_packets = 1;
 	if (req->length > 1ULL << mtu_shift)
@@ -216,7 +216,7 @@ void sodp_wqe_put_payload(struct sodp_cursor *payload)
  * sodp_wqe_payload() - resolve the SGEs of the WQE in hand
  * @qp: the requester
  * @access: IB_ACCESS_LOCAL_WRITE when they will be written, else 0
- * @payload: result, empty SGEs left out; uses qp->segs
+ * @payload: result, empty SGEs left out; uses qp->req.segs
  * @buf: describes inline data, if that is what @payload refers to
  *
  * Context: process, under exec_mutex.
@@ -226,11 +226,11 @@ enum sodp_verdict sodp_wqe_payload(struct sodp_qp *qp, u32 access,
 				   struct sodp_cursor *payload,
 				   struct sodp_buf *buf)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	enum sodp_verdict verdict;
 	u32 i;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	memset(payload, 0, sizeof(*payload));
 	if (wqe->inline_data) {
 		buf->addr = wqe->inline_data;
@@ -239,7 +239,7 @@ enum sodp_verdict sodp_wqe_payload(struct sodp_qp *qp, u32 access,
 		payload->nr_bufs = 1;
 		return SODP_OK;
 	}
-	payload->segs = qp->segs;
+	payload->segs = qp->req.segs;
 	for (i = 0; i < wqe->sqe.num_sge; i++) {
 		const struct sodp_sge *sge = &wqe->sge[i];
 
@@ -270,7 +270,7 @@ static enum sodp_verdict wqe_fault_verdict(const struct sodp_wqe *wqe)
 /* What needs no peer */
 static noinline enum sodp_verdict wqe_local(struct sodp_qp *qp)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 
 	switch (wqe->sqe.opcode) {
 	case SODP_WR_LOCAL_INV:
@@ -286,7 +286,7 @@ static noinline enum sodp_verdict wqe_local(struct sodp_qp *qp)
 
 /**
  * sodp_wqe_execute() - carry the current WQE on, as far as it goes
- * @qp: the requester; qp->wqe is valid and was fetched without error
+ * @qp: the requester; qp->req.wqe is valid and was fetched without error
  * @budget: bytes that may be moved
  * @stop: filled on SODP_AGAIN
  *
@@ -297,7 +297,7 @@ static noinline enum sodp_verdict wqe_local(struct sodp_qp *qp)
 enum sodp_verdict sodp_wqe_execute(struct sodp_qp *qp, u64 *budget,
 				   struct sodp_stop *stop)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	enum sodp_verdict failed = SODP_OK;
 
 	if (unlikely(sodp_op_of(wqe->sqe.opcode)->flags & SODP_OP_LOCAL))
@@ -307,5 +307,5 @@ enum sodp_verdict sodp_wqe_execute(struct sodp_qp *qp, u64 *budget,
 		if (failed == SODP_E_LOC_PROT)
 			return failed;
 	}
-	return qp->transport->execute(qp, failed, budget, stop);
+	return qp->req.transport->execute(qp, failed, budget, stop);
 }

@@ -56,15 +56,15 @@ static int counters_switch(struct ib_qp *ibqp, struct rdma_counter *counter,
 	/* ib_core finds it by its number, and nothing keeps it from going */
 	if (!qp)
 		return -EINVAL;
-	mutex_lock(&qp->exec_mutex);
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->req.exec_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	if (qp->dead) {
 		ret = -EINVAL;
 	} else {
 		qp->counters = counters;
 		ibqp->counter = counter;
 	}
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	sodp_qp_unlock(qp);
 	sodp_qp_put(qp);
 	return ret;

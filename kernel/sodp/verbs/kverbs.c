@@ -170,12 +170,12 @@ int sodp_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	first = qp->page->sq_pi;
 	for (pi = first; wr; wr = wr->next, pi++) {
 		/* Pairs with the release store in kverbs_free_to() */
-		if (pi - smp_load_acquire(&qp->sq_freed) >= qp->sq_depth)
+		if (pi - smp_load_acquire(&qp->sq_freed) >= qp->req.sq_depth)
 			ret = -ENOMEM;
 		else
-			ret = kverbs_fill_sqe(qp, qp->sq +
-					      (pi & (qp->sq_depth - 1)) *
-					      (size_t)qp->sq_stride, wr);
+			ret = kverbs_fill_sqe(qp, qp->req.sq +
+					      (pi & (qp->req.sq_depth - 1)) *
+					      (size_t)qp->req.sq_stride, wr);
 		if (ret)
 			break;
 	}
@@ -231,9 +231,9 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 {
 	struct sodp_qp *qp = to_sodp_qp(ibqp);
 	struct kverbs_rq rq = {
-		.slots = qp->rq,
-		.depth = qp->rq_depth,
-		.stride = qp->rq_stride,
+		.slots = qp->resp.rq,
+		.depth = qp->resp.rq_depth,
+		.stride = qp->resp.rq_stride,
 		.max_sge = qp->cap.max_recv_sge,
 		.pi = &qp->page->rq_pi,
 	};
@@ -241,7 +241,7 @@ int sodp_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	int ret;
 
 	*bad_wr = wr;
-	if (!qp->user.kernel || !qp->rq_depth ||
+	if (!qp->user.kernel || !qp->resp.rq_depth ||
 	    READ_ONCE(qp->state) == IB_QPS_RESET)
 		return -EINVAL;
 	spin_lock_irqsave(&qp->rq_post_lock, flags);

@@ -63,29 +63,29 @@ static void qp_size_rings(struct sodp_qp *qp, struct ib_qp_cap *cap)
 	cap->max_send_sge = max_t(u32, cap->max_send_sge, 1);
 	payload = max_t(u32, cap->max_send_sge * sizeof(struct sodp_sge),
 			cap->max_inline_data);
-	qp->sq_stride = ALIGN(sizeof(struct sodp_sqe) + payload, 64);
-	cap->max_inline_data = min_t(u32, SODP_MAX_INLINE, qp->sq_stride -
+	qp->req.sq_stride = ALIGN(sizeof(struct sodp_sqe) + payload, 64);
+	cap->max_inline_data = min_t(u32, SODP_MAX_INLINE, qp->req.sq_stride -
 				     sizeof(struct sodp_sqe));
-	qp->sq_depth = roundup_pow_of_two(max_t(u32, cap->max_send_wr, 1));
-	cap->max_send_wr = qp->sq_depth;
+	qp->req.sq_depth = roundup_pow_of_two(max_t(u32, cap->max_send_wr, 1));
+	cap->max_send_wr = qp->req.sq_depth;
 	if (qp->srq || qp->type == IB_QPT_XRC_INI) {
 		cap->max_recv_wr = 0;
 		cap->max_recv_sge = 0;
 		return;
 	}
 	cap->max_recv_sge = max_t(u32, cap->max_recv_sge, 1);
-	qp->rq_stride = sizeof(struct sodp_rqe) +
+	qp->resp.rq_stride = sizeof(struct sodp_rqe) +
 			cap->max_recv_sge * sizeof(struct sodp_sge);
-	qp->rq_depth = roundup_pow_of_two(max_t(u32, cap->max_recv_wr, 1));
-	cap->max_recv_wr = qp->rq_depth;
+	qp->resp.rq_depth = roundup_pow_of_two(max_t(u32, cap->max_recv_wr, 1));
+	cap->max_recv_wr = qp->resp.rq_depth;
 }
 
 static int qp_make_ring(struct sodp_qp *qp)
 {
-	size_t sq_size = (size_t)qp->sq_depth * qp->sq_stride;
-	size_t rq_size = (size_t)qp->rq_depth * qp->rq_stride;
+	size_t sq_size = (size_t)qp->req.sq_depth * qp->req.sq_stride;
+	size_t rq_size = (size_t)qp->resp.rq_depth * qp->resp.rq_stride;
 
-	if (!qp->sq_depth)
+	if (!qp->req.sq_depth)
 		return 0;
 	/* The rings start behind the index lines, which are 192 bytes */
 	qp->ring = sodp_smem_alloc(qp->ucontext, sizeof(struct sodp_qp_page) +
@@ -93,8 +93,8 @@ static int qp_make_ring(struct sodp_qp *qp)
 	if (IS_ERR(qp->ring))
 		return PTR_ERR(qp->ring);
 	qp->page = qp->ring->mem;
-	qp->sq = qp->ring->mem + sizeof(struct sodp_qp_page);
-	qp->rq = qp->sq + sq_size;
+	qp->req.sq = qp->ring->mem + sizeof(struct sodp_qp_page);
+	qp->resp.rq = qp->req.sq + sq_size;
 	return 0;
 }
 
@@ -108,13 +108,13 @@ static int qp_make_lists(struct sodp_qp *qp)
 		recv = qp->srq->max_sge;
 	else if (qp->xrcd)
 		recv = SODP_MAX_SGE;	/* it serves any SRQ */
-	qp->segs = kcalloc(send + recv, sizeof(struct sodp_seg) +
-			   sizeof(struct sodp_sge), GFP_KERNEL_ACCOUNT);
-	if (!qp->segs)
+	qp->req.segs = kcalloc(send + recv, sizeof(struct sodp_seg) +
+			       sizeof(struct sodp_sge), GFP_KERNEL_ACCOUNT);
+	if (!qp->req.segs)
 		return -ENOMEM;
-	qp->recv_segs = qp->segs + send;
-	qp->wqe.sge = (struct sodp_sge *)(qp->recv_segs + recv);
-	qp->recv.sge = qp->wqe.sge + send;
+	qp->resp.segs = qp->req.segs + send;
+	qp->req.wqe.sge = (struct sodp_sge *)(qp->resp.segs + recv);
+	qp->resp.recv.sge = qp->req.wqe.sge + send;
 	return 0;
 }
 
@@ -122,10 +122,10 @@ static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 {
 	struct sodp_create_qp_resp resp = {
 		.qpn = qp->qpn,
-		.sq_depth = qp->sq_depth,
-		.sq_stride = qp->sq_stride,
-		.rq_depth = qp->rq_depth,
-		.rq_stride = qp->rq_stride,
+		.sq_depth = qp->req.sq_depth,
+		.sq_stride = qp->req.sq_stride,
+		.rq_depth = qp->resp.rq_depth,
+		.rq_stride = qp->resp.rq_stride,
 		.max_inline = qp->cap.max_inline_data,
 		.max_send_sge = qp->cap.max_send_sge,
 		.max_recv_sge = qp->cap.max_recv_sge,
@@ -137,8 +137,8 @@ static int qp_reply(struct sodp_qp *qp, struct ib_udata *udata)
 		resp.comp_mask = SODP_CREATE_QP_COOKIES;
 	resp.mmap_offset = sodp_smem_offset(qp->ring);
 	resp.mmap_size = qp->ring->size;
-	resp.sq_offset = qp->sq - (u8 *)qp->ring->mem;
-	resp.rq_offset = qp->rq - (u8 *)qp->ring->mem;
+	resp.sq_offset = qp->req.sq - (u8 *)qp->ring->mem;
+	resp.rq_offset = qp->resp.rq - (u8 *)qp->ring->mem;
 	return ib_copy_to_udata(udata, &resp,
 				min(sizeof(resp), udata->outlen));
 }
@@ -182,9 +182,9 @@ static struct sodp_qp *qp_alloc(struct ib_qp *ibqp,
 	spin_lock_init(&qp->state_lock);
 	spin_lock_init(&qp->sq_post_lock);
 	spin_lock_init(&qp->rq_post_lock);
-	mutex_init(&qp->exec_mutex);
-	mutex_init(&qp->resp_mutex);
-	INIT_WORK(&qp->sq_work, sodp_sq_work);
+	mutex_init(&qp->req.exec_mutex);
+	mutex_init(&qp->resp.resp_mutex);
+	INIT_WORK(&qp->req.sq_work, sodp_sq_work);
 	sodp_park_init(qp);
 	return qp;
 }
@@ -296,8 +296,8 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	/* Who polls may have found it: see kverbs_free_recv() */
 	if (qp->user.kernel && qp->srq)
 		synchronize_rcu();
-	mutex_lock(&qp->exec_mutex);
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->req.exec_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	/* Pairs with the READ_ONCE() in local_is_peer() */
 	WRITE_ONCE(qp->dead, true);
 	spin_lock(&qp->state_lock);
@@ -308,15 +308,15 @@ int sodp_qp_destroy(struct ib_qp *ibqp, struct ib_udata *udata)
 	/* Completions that are still there will be dropped when polled */
 	if (qp->user.kernel && qp->srq)
 		atomic_add(atomic_read(&qp->srq_unpolled), &qp->srq->polled);
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	sodp_park_cancel_locked(qp);
 	sodp_transports_do(forget, qp);
-	mutex_unlock(&qp->exec_mutex);
+	mutex_unlock(&qp->req.exec_mutex);
 	sodp_transports_do(leave, qp, qp->attr.dest_qp_num);
 	/* Nothing starts the timers or queues the work for a dead QP */
-	hrtimer_cancel(&qp->park_timer);
+	hrtimer_cancel(&qp->req.park_timer);
 	sodp_transports_do(stop, qp);
-	if (cancel_work_sync(&qp->sq_work))
+	if (cancel_work_sync(&qp->req.sq_work))
 		sodp_qp_put(qp);
 	sodp_smem_free(qp->ring);
 	sodp_qp_put(qp);
@@ -349,8 +349,8 @@ int sodp_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->sq_draining = qp->state == IB_QPS_SQD &&
 			    sodp_qp_busy(qp);
 	spin_unlock(&qp->state_lock);
-	attr->sq_psn = READ_ONCE(qp->sq_psn);
-	attr->rq_psn = READ_ONCE(qp->resp_psn);
+	attr->sq_psn = READ_ONCE(qp->req.psn);
+	attr->rq_psn = READ_ONCE(qp->resp.psn);
 	attr->cap = qp->cap;
 	attr->port_num = 1;
 	init->event_handler = ibqp->event_handler;

@@ -89,36 +89,36 @@ static void modify_store(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	if (mask & IB_QP_AV)
 		modify_store_av(qp, attr);
 	if (mask & IB_QP_SQ_PSN)
-		qp->sq_psn = attr->sq_psn & 0xffffff;
+		qp->req.psn = attr->sq_psn & 0xffffff;
 	if (mask & IB_QP_RQ_PSN)
 		/* Pairs with the READ_ONCE() of who has no mutex */
-		WRITE_ONCE(qp->resp_psn, attr->rq_psn & 0xffffff);
+		WRITE_ONCE(qp->resp.psn, attr->rq_psn & 0xffffff);
 }
 
 /* Both mutexes are held: drop all that was posted and start afresh */
 static void modify_reset(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	sodp_park_cancel_locked(qp);
-	qp->wqe.valid = false;
+	qp->req.wqe.valid = false;
 	sodp_rq_forget_locked(qp);
-	qp->last_wqe_sent = false;
-	qp->comm_est = false;
+	qp->resp.last_wqe_sent = false;
+	qp->resp.comm_est = false;
 	if (qp->page) {
-		qp->sq_ci = READ_ONCE(qp->page->sq_pi);
-		qp->rq_ci = READ_ONCE(qp->page->rq_pi);
-		WRITE_ONCE(qp->page->sq_ci, qp->sq_ci);
-		WRITE_ONCE(qp->page->rq_ci, qp->rq_ci);
-		WRITE_ONCE(qp->sq_freed, qp->sq_ci);
-		WRITE_ONCE(qp->rq_freed, qp->rq_ci);
+		qp->req.sq_ci = READ_ONCE(qp->page->sq_pi);
+		qp->resp.rq_ci = READ_ONCE(qp->page->rq_pi);
+		WRITE_ONCE(qp->page->sq_ci, qp->req.sq_ci);
+		WRITE_ONCE(qp->page->rq_ci, qp->resp.rq_ci);
+		WRITE_ONCE(qp->sq_freed, qp->req.sq_ci);
+		WRITE_ONCE(qp->rq_freed, qp->resp.rq_ci);
 	}
 	sodp_qp_page_flags(qp, 0, ~0U);
 	spin_lock(&qp->state_lock);
 	memset(&qp->attr, 0, sizeof(qp->attr));
 	spin_unlock(&qp->state_lock);
 	WRITE_ONCE(qp->peer_dev_id, 0);
-	qp->msn = 0;
+	qp->resp.msn = 0;
 	sodp_transports_do(reset_sends, qp);
 	sodp_transports_do(reset_recvs, qp);
 }
@@ -142,7 +142,7 @@ static int modify_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		if (ret)
 			continue;
 		/* Pairs with the READ_ONCE() in sodp_qp_busy() */
-		WRITE_ONCE(qp->transport, *t);
+		WRITE_ONCE(qp->req.transport, *t);
 		return 0;
 	}
 	return -EINVAL;
@@ -188,8 +188,8 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		return ret;
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
-	mutex_lock(&qp->exec_mutex);
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->req.exec_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	peer_qpn = qp->attr.dest_qp_num;
 	cur = mask & IB_QP_CUR_STATE ? attr->cur_qp_state : qp->state;
 	next = mask & IB_QP_STATE ? attr->qp_state : cur;
@@ -213,11 +213,11 @@ int sodp_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	if (mask & IB_QP_SQ_PSN)
 		sodp_transports_do(reset_sends, qp);
 	if (next == IB_QPS_SQD && cur == IB_QPS_RTS)
-		qp->sqd_event = qp->attr.en_sqd_async_notify;
+		qp->req.sqd_event = qp->attr.en_sqd_async_notify;
 	if (next == IB_QPS_ERR)
 		sodp_park_cancel_locked(qp);
 out_unlock:
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	if (!ret && next == IB_QPS_ERR)
 		sodp_sq_flush_locked(qp);
 	sodp_qp_unlock(qp);

@@ -242,12 +242,12 @@ static int fill_qp(struct sk_buff *msg, struct sodp_qp *qp)
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
 	if (!table)
 		return -EMSGSIZE;
-	if (rdma_nl_put_driver_u32(msg, "sq_depth", qp->sq_depth) ||
-	    rdma_nl_put_driver_u32(msg, "rq_depth", qp->rq_depth) ||
-	    rdma_nl_put_driver_u32(msg, "sq_ci", READ_ONCE(qp->sq_ci)) ||
-	    rdma_nl_put_driver_u32(msg, "rq_ci", READ_ONCE(qp->rq_ci)) ||
+	if (rdma_nl_put_driver_u32(msg, "sq_depth", qp->req.sq_depth) ||
+	    rdma_nl_put_driver_u32(msg, "rq_depth", qp->resp.rq_depth) ||
+	    rdma_nl_put_driver_u32(msg, "sq_ci", READ_ONCE(qp->req.sq_ci)) ||
+	    rdma_nl_put_driver_u32(msg, "rq_ci", READ_ONCE(qp->resp.rq_ci)) ||
 	    rdma_nl_put_driver_string(msg, "parked",
-				      parks[READ_ONCE(qp->park)])) {
+				      parks[READ_ONCE(qp->req.park)])) {
 		nla_nest_cancel(msg, table);
 		return -EMSGSIZE;
 	}

@@ -20,8 +20,8 @@ static enum ib_qp_type local_peer_type(const struct sodp_qp *qp)
 static bool local_lost_recv(const struct sodp_qp *qp,
 			    const struct sodp_qp *peer)
 {
-	return qp->wqe.req.done && !peer->recv.valid &&
-	       (sodp_op_of(qp->wqe.req.opcode)->flags & SODP_OP_RECV);
+	return qp->req.wqe.req.done && !peer->resp.recv.valid &&
+	       (sodp_op_of(qp->req.wqe.req.opcode)->flags & SODP_OP_RECV);
 }
 
 /*
@@ -44,9 +44,10 @@ static bool local_is_peer(const struct sodp_qp *qp, const struct sodp_qp *peer)
  */
 static bool local_accepts(struct sodp_qp *qp, struct sodp_qp *peer)
 {
-	lockdep_assert_held(&peer->resp_mutex);
+	lockdep_assert_held(&peer->resp.resp_mutex);
 	return sodp_qp_receives(peer) &&
-	       (peer->resp_psn == qp->wqe.req.psn || qp->type == IB_QPT_UC) &&
+	       (peer->resp.psn == qp->req.wqe.req.psn ||
+		qp->type == IB_QPT_UC) &&
 	       !local_lost_recv(qp, peer);
 }
 
@@ -60,8 +61,8 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
 {
 	if (verdict == SODP_E_REM_OP)
 		sodp_resp_fail(peer, verdict);
-	peer->recv.fail_status = 0;
-	peer->recv.fail_why = 0;
+	peer->resp.recv.fail_status = 0;
+	peer->resp.recv.fail_why = 0;
 	/* Not the responder's affair: memory of the requester is bad */
 	if (unlikely(verdict == SODP_E_LOC_PROT))
 		return verdict;
@@ -75,9 +76,9 @@ static enum sodp_verdict local_uc(struct sodp_qp *peer,
  */
 static struct sodp_qp *local_peer(struct sodp_qp *qp)
 {
-	struct sodp_qp *peer = qp->peer;
+	struct sodp_qp *peer = qp->req.peer;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (likely(peer))
 		return peer;
 	peer = sodp_qp_get(qp->attr.dest_qp_num);
@@ -85,7 +86,7 @@ static struct sodp_qp *local_peer(struct sodp_qp *qp)
 		sodp_qp_put(peer);
 		return NULL;
 	}
-	WRITE_ONCE(qp->peer, peer);
+	WRITE_ONCE(qp->req.peer, peer);
 	return peer;
 }
 
@@ -97,10 +98,10 @@ static struct sodp_qp *local_peer(struct sodp_qp *qp)
  */
 static void local_forget(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
-	if (qp->peer)
-		sodp_qp_put(qp->peer);
-	WRITE_ONCE(qp->peer, NULL);
+	lockdep_assert_held(&qp->req.exec_mutex);
+	if (qp->req.peer)
+		sodp_qp_put(qp->req.peer);
+	WRITE_ONCE(qp->req.peer, NULL);
 }
 
 /**
@@ -111,8 +112,8 @@ static void local_forget(struct sodp_qp *qp)
  */
 static void local_check(struct sodp_qp *qp)
 {
-	lockdep_assert_held(&qp->exec_mutex);
-	if (unlikely(qp->peer && !local_is_peer(qp, qp->peer)))
+	lockdep_assert_held(&qp->req.exec_mutex);
+	if (unlikely(qp->req.peer && !local_is_peer(qp, qp->req.peer)))
 		local_forget(qp);
 }
 
@@ -134,7 +135,7 @@ static void local_leave(struct sodp_qp *qp, u32 peer_qpn)
 	if (!peer)
 		return;
 	/* Pairs with WRITE_ONCE() in local_peer(): only compared */
-	if (READ_ONCE(peer->peer) == qp)
+	if (READ_ONCE(peer->req.peer) == qp)
 		sodp_qp_kick(peer);
 	sodp_qp_put(peer);
 }
@@ -145,9 +146,9 @@ static void local_leave(struct sodp_qp *qp, u32 peer_qpn)
  */
 static void local_executed(struct sodp_request *req)
 {
-	struct sodp_qp *qp = container_of(req, struct sodp_qp, wqe.req);
+	struct sodp_qp *qp = container_of(req, struct sodp_qp, req.wqe.req);
 
-	qp->wqe.acked = true;
+	qp->req.wqe.acked = true;
 	sodp_sq_sent(qp);
 }
 
@@ -163,23 +164,23 @@ static enum sodp_verdict local_request(struct sodp_qp *qp,
 
 	if (unlikely(!peer))
 		return qp->type == IB_QPT_UC ? SODP_OK : SODP_LOST;
-	mutex_lock(&peer->resp_mutex);
+	mutex_lock(&peer->resp.resp_mutex);
 	connected = local_is_peer(qp, peer);
 	if (likely(connected && local_accepts(qp, peer))) {
-		peer->resp_psn = qp->wqe.req.psn;
-		qp->wqe.req.executed = local_executed;
-		verdict = failed ? : sodp_resp_request(peer, &qp->wqe.req,
+		peer->resp.psn = qp->req.wqe.req.psn;
+		qp->req.wqe.req.executed = local_executed;
+		verdict = failed ? : sodp_resp_request(peer, &qp->req.wqe.req,
 						       payload, budget, stop);
 		if (qp->type == IB_QPT_UC)
 			verdict = local_uc(peer, verdict);
 		else if (unlikely(verdict >= SODP_E_REM_INV_REQ))
 			sodp_resp_fail(peer, verdict);
 		else if (unlikely(verdict == SODP_RNR))
-			qp->rnr_ns = sodp_rnr_ns(peer);
+			qp->req.rnr_ns = sodp_rnr_ns(peer);
 	}
 	if (qp->type == IB_QPT_UC && verdict == SODP_LOST)
 		verdict = SODP_OK;
-	mutex_unlock(&peer->resp_mutex);
+	mutex_unlock(&peer->resp.resp_mutex);
 	/* Its number may be another QP's by now */
 	if (unlikely(!connected))
 		local_forget(qp);
@@ -204,7 +205,7 @@ static enum sodp_verdict local_execute(struct sodp_qp *qp,
 				       struct sodp_stop *stop)
 {
 	struct sodp_cursor payload;
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	const struct sodp_op *op = sodp_op_of(wqe->sqe.opcode);
 	struct sodp_cursor result = {};
 	enum sodp_verdict verdict;

@@ -68,7 +68,7 @@ static bool wack_advance(struct wack *c, u32 until)
 	u32 end;
 
 	while (sodp_psn_diff(w->una, until) < 0) {
-		out = sodp_wreq_out(w, c->qp->sq_ci);
+		out = sodp_wreq_out(w, c->qp->req.sq_ci);
 		if (sodp_wreq_is_rd(out->opcode))
 			break;
 		end = sodp_wreq_end(out);
@@ -86,7 +86,7 @@ static bool wack_advance(struct wack *c, u32 until)
 static void wack_step(struct wack *c)
 {
 	struct sodp_wire_req *w = c->w;
-	const struct sodp_wire_out *out = sodp_wreq_out(w, c->qp->sq_ci);
+	const struct sodp_wire_out *out = sodp_wreq_out(w, c->qp->req.sq_ci);
 	u32 index = (w->una - out->psn) & SODP_PSN_MASK;
 
 	w->una = sodp_psn_add(w->una, 1);
@@ -122,7 +122,7 @@ static void wack_act_ack(struct wack *c, const struct wack_rule *rule)
 
 	if (!wack_advance(c, sodp_psn_add(c->pkt.psn, 1)))
 		sodp_wreq_back(c->qp);
-	else if (unlikely(w->limited) && w->una == c->qp->sq_psn)
+	else if (unlikely(w->limited) && w->una == c->qp->req.psn)
 		/* All is done: READs may have been counted differently */
 		w->ssn = c->pkt.msn;
 }
@@ -133,18 +133,18 @@ static void wack_act_rnr(struct wack *c, const struct wack_rule *rule)
 	struct sodp_qp *qp = c->qp;
 
 	/* The network may have doubled it */
-	if (qp->park == SODP_PARK_RNR)
+	if (qp->req.park == SODP_PARK_RNR)
 		return;
 	sodp_qp_count(qp, SODP_CNT_rx_rnr_naks, 1);
-	if (qp->attr.rnr_retry != 7 && !qp->rnr_left--) {
+	if (qp->attr.rnr_retry != 7 && !qp->req.rnr_left--) {
 		sodp_wreq_fail(qp, rule->verdict);
 		return;
 	}
 	sodp_wreq_rewind(qp);
-	if (qp->park == SODP_PARK_TX)
+	if (qp->req.park == SODP_PARK_TX)
 		sodp_park_cancel_locked(qp);
 	/* A wait for a page will do as well */
-	if (qp->park == SODP_PARK_NONE)
+	if (qp->req.park == SODP_PARK_NONE)
 		sodp_park_timer(qp, SODP_PARK_RNR,
 				sodp_rnr_code_ns(c->pkt.syndrome));
 }
@@ -209,17 +209,17 @@ static enum sodp_verdict wack_hold(struct wack *c)
 	struct sodp_qp *qp = c->qp;
 	struct sodp_buf unused;
 
-	if (likely(c->holding && c->held == qp->sq_ci))
+	if (likely(c->holding && c->held == qp->req.sq_ci))
 		return SODP_OK;
 	wack_release(c);
-	verdict = sodp_wreq_load(qp, qp->sq_ci);
-	if (!verdict && unlikely(qp->wqe.fault_ret))
+	verdict = sodp_wreq_load(qp, qp->req.sq_ci);
+	if (!verdict && unlikely(qp->req.wqe.fault_ret))
 		verdict = SODP_E_LOC_PROT;
 	if (!verdict)
 		verdict = sodp_wqe_payload(qp, IB_ACCESS_LOCAL_WRITE,
 					   &c->payload, &unused);
 	c->holding = !verdict;
-	c->held = qp->sq_ci;
+	c->held = qp->req.sq_ci;
 	return verdict;
 }
 
@@ -255,8 +255,8 @@ static bool wack_place(struct wack *c, struct sodp_cursor *src, u64 off,
 			break;
 		budget = len;
 		verdict = sodp_move(&c->payload, src, off + len,
-				    c->qp->wqe.length, &done, &budget, &stop,
-				    false);
+				    c->qp->req.wqe.length, &done, &budget,
+				    &stop, false);
 		if (verdict == SODP_AGAIN && !wack_miss(c, &stop))
 			return false;
 	} while (verdict == SODP_AGAIN);
@@ -314,7 +314,7 @@ static bool wack_answer(struct wack *c)
 	}
 	if (unlikely(c->qp->state == IB_QPS_ERR))
 		return true;
-	out = sodp_wreq_out(c->w, c->qp->sq_ci);
+	out = sodp_wreq_out(c->w, c->qp->req.sq_ci);
 	switch (out->opcode) {
 	case SODP_WR_RDMA_READ:
 		if (read)
@@ -420,8 +420,8 @@ enum sodp_sq_result sodp_wreq_answers(struct sodp_qp *qp,
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	lockdep_assert_held(&qp->exec_mutex);
-	if (qp->park == SODP_PARK_FAULT && w->answer_parked)
+	lockdep_assert_held(&qp->req.exec_mutex);
+	if (qp->req.park == SODP_PARK_FAULT && w->answer_parked)
 		return SODP_SQ_PARKED;
 	w->answer_parked = false;
 	if (skb_queue_empty_lockless(&qp->wire->ack_queue.skbs))
@@ -448,7 +448,7 @@ void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb)
 	 * after this, and so does who has the mutex: bell, then mutex, and
 	 * there mutex, then bell. Pairs with smp_mb() in sodp_qp_unlock().
 	 */
-	if (!test_and_set_bit(SODP_TOLD_SQ, &qp->told) &&
-	    !mutex_is_locked(&qp->exec_mutex))
+	if (!test_and_set_bit(SODP_TOLD_SQ, &qp->req.told) &&
+	    !mutex_is_locked(&qp->req.exec_mutex))
 		sodp_qp_kick(qp);
 }

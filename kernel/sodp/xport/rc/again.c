@@ -45,7 +45,7 @@ void sodp_wresp_keep(struct sodp_qp *qp, const struct sodp_request *req,
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 	struct sodp_resource *res;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (!resp->res_size)
 		return;
 	res = &resp->res[resp->res_next];
@@ -173,7 +173,7 @@ bool sodp_wresp_replay(struct sodp_qp *qp, const struct sodp_pkt *pkt, u32 seq)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 	struct sodp_resource *res;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	switch (pkt->op->wr) {
 	case SODP_WR_RDMA_READ:
 		res = again_find_read(resp, pkt);
@@ -209,7 +209,7 @@ static bool again_first_read(struct sodp_qp *qp, struct sk_buff *skb,
 	for (i = cb->next; cb->answers && i < cb->nr; i++)
 		if (sodp_rx_parse(skb, i, pkt) &&
 		    pkt->op->wr == SODP_WR_RDMA_READ &&
-		    sodp_psn_diff(pkt->psn, qp->resp_psn) < 0)
+		    sodp_psn_diff(pkt->psn, qp->resp.psn) < 0)
 			return true;
 	return false;
 }
@@ -230,7 +230,7 @@ bool sodp_wresp_owes_data(struct sodp_qp *qp)
 	struct sk_buff *skb;
 	bool owes = false;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	spin_lock_bh(&q->skbs.lock);
 	skb_queue_reverse_walk(&q->skbs, skb) {
 		owes = again_first_read(qp, skb, &pkt);
@@ -282,7 +282,7 @@ void sodp_wresp_look_again(struct sodp_qp *qp)
 	struct sodp_pkt pkt;
 	u32 seq, end;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (!again_newest(qp, &pkt, &seq))
 		return;
 	res = again_find_read(resp, &pkt);
@@ -337,7 +337,7 @@ void sodp_wresp_next_answer(struct sodp_qp *qp)
 	struct sodp_resource *res;
 	struct sodp_pkt pkt = {};
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	while (sodp_psn_diff(read->until, read->end) > 0) {
 		res = again_next(resp, read->end, read->until);
 		if (!res)

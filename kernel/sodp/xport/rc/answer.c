@@ -21,8 +21,8 @@ static u8 answer_credits(const struct sodp_qp *qp)
 	if (qp->srq || qp->xrcd)
 		return SODP_AETH_NO_CREDITS;
 	/* What the application wrote there is checked when it is taken */
-	n = min(READ_ONCE(qp->page->rq_pi) - qp->rq_ci, qp->rq_depth);
-	n = min(n + (qp->recv.valid && !qp->wire->resp.acked), 32768U);
+	n = min(READ_ONCE(qp->page->rq_pi) - qp->resp.rq_ci, qp->resp.rq_depth);
+	n = min(n + (qp->resp.recv.valid && !qp->wire->resp.acked), 32768U);
 	if (n < 4)
 		return n;
 	code = 2 * ilog2(n);
@@ -41,7 +41,7 @@ static void answer_header(struct sodp_qp *qp, struct sodp_pkt *pkt, u8 opcode,
 	pkt->pkey = IB_DEFAULT_PKEY_FULL;
 	pkt->qpn = qp->attr.dest_qp_num;
 	pkt->psn = psn & SODP_PSN_MASK;
-	pkt->msn = qp->msn;
+	pkt->msn = qp->resp.msn;
 	pkt->syndrome = SODP_AETH_ACK | answer_credits(qp);
 }
 
@@ -93,7 +93,7 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	resp->ack_owed = false;
 	resp->unanswered = 0;
 	/* For want of an acknowledge the peer would send all of it again */
@@ -112,7 +112,7 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
  */
 void sodp_wresp_ack_alive(struct sodp_qp *qp, u32 psn)
 {
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	answer_ack(qp, SODP_AETH_ACK | answer_credits(qp), psn);
 }
 
@@ -128,12 +128,12 @@ void sodp_wresp_flush_ack(struct sodp_qp *qp)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (resp->read.active)
 		return;
 	if (resp->ack_owed || resp->ack_due)
 		sodp_wresp_ack(qp, SODP_AETH_ACK | answer_credits(qp),
-			       sodp_psn_add(qp->resp_psn, SODP_PSN_MASK));
+			       sodp_psn_add(qp->resp.psn, SODP_PSN_MASK));
 }
 
 /**
@@ -265,7 +265,7 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 	enum sodp_verdict verdict;
 	struct sodp_burst burst;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (!read->length) {
 		sodp_wresp_answer_empty(qp, read->psn);
 		read->active = false;

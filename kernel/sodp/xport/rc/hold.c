@@ -44,7 +44,7 @@ void sodp_wresp_hold(struct sodp_qp *qp, u64 ns)
 {
 	struct sodp_wire *wire = qp->wire;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (wire->hold || qp->dead)
 		return;
 	/* Pairs with the READ_ONCE() in sodp_wresp_held() */
@@ -100,7 +100,7 @@ void sodp_wresp_pace(struct sodp_qp *qp, u32 bytes)
 	struct sodp_pace *pace = &wire->pace;
 	u64 now;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (likely(!pace->rate &&
 		   !test_bit(SODP_CONGESTED_ANSWERS, &wire->congested)))
 		return;

@@ -74,7 +74,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	resp->told_rnr = false;
 	resp->rnr_code = WPARK_RNR_FIRST;
 	/* The peer's timer starts anew with what is done */
@@ -114,10 +114,10 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 	struct sodp_pkt pkt;
 	bool wanted = false;
 
-	*oldest = qp->resp_psn;
+	*oldest = qp->resp.psn;
 	while ((skb = sodp_rxq_peek(&resp->queue))) {
 		while (sodp_rx_peek(skb, &pkt)) {
-			s32 ahead = sodp_psn_diff(pkt.psn, qp->resp_psn);
+			s32 ahead = sodp_psn_diff(pkt.psn, qp->resp.psn);
 
 			if (!ahead) {
 				wanted = true;
@@ -126,7 +126,7 @@ static bool wpark_empty_queue(struct sodp_qp *qp, u32 *oldest)
 				wanted = true;
 				if (sodp_psn_diff(pkt.psn, *oldest) < 0)
 					*oldest = pkt.psn;
-			} else if (ahead < 0 && *oldest == qp->resp_psn) {
+			} else if (ahead < 0 && *oldest == qp->resp.psn) {
 				/* Behind a READ the peer would not believe it */
 				sodp_wresp_replay(qp, &pkt,
 						  sodp_rx_cb(skb)->seq);
@@ -153,7 +153,7 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 	bool wanted;
 	u32 oldest;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	wanted = wpark_empty_queue(qp, &oldest);
 	if (resp->read.active) {
 		resp->read.active = false;
@@ -162,7 +162,7 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 		wanted = true;
 	}
 	/* An acknowledge would tell the peer that a READ's data was lost */
-	if (oldest != qp->resp_psn)
+	if (oldest != qp->resp.psn)
 		resp->ack_due = false;
 	else if (resp->ack_due)
 		sodp_wresp_flush_ack(qp);
@@ -191,7 +191,7 @@ static void wpark_ended(struct sodp_qp *qp, int ret)
 static void wpark_keep_alive(struct sodp_qp *qp)
 {
 	const struct sodp_read *read = &qp->wire->resp.read;
-	u32 next = read->active ? read->psn : qp->resp_psn;
+	u32 next = read->active ? read->psn : qp->resp.psn;
 
 	if (read->active || !sodp_wresp_owes_data(qp))
 		sodp_wresp_ack_alive(qp, sodp_psn_add(next, SODP_PSN_MASK));
@@ -204,7 +204,7 @@ static void wpark_patience_work(struct work_struct *work)
 			     patience);
 	struct sodp_qp *qp = resp->qp;
 
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	if (!qp->dead && resp->wait.on && !resp->told_rnr &&
 	    !sodp_is_uc(qp) && sodp_qp_receives(qp)) {
 		if (wpark_may_tell(qp)) {
@@ -215,12 +215,12 @@ static void wpark_patience_work(struct work_struct *work)
 			wpark_schedule(qp, wpark_interval(qp));
 		}
 	}
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	sodp_qp_put(qp);
 }
 
 void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 {
-	sodp_wait_init(&resp->wait, qp, &qp->resp_mutex, wpark_ended);
+	sodp_wait_init(&resp->wait, qp, &qp->resp.resp_mutex, wpark_ended);
 	INIT_DELAYED_WORK(&resp->patience, wpark_patience_work);
 }

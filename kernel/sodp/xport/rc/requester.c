@@ -4,7 +4,7 @@
  * the window allows; ack.c completes them.
  *
  * The send position (w->send, w->send_psn) runs ahead of the completion
- * index qp->sq_ci and goes back to w->una when packets were lost. A WQE is
+ * index qp->req.sq_ci and goes back to w->una when packets were lost. A WQE is
  * begun once: it is given its PSNs and a record. Whenever it is needed again
  * it is fetched from the ring again, which the application may have
  * scribbled on: it must agree with the record, and passes every check anew.
@@ -20,18 +20,18 @@
 void sodp_wreq_complete(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
-	const struct sodp_wire_out *out = sodp_wreq_out(w, qp->sq_ci);
+	const struct sodp_wire_out *out = sodp_wreq_out(w, qp->req.sq_ci);
 	const struct sodp_sqe *sqe =
-		(const struct sodp_sqe *)sodp_sq_slot(qp, qp->sq_ci);
+		(const struct sodp_sqe *)sodp_sq_slot(qp, qp->req.sq_ci);
 	struct sodp_sq_entry entry = {
 		.length = out->length,
 		.opcode = out->opcode,
 		.flags = out->flags,
 	};
 
-	if (qp->wqe.valid && w->loaded == qp->sq_ci) {
-		entry.wr_id = qp->wqe.sqe.wr_id;
-		qp->wqe.valid = false;
+	if (qp->req.wqe.valid && w->loaded == qp->req.sq_ci) {
+		entry.wr_id = qp->req.wqe.sqe.wr_id;
+		qp->req.wqe.valid = false;
 	} else {
 		/* In the application's hands, and of use to nobody else */
 		entry.wr_id = READ_ONCE(sqe->wr_id);
@@ -57,13 +57,13 @@ void sodp_wreq_fail(struct sodp_qp *qp, enum sodp_verdict verdict)
 
 	ibdev_dbg(&qp->dev->base_dev, "QP %#x: failed at PSN %#x: %d\n",
 		  qp->qpn, w->una, verdict);
-	if (!qp->wqe.valid || w->loaded != qp->sq_ci)
-		sodp_wqe_fetch(qp, qp->sq_ci);
+	if (!qp->req.wqe.valid || w->loaded != qp->req.sq_ci)
+		sodp_wqe_fetch(qp, qp->req.sq_ci);
 	sodp_sq_fail(qp, verdict);
 }
 
 /**
- * sodp_wreq_load() - have a WQE that was begun in qp->wqe
+ * sodp_wreq_load() - have a WQE that was begun in qp->req.wqe
  * @qp: the requester
  * @index: its index
  *
@@ -74,16 +74,16 @@ enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 	const struct sodp_wire_out *out = sodp_wreq_out(w, index);
-	const struct sodp_wqe *wqe = &qp->wqe;
+	const struct sodp_wqe *wqe = &qp->req.wqe;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (likely(wqe->valid && w->loaded == index))
 		return SODP_OK;
 	w->loaded = index;
 	if (sodp_wqe_fetch(qp, index) || wqe->sqe.opcode != out->opcode ||
 	    wqe->length != out->length || (u8)wqe->sqe.flags != out->flags)
 		return SODP_E_LOC_QP_OP;
-	qp->wqe.req.psn = out->psn;
+	qp->req.wqe.req.psn = out->psn;
 	return SODP_OK;
 }
 
@@ -101,7 +101,7 @@ enum sodp_verdict sodp_wreq_load(struct sodp_qp *qp, u32 index)
 enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
 				     enum sodp_verdict verdict)
 {
-	if (index != tx->qp->sq_ci)
+	if (index != tx->qp->req.sq_ci)
 		return SODP_WREQ_WAIT;
 	sodp_wreq_fail(tx->qp, verdict);
 	return SODP_WREQ_FAILED;
@@ -116,7 +116,7 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 	struct sodp_stop stop;
 	u64 budget = 0;
 
-	if (w->begun != qp->sq_ci)
+	if (w->begun != qp->req.sq_ci)
 		return SODP_WREQ_WAIT;
 	verdict = sodp_wqe_execute(qp, &budget, &stop);
 	/* An access to what is to be closed is under way: again soon */
@@ -127,8 +127,8 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 	if (unlikely(verdict))
 		return sodp_wreq_refuse(tx, w->begun, verdict);
 	*sodp_wreq_out(w, w->begun) = (struct sodp_wire_out) {
-		.opcode = qp->wqe.sqe.opcode,
-		.flags = qp->wqe.sqe.flags,
+		.opcode = qp->req.wqe.sqe.opcode,
+		.flags = qp->req.wqe.sqe.flags,
 	};
 	w->begun++;
 	w->send = w->begun;
@@ -139,7 +139,7 @@ static enum sodp_wreq_step wreq_local(struct sodp_wreq_tx *tx)
 /* What keeps the WQE in hand from being begun */
 static bool wreq_held_back(struct sodp_wreq_tx *tx)
 {
-	const struct sodp_wqe *wqe = &tx->qp->wqe;
+	const struct sodp_wqe *wqe = &tx->qp->req.wqe;
 	struct sodp_wire_req *w = tx->w;
 	s32 flying = sodp_psn_diff(w->send_psn, w->una);
 
@@ -160,17 +160,17 @@ static void wreq_record(struct sodp_wreq_tx *tx)
 {
 	struct sodp_wire_req *w = tx->w;
 	struct sodp_qp *qp = tx->qp;
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 
-	wqe->req.psn = qp->sq_psn;
+	wqe->req.psn = qp->req.psn;
 	*sodp_wreq_out(w, w->begun) = (struct sodp_wire_out) {
-		.psn = qp->sq_psn,
+		.psn = qp->req.psn,
 		.nr_packets = wqe->req.nr_packets,
 		.length = wqe->length,
 		.opcode = wqe->sqe.opcode,
 		.flags = wqe->sqe.flags,
 	};
-	qp->sq_psn = sodp_psn_add(qp->sq_psn, wqe->req.nr_packets);
+	qp->req.psn = sodp_psn_add(qp->req.psn, wqe->req.nr_packets);
 	if (sodp_wreq_is_rd(wqe->sqe.opcode)) {
 		w->rd_any = true;
 		w->rd_index = w->begun;
@@ -187,11 +187,11 @@ static enum sodp_wreq_step wreq_begin(struct sodp_wreq_tx *tx)
 	struct sodp_qp *qp = tx->qp;
 	enum sodp_verdict verdict;
 
-	if (!sodp_sq_may_begin(qp, w->begun == qp->sq_ci))
+	if (!sodp_sq_may_begin(qp, w->begun == qp->req.sq_ci))
 		return SODP_WREQ_EMPTY;
-	if (w->begun - qp->sq_ci > w->mask)
+	if (w->begun - qp->req.sq_ci > w->mask)
 		return SODP_WREQ_WAIT;
-	if (!qp->wqe.valid || w->loaded != w->begun) {
+	if (!qp->req.wqe.valid || w->loaded != w->begun) {
 		if (!sodp_sq_has_entry(qp, w->begun))
 			return qp->state == IB_QPS_ERR ? SODP_WREQ_FAILED :
 							 SODP_WREQ_EMPTY;
@@ -200,14 +200,14 @@ static enum sodp_wreq_step wreq_begin(struct sodp_wreq_tx *tx)
 		verdict = sodp_wqe_fetch(qp, w->begun);
 		w->loaded = w->begun;
 		if (unlikely(verdict)) {
-			if (w->begun != qp->sq_ci)
-				qp->wqe.valid = false;
+			if (w->begun != qp->req.sq_ci)
+				qp->req.wqe.valid = false;
 			return sodp_wreq_refuse(tx, w->begun, verdict);
 		}
 		tx->slice->wqes--;
 		sodp_qp_count(qp, tx->slice->counter, 1);
 	}
-	if (unlikely(sodp_op_of(qp->wqe.sqe.opcode)->flags & SODP_OP_LOCAL))
+	if (unlikely(sodp_op_of(qp->req.wqe.sqe.opcode)->flags & SODP_OP_LOCAL))
 		return wreq_local(tx);
 	if (wreq_held_back(tx))
 		return SODP_WREQ_WAIT;
@@ -238,7 +238,7 @@ static void wreq_complete_uc(struct sodp_qp *qp)
 	struct sodp_wire_req *w = qp->wire->req;
 
 	w->una = w->send_psn;
-	while (qp->sq_ci != w->send)
+	while (qp->req.sq_ci != w->send)
 		sodp_wreq_complete(qp);
 }
 
@@ -342,22 +342,22 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 	enum sodp_verdict verdict;
 	bool parked;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (sodp_is_uc(qp))
 		slice->bytes = min_t(u64, slice->bytes, sodp_policy.uc_bytes);
 	do {
-		clear_bit(SODP_TOLD_SQ, &qp->told);
+		clear_bit(SODP_TOLD_SQ, &qp->req.told);
 		/* Bell, then queues. Pairs with those who fill and ring. */
 		smp_mb__after_atomic();
 		result = sodp_wreq_answers(qp, slice);
 		if (result != SODP_SQ_IDLE)
 			break;
 		wreq_look(qp);
-		if (test_bit(SODP_TOLD_RETRY, &qp->told))
+		if (test_bit(SODP_TOLD_RETRY, &qp->req.told))
 			sodp_wreq_timeout(qp);
 		if (sodp_qp_flushes_sends(qp))
 			break;
-		parked = qp->park != SODP_PARK_NONE;
+		parked = qp->req.park != SODP_PARK_NONE;
 		if (!sodp_sq_unpark(qp, &verdict)) {
 			result = SODP_SQ_PARKED;
 			break;

@@ -72,12 +72,12 @@ struct sodp_cc {
 /**
  * struct sodp_wire_req - state of the requester; under exec_mutex
  * @qp: whose it is
- * @out: ring of WQEs begun: qp->sq_ci to @begun - 1
+ * @out: ring of WQEs begun: qp->req.sq_ci to @begun - 1
  * @mask: entries of @out, less one
- * @begun: index of the next WQE to begin; its first PSN is qp->sq_psn
- * @loaded: index of the WQE in qp->wqe, if that is valid
+ * @begun: index of the next WQE to begin; its first PSN is qp->req.psn
+ * @loaded: index of the WQE in qp->req.wqe, if that is valid
  * @send: index of the WQE that the next packet is of
- * @una: oldest PSN not acknowledged; in the WQE at qp->sq_ci
+ * @una: oldest PSN not acknowledged; in the WQE at qp->req.sq_ci
  * @send_psn: PSN of the next packet
  * @max_psn: follows the newest PSN that was ever sent
  * @asked: follows the newest PSN for which an answer is owed
@@ -161,7 +161,7 @@ static inline bool sodp_wreq_is_rd(u8 opcode)
 /* WQEs are begun and not completed */
 static inline bool sodp_wreq_busy(const struct sodp_qp *qp)
 {
-	return READ_ONCE(qp->wire->req->begun) != READ_ONCE(qp->sq_ci);
+	return READ_ONCE(qp->wire->req->begun) != READ_ONCE(qp->req.sq_ci);
 }
 
 /* Why the sender stopped */

@@ -77,8 +77,8 @@ static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
 {
 	if (sodp_is_uc(c->qp) && verdict != SODP_E_REM_OP) {
 		c->resp->in_message = false;
-		c->qp->recv.fail_status = 0;
-		c->qp->recv.fail_why = 0;
+		c->qp->resp.recv.fail_status = 0;
+		c->qp->resp.recv.fail_why = 0;
 		return WRESP_DROP;
 	}
 	c->verdict = verdict;
@@ -95,7 +95,7 @@ static enum wresp_fate wresp_gap(struct wresp_ctx *c)
 	sodp_wresp_rewind_tail(qp);
 	sodp_wresp_flush_ack(qp);
 	sodp_wresp_ack(qp, SODP_AETH_NAK | SODP_NAK_PSN_SEQUENCE,
-		       qp->resp_psn);
+		       qp->resp.psn);
 	c->resp->nak_sent = true;
 	sodp_qp_count(qp, SODP_CNT_rx_out_of_sequence, 1);
 	return WRESP_DROP;
@@ -103,7 +103,7 @@ static enum wresp_fate wresp_gap(struct wresp_ctx *c)
 
 static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
 {
-	s32 ahead = sodp_psn_diff(c->pkt.psn, c->qp->resp_psn);
+	s32 ahead = sodp_psn_diff(c->pkt.psn, c->qp->resp.psn);
 
 	if (likely(!ahead)) {
 		c->resp->nak_sent = false;
@@ -119,7 +119,7 @@ static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
 		if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
 			return WRESP_DROP;
 		/* Pairs with the READ_ONCE() of who does not have the mutex */
-		WRITE_ONCE(c->qp->resp_psn, c->pkt.psn);
+		WRITE_ONCE(c->qp->resp.psn, c->pkt.psn);
 		return WRESP_NEXT;
 	}
 	if (ahead > 0)
@@ -440,8 +440,8 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		resp->read.active = true;
 		resp->read.partial = false;
 		resp->read.psn = req->psn;
-		resp->read.end = qp->resp_psn;
-		resp->read.until = qp->resp_psn;
+		resp->read.end = qp->resp.psn;
+		resp->read.until = qp->resp.psn;
 		resp->read.rkey = req->rkey;
 		resp->read.srqn = req->srqn;
 		resp->read.remote_addr = req->remote_addr;
@@ -613,7 +613,7 @@ static bool wresp_run_locked(struct sodp_qp *qp, u64 *bytes,
 	struct wresp_ctx c;
 	bool more;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	/* Not all of it: @bufs is large */
 	c.qp = qp;
 	c.resp = &qp->wire->resp;
@@ -647,7 +647,7 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 					 sodp_wresp_owes_data(qp)))
 			sodp_wresp_flush_ack(qp);
 	}
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	if (more)
 		sodp_wresp_kick(qp);
 }
@@ -664,7 +664,7 @@ static void wresp_work(struct work_struct *work)
 	/* Answers came before these requests, and complete before them */
 	if (!skb_queue_empty_lockless(&qp->wire->ack_queue.skbs))
 		sodp_sq_try(qp);
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	wresp_turn(qp, &bytes, &turn);
 	sodp_qp_put(qp);
 }
@@ -680,7 +680,7 @@ static void wresp_work(struct work_struct *work)
 void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 {
 	/* Whoever has it may have found the queue empty already */
-	if (mutex_trylock(&qp->resp_mutex))
+	if (mutex_trylock(&qp->resp.resp_mutex))
 		wresp_turn(qp, bytes, turn);
 	else
 		sodp_wresp_kick(qp);
@@ -700,7 +700,7 @@ void sodp_wresp_rescue(struct sodp_qp *qp)
 	struct sodp_turn turn = { .ns = SODP_POSTER_NS };
 	u64 bytes = SODP_INLINE_BYTES;
 
-	if (!mutex_trylock(&qp->resp_mutex))
+	if (!mutex_trylock(&qp->resp.resp_mutex))
 		return;
 	sodp_wait_recall(&qp->wire->resp.wait);
 	if (cancel_work(&qp->wire->resp.work))
@@ -751,7 +751,7 @@ int sodp_wresp_connect(struct sodp_qp *qp, u8 max_dest_rd_atomic)
 	struct sodp_resource *res = NULL;
 	u32 i;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	if (resp->res_size == max_dest_rd_atomic)
 		return 0;
 	if (max_dest_rd_atomic) {
@@ -784,7 +784,7 @@ void sodp_wresp_reset(struct sodp_qp *qp)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 	u32 i;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	sodp_wresp_unpark(qp);
 	resp->fault_ret = 0;
 	resp->read.active = false;

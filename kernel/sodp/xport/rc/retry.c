@@ -63,7 +63,7 @@ static enum hrtimer_restart wretry_expired(struct hrtimer *timer)
 		hrtimer_set_expires(timer, ns_to_ktime(deadline));
 		return HRTIMER_RESTART;
 	}
-	set_bit(SODP_TOLD_RETRY, &w->qp->told);
+	set_bit(SODP_TOLD_RETRY, &w->qp->req.told);
 	sodp_qp_kick(w->qp);
 	return HRTIMER_NORESTART;
 }
@@ -95,7 +95,7 @@ static u64 wretry_wait_ns(const struct sodp_qp *qp)
 	const struct sodp_cc *cc = &qp->wire->req->cc;
 	u64 wait = sodp_wreq_wait_ns(qp);
 
-	if (qp->retry_left != qp->attr.retry_cnt)
+	if (qp->req.retry_left != qp->attr.retry_cnt)
 		return wait;
 	return clamp(cc->rtt_ns + 4 * cc->var_ns, wait, 4 * wait);
 }
@@ -110,7 +110,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	/* timeout 0: for ever */
 	if (w->max_psn == w->una || !qp->attr.timeout || sodp_is_uc(qp)) {
 		WRITE_ONCE(w->deadline, 0);
@@ -131,7 +131,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 	/* While it is queued its callback must not set when it expires */
 	if (w->timer_on) {
 		hrtimer_cancel(&w->timer);
-		clear_bit(SODP_TOLD_RETRY, &qp->told);
+		clear_bit(SODP_TOLD_RETRY, &qp->req.told);
 	}
 	w->timer_on = true;
 	hrtimer_start(&w->timer, ns_to_ktime(w->deadline),
@@ -143,9 +143,9 @@ static void wretry_send_from(struct sodp_qp *qp, u32 psn)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	w->send = qp->sq_ci;
+	w->send = qp->req.sq_ci;
 	w->send_psn = psn;
-	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+	if (qp->req.park == SODP_PARK_FAULT && !w->answer_parked)
 		sodp_park_cancel_locked(qp);
 }
 
@@ -159,7 +159,7 @@ void sodp_wreq_rewind(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	wretry_send_from(qp, w->una);
 	w->cc.timing = false;
 	w->asked = w->una;
@@ -170,7 +170,7 @@ void sodp_wreq_rewind(struct sodp_qp *qp)
 /* One more try. Return: false: there was none left */
 static bool wretry_count(struct sodp_qp *qp)
 {
-	if (qp->retry_left--)
+	if (qp->req.retry_left--)
 		return true;
 	sodp_wreq_fail(qp, SODP_E_RETRY);
 	return false;
@@ -207,13 +207,13 @@ void sodp_wreq_progress(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	qp->retry_left = qp->attr.retry_cnt;
-	qp->rnr_left = qp->attr.rnr_retry;
+	qp->req.retry_left = qp->attr.retry_cnt;
+	qp->req.rnr_left = qp->attr.rnr_retry;
 	w->backed = false;
 	WRITE_ONCE(w->deadline, 0);
 	if (unlikely(w->cc.window < sodp_policy.window))
 		sodp_cc_grow(w);
-	if (w->rd_any && (s32)(qp->sq_ci - w->rd_index) > 0)
+	if (w->rd_any && (s32)(qp->req.sq_ci - w->rd_index) > 0)
 		w->rd_any = false;
 	/* Answered after all, while it was about to be sent again */
 	if (sodp_psn_diff(w->send_psn, w->una) < 0)
@@ -228,10 +228,10 @@ static bool wretry_waits_here(const struct sodp_qp *qp)
 {
 	const struct sodp_wire_req *w = qp->wire->req;
 
-	if (qp->park == SODP_PARK_TX ||
-	    (qp->park == SODP_PARK_FAULT && !w->answer_parked))
+	if (qp->req.park == SODP_PARK_TX ||
+	    (qp->req.park == SODP_PARK_FAULT && !w->answer_parked))
 		return sodp_psn_diff(w->asked, w->una) <= 0;
-	return qp->park != SODP_PARK_NONE;
+	return qp->req.park != SODP_PARK_NONE;
 }
 
 /**
@@ -244,8 +244,8 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	lockdep_assert_held(&qp->exec_mutex);
-	clear_bit(SODP_TOLD_RETRY, &qp->told);
+	lockdep_assert_held(&qp->req.exec_mutex);
+	clear_bit(SODP_TOLD_RETRY, &qp->req.told);
 	w->timer_on = false;
 	if (!w->deadline || w->deadline > ktime_get_ns())
 		return;
@@ -259,7 +259,7 @@ void sodp_wreq_timeout(struct sodp_qp *qp)
 	 * The spec's ICRC for a FLUSH or rdma_rxe's: a peer that knows one
 	 * only does not answer the other.
 	 */
-	if (sodp_wreq_out(w, qp->sq_ci)->opcode == SODP_WR_FLUSH)
+	if (sodp_wreq_out(w, qp->req.sq_ci)->opcode == SODP_WR_FLUSH)
 		w->twice = !w->twice;
 	sodp_cc_timeout(w);
 	sodp_wreq_rewind(qp);
@@ -273,7 +273,7 @@ static void wretry_unsend(struct sodp_wreq_tx *tx)
 	struct sodp_qp *qp = tx->qp;
 	u32 psn = tx->skb_psn;
 
-	while (w->send != qp->sq_ci &&
+	while (w->send != qp->req.sq_ci &&
 	       sodp_psn_diff(psn, sodp_wreq_end(sodp_wreq_out(w,
 							      w->send - 1))) < 0)
 		w->send--;
@@ -292,7 +292,7 @@ static void wretry_unsend(struct sodp_wreq_tx *tx)
 			     w->max_psn) > 0)
 		w->rd_known--;
 	/* A page for what was to be next is not what is next now */
-	if (qp->park == SODP_PARK_FAULT && !w->answer_parked)
+	if (qp->req.park == SODP_PARK_FAULT && !w->answer_parked)
 		sodp_park_cancel_locked(qp);
 }
 
@@ -310,12 +310,12 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx)
 	struct sodp_wire_req *w = tx->w;
 	struct sodp_qp *qp = tx->qp;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	tx->burst.refused = false;
 	if (!sodp_is_uc(qp) && sodp_psn_diff(tx->skb_psn, w->una) >= 0)
 		wretry_unsend(tx);
 	sodp_cc_cut(w, sodp_policy.loss_keep);
-	if (qp->park == SODP_PARK_NONE)
+	if (qp->req.park == SODP_PARK_NONE)
 		sodp_park_timer(qp, SODP_PARK_TX,
 				WRETRY_TX_NS << min_t(u8, w->refused,
 						      WRETRY_TX_STEPS));
@@ -325,7 +325,7 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx)
 
 /**
  * sodp_wreq_reset() - nothing is on its way, and nothing was begun
- * @qp: the requester; qp->sq_ci and qp->sq_psn are set
+ * @qp: the requester; qp->req.sq_ci and qp->req.psn are set
  *
  * Context: process, under exec_mutex.
  */
@@ -333,15 +333,15 @@ void sodp_wreq_reset(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	sodp_wreq_purge(qp);
-	qp->wqe.valid = false;
-	w->begun = qp->sq_ci;
-	w->send = qp->sq_ci;
-	w->una = qp->sq_psn;
-	w->send_psn = qp->sq_psn;
-	w->max_psn = qp->sq_psn;
-	w->asked = qp->sq_psn;
+	qp->req.wqe.valid = false;
+	w->begun = qp->req.sq_ci;
+	w->send = qp->req.sq_ci;
+	w->una = qp->req.psn;
+	w->send_psn = qp->req.psn;
+	w->max_psn = qp->req.psn;
+	w->asked = qp->req.psn;
 	w->unasked = 0;
 	w->rd_out = 0;
 	w->rd_known = 0;
@@ -354,6 +354,6 @@ void sodp_wreq_reset(struct sodp_qp *qp)
 	w->refused = 0;
 	sodp_cc_reset(w);
 	WRITE_ONCE(w->deadline, 0);
-	qp->retry_left = qp->attr.retry_cnt;
-	qp->rnr_left = qp->attr.rnr_retry;
+	qp->req.retry_left = qp->attr.retry_cnt;
+	qp->req.rnr_left = qp->attr.rnr_retry;
 }

@@ -42,7 +42,7 @@ static bool wrx_known(struct sodp_qp *qp, struct sodp_wire_resp *resp,
 		      const struct sodp_rx_cb *cb)
 {
 	/* Written by the worker: what it is doing right now may be either */
-	u32 expected = READ_ONCE(qp->resp_psn);
+	u32 expected = READ_ONCE(qp->resp.psn);
 
 	if (cb->answers && sodp_psn_diff(cb->psn, expected) < 0) {
 		wrx_note(resp, SODP_NOTE_AGAIN);
@@ -64,7 +64,7 @@ static bool wrx_add_request(struct sodp_qp *qp, struct sodp_wire_resp *resp,
 
 	/* Nothing waits, and what was done is done: see sodp_rxq_consume() */
 	if (skb_queue_empty(&resp->queue.skbs))
-		resp->tail = READ_ONCE(qp->resp_psn);
+		resp->tail = READ_ONCE(qp->resp.psn);
 	ahead = sodp_psn_diff(cb->psn, resp->tail);
 	if (unlikely(ahead > 0))
 		goto out_gap;
@@ -134,9 +134,9 @@ void sodp_wresp_rewind_tail(struct sodp_qp *qp)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	spin_lock_bh(&resp->queue.skbs.lock);
-	resp->tail = qp->resp_psn;
+	resp->tail = qp->resp.psn;
 	spin_unlock_bh(&resp->queue.skbs.lock);
 }
 
@@ -153,9 +153,9 @@ bool sodp_wresp_take_gap(struct sodp_qp *qp)
 	bool missing = false;
 	s32 ahead;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	spin_lock_bh(&resp->queue.skbs.lock);
-	ahead = sodp_psn_diff(resp->gap_psn, qp->resp_psn);
+	ahead = sodp_psn_diff(resp->gap_psn, qp->resp.psn);
 	/* One that waits may turn out to be no packet: see sodp_rx_parse() */
 	if (ahead <= 0 || skb_queue_empty(&resp->queue.skbs)) {
 		clear_bit(SODP_NOTE_GAP, &resp->notes);
@@ -176,7 +176,7 @@ void sodp_wresp_take_known(struct sodp_qp *qp)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 	u32 known;
 
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	spin_lock_bh(&resp->queue.skbs.lock);
 	clear_bit(SODP_NOTE_KNOWN, &resp->notes);
 	known = resp->known;

@@ -42,7 +42,7 @@ static u8 wreq_transport(const struct sodp_qp *qp)
 
 static u8 wreq_opcode(const struct sodp_qp *qp, bool first, bool last)
 {
-	u8 wr = qp->wqe.sqe.opcode & (SODP_NR_OPS - 1);
+	u8 wr = qp->req.wqe.sqe.opcode & (SODP_NR_OPS - 1);
 	u8 code;
 
 	if (first)
@@ -77,7 +77,7 @@ static s32 wreq_room(const struct sodp_wreq_tx *tx)
 	/* Nobody would answer, and so make room again */
 	if (sodp_is_uc(tx->qp))
 		return sodp_policy.window;
-	if (sodp_wreq_out_of_credits(w, tx->qp->wqe.sqe.opcode, w->ssn) &&
+	if (sodp_wreq_out_of_credits(w, tx->qp->req.wqe.sqe.opcode, w->ssn) &&
 	    w->send + 1 == w->begun && wreq_wants_receive(tx))
 		return 1 - flying;
 	room = (s32)w->cc.window - flying;
@@ -132,7 +132,7 @@ static void wreq_header(struct sodp_wreq_tx *tx, struct sodp_pkt *pkt,
 			u8 opcode)
 {
 	const struct sodp_qp *qp = tx->qp;
-	const struct sodp_request *req = &qp->wqe.req;
+	const struct sodp_request *req = &qp->req.wqe.req;
 
 	memset(pkt, 0, sizeof(*pkt));
 	pkt->opcode = opcode;
@@ -141,7 +141,7 @@ static void wreq_header(struct sodp_wreq_tx *tx, struct sodp_pkt *pkt,
 	pkt->pkey = IB_DEFAULT_PKEY_FULL;
 	pkt->qpn = qp->attr.dest_qp_num;
 	pkt->psn = tx->w->send_psn;
-	pkt->srqn = qp->wqe.sqe.srqn & SODP_PSN_MASK;
+	pkt->srqn = qp->req.wqe.sqe.srqn & SODP_PSN_MASK;
 	pkt->remote_addr = req->remote_addr;
 	pkt->rkey = req->rkey;
 	pkt->ex = req->ex;
@@ -243,7 +243,7 @@ static enum sodp_wreq_step wreq_send_data(struct sodp_wreq_tx *tx)
 	struct sodp_buf buf;
 	s32 room;
 
-	if (unlikely(tx->qp->wqe.fault_ret))
+	if (unlikely(tx->qp->req.wqe.fault_ret))
 		return sodp_wreq_refuse(tx, w->send, SODP_E_LOC_PROT);
 	verdict = sodp_wqe_payload(tx->qp, 0, &payload, &buf);
 	if (unlikely(verdict))
@@ -357,7 +357,7 @@ static enum sodp_wreq_step wreq_send_read(struct sodp_wreq_tx *tx)
 /* Atomics, ATOMIC WRITE, FLUSH: one packet without user memory */
 static enum sodp_wreq_step wreq_send_one(struct sodp_wreq_tx *tx)
 {
-	const struct sodp_request *req = &tx->qp->wqe.req;
+	const struct sodp_request *req = &tx->qp->req.wqe.req;
 	struct sodp_wire_req *w = tx->w;
 	struct sodp_pkt pkt;
 	u32 len;
@@ -398,7 +398,7 @@ static enum sodp_verdict wreq_check_sink(struct sodp_wreq_tx *tx)
 	struct sodp_cursor payload;
 	struct sodp_buf unused;
 
-	if (!(sodp_op_of(tx->qp->wqe.sqe.opcode)->flags & SODP_OP_IN))
+	if (!(sodp_op_of(tx->qp->req.wqe.sqe.opcode)->flags & SODP_OP_IN))
 		return SODP_OK;
 	verdict = sodp_wqe_payload(tx->qp, IB_ACCESS_LOCAL_WRITE, &payload,
 				   &unused);
@@ -409,19 +409,19 @@ static enum sodp_verdict wreq_check_sink(struct sodp_wreq_tx *tx)
 
 /**
  * sodp_wreq_message() - send what may be sent of the WQE in hand
- * @tx: the sender; qp->wqe is that at the send position
+ * @tx: the sender; qp->req.wqe is that at the send position
  *
  * Context: process, under exec_mutex.
  * Return: SODP_WREQ_GO: all of it has left.
  */
 enum sodp_wreq_step sodp_wreq_message(struct sodp_wreq_tx *tx)
 {
-	u8 opcode = tx->qp->wqe.sqe.opcode;
+	u8 opcode = tx->qp->req.wqe.sqe.opcode;
 	enum sodp_verdict verdict;
 
 	if (!sodp_wreq_is_rd(opcode)) {
 		/* With one CPU nobody else could work on it meanwhile */
-		if (num_online_cpus() == 1 && tx->qp->wqe.req.nr_packets > 1)
+		if (num_online_cpus() == 1 && tx->qp->req.wqe.req.nr_packets > 1)
 			tx->burst.handing = sodp_near_handing;
 		return wreq_send_data(tx);
 	}

@@ -35,13 +35,13 @@ static int wire_init_req(struct sodp_wire_req *w, struct sodp_qp *qp)
 {
 	u32 records;
 
-	records = clamp_t(u32, qp->sq_depth, 1, sodp_policy.records);
+	records = clamp_t(u32, qp->req.sq_depth, 1, sodp_policy.records);
 	w->out = kcalloc(records, sizeof(*w->out), GFP_KERNEL_ACCOUNT);
 	if (!w->out)
 		return -ENOMEM;
 	w->mask = records - 1;
-	w->begun = qp->sq_ci;
-	w->send = qp->sq_ci;
+	w->begun = qp->req.sq_ci;
+	w->send = qp->req.sq_ci;
 	w->qp = qp;
 	sodp_wreq_timer_init(w);
 	return 0;
@@ -132,8 +132,8 @@ static int wire_connect(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 	struct sodp_way *way;
 	int ret;
 
-	lockdep_assert_held(&qp->exec_mutex);
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	sodp_net_retry(qp->dev);
 	ret = sodp_net_reach(qp->dev,
 			     (const struct in6_addr *)grh->dgid.raw);
@@ -194,7 +194,7 @@ int sodp_wreq_connect(struct sodp_qp *qp, u8 max_rd_atomic)
 	struct sodp_wire_req *w = qp->wire->req;
 	u32 *ring, size, i;
 
-	lockdep_assert_held(&qp->exec_mutex);
+	lockdep_assert_held(&qp->req.exec_mutex);
 	if (!max_rd_atomic || (w->rd_end && max_rd_atomic <= w->rd_mask + 1))
 		return 0;
 	size = roundup_pow_of_two(max_rd_atomic);

@@ -45,7 +45,7 @@ struct sodp_ud {
 
 static void ud_fill_pkt(const struct sodp_qp *qp, struct sodp_pkt *pkt)
 {
-	const struct sodp_wqe *wqe = &qp->wqe;
+	const struct sodp_wqe *wqe = &qp->req.wqe;
 	const struct sodp_sqe *sqe = &wqe->sqe;
 
 	memset(pkt, 0, sizeof(*pkt));
@@ -57,7 +57,7 @@ static void ud_fill_pkt(const struct sodp_qp *qp, struct sodp_pkt *pkt)
 	pkt->migrated = true;
 	pkt->pkey = IB_DEFAULT_PKEY_FULL;
 	pkt->qpn = sqe->ud.remote_qpn & SODP_MAX_QPN;
-	pkt->psn = qp->sq_psn;
+	pkt->psn = qp->req.psn;
 	/* IBA 10.2.5: the high bit asks for the QP's own */
 	pkt->qkey = sqe->ud.remote_qkey & BIT(31) ? qp->attr.qkey :
 						    sqe->ud.remote_qkey;
@@ -71,7 +71,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 				    struct sodp_cursor *payload, u64 *budget,
 				    struct sodp_stop *stop)
 {
-	struct sodp_buf data = { .length = qp->wqe.length };
+	struct sodp_buf data = { .length = qp->req.wqe.length };
 	struct sodp_cursor dst = { .bufs = &data, .nr_bufs = 1 };
 	enum sodp_verdict verdict = SODP_OK;
 	struct sodp_burst burst;
@@ -118,7 +118,7 @@ static enum sodp_verdict ud_send_to(struct sodp_qp *qp, struct sodp_av *av,
 static enum sodp_verdict ud_send(struct sodp_qp *qp, enum sodp_verdict failed,
 				 u64 *budget, struct sodp_stop *stop)
 {
-	struct sodp_wqe *wqe = &qp->wqe;
+	struct sodp_wqe *wqe = &qp->req.wqe;
 	struct sodp_cursor payload;
 	enum sodp_verdict verdict;
 	struct sodp_buf buf;
@@ -213,7 +213,7 @@ static void ud_reset(struct sodp_qp *qp)
 
 	if (!ud)
 		return;
-	lockdep_assert_held(&qp->resp_mutex);
+	lockdep_assert_held(&qp->resp.resp_mutex);
 	sodp_rxq_purge(&ud->queue);
 	ud->begun = false;
 	ud->fault_ret = 0;
@@ -273,8 +273,8 @@ static enum sodp_verdict ud_place(struct sodp_ud *ud, struct sk_buff *skb,
 static void ud_fail(struct sodp_ud *ud, enum sodp_verdict verdict)
 {
 	/* Told by the completion; no one is sent a NAK */
-	if (!ud->qp->recv.fail_status)
-		ud->qp->recv.fail_status = IB_WC_LOC_PROT_ERR;
+	if (!ud->qp->resp.recv.fail_status)
+		ud->qp->resp.recv.fail_status = IB_WC_LOC_PROT_ERR;
 	sodp_resp_fail(ud->qp, verdict);
 }
 
@@ -295,7 +295,7 @@ static bool ud_deliver(struct sodp_ud *ud, struct sk_buff *skb,
 	if (verdict == SODP_RNR)
 		goto out_drop;
 	/* IBA 9.9.3, class D: the receive serves the next datagram */
-	if (!verdict && UD_GRH_BYTES + pkt.length > qp->recv.length)
+	if (!verdict && UD_GRH_BYTES + pkt.length > qp->resp.recv.length)
 		goto out_drop;
 	/* Whoever made the skb can write to its pages while it waits here */
 	if (ud->begun && ud->req.length != UD_GRH_BYTES + pkt.length)
@@ -333,7 +333,7 @@ static void ud_work(struct work_struct *work)
 	struct sodp_qp *qp = ud->qp;
 	struct sk_buff *skb;
 
-	mutex_lock(&qp->resp_mutex);
+	mutex_lock(&qp->resp.resp_mutex);
 	for (;;) {
 		/* Every time: softirq may queue what it checked before */
 		if (qp->dead || !sodp_qp_receives(qp)) {
@@ -348,7 +348,7 @@ static void ud_work(struct work_struct *work)
 	}
 	if (!ud->wait.on && sodp_rxq_peek(&ud->queue))
 		ud_kick(qp);
-	mutex_unlock(&qp->resp_mutex);
+	mutex_unlock(&qp->resp.resp_mutex);
 	sodp_qp_put(qp);
 }
 
@@ -405,7 +405,7 @@ static int ud_init(struct sodp_qp *qp)
 		return -ENOMEM;
 	}
 	INIT_WORK(&ud->work, ud_work);
-	sodp_wait_init(&ud->wait, qp, &qp->resp_mutex, ud_wait_ended);
+	sodp_wait_init(&ud->wait, qp, &qp->resp.resp_mutex, ud_wait_ended);
 	return 0;
 }
 
