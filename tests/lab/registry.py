@@ -179,7 +179,7 @@ def _compare():
     """All of the newest rdma-core's suite, with rdma_rxe's figures."""
     yield Test(
         "compare",
-        ["python3", "-B", "/src/tests/rdma-core/compare.py"],
+        ["python3", "-B", "/src/tests/rdma_core/compare.py"],
         suite="forky",
         kernels=("7.2",),
         timeout=2400,

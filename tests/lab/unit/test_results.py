@@ -9,7 +9,7 @@ from pathlib import Path
 
 import support
 
-sys.path.insert(0, str(support.REPO / "tests/rdma-core"))
+sys.path.insert(0, str(support.REPO / "tests/rdma_core"))
 
 import compare  # noqa: E402
 from lab import registry, results, testing  # noqa: E402
