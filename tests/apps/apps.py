@@ -12,14 +12,11 @@ import contextlib
 import glob
 import os
 import re
-import sys
 
-sys.path.insert(0, "/src/tests/wire")
-
-from ends import LocalEnd, Skip  # noqa: E402,F401
-from ends import SLOW, Failure, SetupError, Tap, call  # noqa: E402
-from pair import wait_for  # noqa: E402,F401
-from wire import two_ends  # noqa: E402
+from tests.perftest.pair import wait_for  # noqa: F401
+from tests.wire.ends import SLOW, Failure, SetupError, Tap, call
+from tests.wire.ends import LocalEnd, Skip  # noqa: F401
+from tests.wire.wire import two_ends
 
 BUILT = "/build/apps"
 SHIM = f"{BUILT}/libimplicit.so"

@@ -12,9 +12,16 @@ client that is faster than the server's receives fails.
 
 import functools
 
-import apps
-from apps import IMPLICIT, PINNED, Counted, Failure, commands, filled
-from apps import shell
+from tests.apps import apps
+from tests.apps.apps import (
+    IMPLICIT,
+    PINNED,
+    Counted,
+    Failure,
+    commands,
+    filled,
+    shell,
+)
 
 BLOCK, DEPTH, TOTAL = 65536, 8, 4 << 20
 # Of the buffers' length before fio starts: fio does not make them longer, and

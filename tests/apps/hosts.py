@@ -70,7 +70,7 @@ def run_on_device(devices, words):
 @contextlib.contextmanager
 def joined(near, far):
     """The ends are host1 and host2 in the block, and host2 takes commands."""
-    from ends import wait_listening
+    from tests.wire.ends import wait_listening
 
     lines = "".join(
         f"{end.control} {name}\n" for name, end in zip(NAMES, (near, far))

@@ -11,8 +11,17 @@ fabtests' -v compare every byte.  Modes are pinned, on-demand regions
 import functools
 import sys
 
-from apps import CLOSING, IMPLICIT, ODP, PAGE_DEVICE, PINNED, Counted, Failure
-from apps import (
+from tests.apps.apps import (
+    CLOSING,
+    IMPLICIT,
+    ODP,
+    PAGE_DEVICE,
+    PINNED,
+    SLOW,
+    Counted,
+    Failure,
+    LocalEnd,
+    Skip,
     between_two,
     cm_listens,
     commands,
@@ -21,8 +30,9 @@ from apps import (
     main,
     served,
     shell,
+    wait_for,
+    wait_serving,
 )
-from apps import SLOW, LocalEnd, Skip, wait_for, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"

@@ -14,8 +14,20 @@ import os
 import socket
 import sys
 
-from apps import CLOSING, IMPLICIT, PINNED, SLOW, Counted, Failure
-from apps import commands, environment_of, filled, main, shell, wait_for
+from tests.apps.apps import (
+    CLOSING,
+    IMPLICIT,
+    PINNED,
+    SLOW,
+    Counted,
+    Failure,
+    commands,
+    environment_of,
+    filled,
+    main,
+    shell,
+    wait_for,
+)
 
 IMAGE, COPY = "/tmp/guest.memory", "/tmp/guest.copy"
 SOCKETS = {"source": "/tmp/qmp.source", "target": "/tmp/qmp.target"}

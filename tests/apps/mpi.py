@@ -12,8 +12,14 @@ import functools
 import os
 import sys
 
-from apps import BOOKWORM, BUILT, IMPLICIT, MODES, ODP, PINNED, PREFETCH
-from apps import (
+from tests.apps.apps import (
+    BOOKWORM,
+    BUILT,
+    IMPLICIT,
+    MODES,
+    ODP,
+    PINNED,
+    PREFETCH,
     SHIM,
     Counted,
     Failure,
@@ -23,9 +29,9 @@ from apps import (
     main,
     shell,
     wire_only,
+    with_ucx,
 )
-from apps import with_ucx
-from hosts import NAMES, SELF, joined, named
+from tests.apps.hosts import NAMES, SELF, joined, named
 
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"
 PROGRAM = "./my_program"

@@ -7,8 +7,17 @@ rest are the commands of docs/storage.md.
 
 import contextlib
 
-from apps import BUILT, CLOSING, ODP, PINNED, Counted, Failure, commands
-from apps import filled, shell
+from tests.apps.apps import (
+    BUILT,
+    CLOSING,
+    ODP,
+    PINNED,
+    Counted,
+    Failure,
+    commands,
+    filled,
+    shell,
+)
 
 FOLDER, MOUNT = "/srv/sodp", "/mnt/sodp"
 MODULES = "rpcrdma nfsd nfsv4"

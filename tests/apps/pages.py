@@ -11,8 +11,17 @@ import os
 import re
 import sys
 
-from apps import IMPLICIT, ODP, PAGES, Counted, Failure, commands, filled
-from apps import main, shell
+from tests.apps.apps import (
+    IMPLICIT,
+    ODP,
+    PAGES,
+    Counted,
+    Failure,
+    commands,
+    filled,
+    main,
+    shell,
+)
 
 # A program with on-demand regions, over either way to register
 PROGRAM = "ib_write_bw -d sodp0 --odp -s 65536 -n 50 -F"

@@ -13,8 +13,8 @@ import contextlib
 import functools
 import sys
 
-import apps
-from apps import (
+from tests.apps import apps
+from tests.apps.apps import (
     PINNED,
     PREFETCH,
     Counted,

@@ -7,8 +7,16 @@ The disk is a file at the far end: blocks are compared with that.
 import contextlib
 import functools
 
-import apps
-from apps import PINNED, Counted, Failure, Skip, commands, filled, shell
+from tests.apps import apps
+from tests.apps.apps import (
+    PINNED,
+    Counted,
+    Failure,
+    Skip,
+    commands,
+    filled,
+    shell,
+)
 
 FOLDER = "/srv/disk"
 TARGET = "/sys/kernel/config/target"

@@ -10,9 +10,17 @@ the bytes.  rcopy, rstream and riostream are in wire/programs.py.
 import functools
 import sys
 
-import apps
-from apps import BUILT, IMPLICIT, PINNED, Counted, Failure, commands
-from apps import filled, shell
+from tests.apps import apps
+from tests.apps.apps import (
+    BUILT,
+    IMPLICIT,
+    PINNED,
+    Counted,
+    Failure,
+    commands,
+    filled,
+    shell,
+)
 
 STREAMS = ["python3", "-B", "/src/tests/apps/streams.py"]
 PORT = "7800"

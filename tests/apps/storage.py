@@ -9,11 +9,7 @@ One stack in the quick form, NFS.  NVMe has a test of its own (kernel-ulp).
 import functools
 import sys
 
-import apps
-import fio
-import nfs
-import rds
-import scsi
+from tests.apps import apps, fio, nfs, rds, scsi
 
 
 def by_nsenter(end):

@@ -10,8 +10,14 @@ ucx_perftest runs as users run it.  Settings are those of docs/ucx.md.
 import functools
 import sys
 
-from apps import BOOKWORM, BUILT, IMPLICIT, MODES, ODP, PINNED, PREFETCH
-from apps import (
+from tests.apps.apps import (
+    BOOKWORM,
+    BUILT,
+    IMPLICIT,
+    MODES,
+    ODP,
+    PINNED,
+    PREFETCH,
     Counted,
     Failure,
     between_two,
@@ -19,9 +25,11 @@ from apps import (
     environment_of,
     filled,
     main,
+    served,
+    shell,
+    with_ucx,
 )
-from apps import served, shell, with_ucx
-from ends import wait_listening
+from tests.wire.ends import wait_listening
 
 CHECK_PORT, PERFTEST_PORT = 7730, 13337
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"

@@ -5,12 +5,9 @@ register much, beside the same program on something else."""
 import os
 import re
 import subprocess
-import sys
 
-from figures import figure
-from measure import BenchError, median, size_name
-
-sys.path.insert(0, "/src/tests/apps")
+from tests.bench.figures import figure
+from tests.bench.measure import BenchError, median, size_name
 
 BUILT = "/build/apps"
 SIZES = (8, 65536, 1048576)
@@ -55,7 +52,7 @@ def faults():
 
 def mpi_command():
     """docs/mpi.md's, for mpi-speed."""
-    from apps import commands
+    from tests.apps.apps import commands
 
     words = " ".join(str(size) for size in SIZES)
     text = commands("mpi", "openmpi")

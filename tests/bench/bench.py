@@ -12,11 +12,11 @@ import json
 import math
 import sys
 
-import appfigures  # noqa: F401
-import spacefigures  # noqa: F401
-import wirefigures  # noqa: F401
-from figures import FIGURES
-from measure import BenchError
+from tests.bench import appfigures  # noqa: F401
+from tests.bench import spacefigures  # noqa: F401
+from tests.bench import wirefigures  # noqa: F401
+from tests.bench.figures import FIGURES
+from tests.bench.measure import BenchError
 
 
 def measure(entry):

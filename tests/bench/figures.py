@@ -5,7 +5,7 @@ A figure function returns (value, detail). Where a figure has several
 cases, the worst one is the value and `detail` lists all of them.
 """
 
-from measure import (
+from tests.bench.measure import (
     Device,
     MemoryWatch,
     Wire,

@@ -5,7 +5,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 
 PROGRAM = os.path.join(
@@ -38,8 +37,7 @@ class Wire:
 
     def __init__(self, kind):
         # It needs what is in the guest only, and --list runs on the host
-        sys.path.append(os.path.join(os.path.dirname(__file__), "../wire"))
-        from topology import Failure, Topology
+        from tests.wire.topology import Failure, Topology
 
         self.failure = Failure
         self.topology = Topology(kind, kind)

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Figures of regions over the same memory, and of memory used sparsely."""
 
-from figures import PAGE, figure
-from measure import Device, MemoryWatch, median, primitive, size_name
+from tests.bench.figures import PAGE, figure
+from tests.bench.measure import (
+    Device,
+    MemoryWatch,
+    median,
+    primitive,
+    size_name,
+)
 
 
 def _reg_use_lines():

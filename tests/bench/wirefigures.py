@@ -4,8 +4,8 @@
 rdma_rxe is measured in the same shape, which it can take from 7.0 on.
 """
 
-from figures import PAGE, figure, thp_name
-from measure import (
+from tests.bench.figures import PAGE, figure, thp_name
+from tests.bench.measure import (
     Wire,
     bandwidth,
     median,

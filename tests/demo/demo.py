@@ -7,7 +7,7 @@ import platform
 import statistics
 import sys
 
-from tools import (
+from tests.demo.tools import (
     DemoError,
     Pages,
     bench,

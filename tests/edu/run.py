@@ -10,9 +10,7 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, "/src/tests/lab/guest")
-
-import devices  # noqa: E402
+from tests.lab.guest import devices
 
 
 def main(argv):

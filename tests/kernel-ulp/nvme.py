@@ -16,9 +16,7 @@ import random
 import subprocess
 import sys
 
-sys.path.insert(0, "/src/tests/perftest")
-
-from pair import ADDR, DEV, SLOW, Failure, Tap, wait_for  # noqa: E402
+from tests.perftest.pair import ADDR, DEV, SLOW, Failure, Tap, wait_for
 
 ADDR6 = "fd77::1"
 

@@ -18,7 +18,7 @@ from .layers import NOTHING
 
 INIT = """#!/bin/busybox sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export HOME=/root LANG=C.UTF-8 TERM={term}
+export HOME=/root PYTHONPATH=/src LANG=C.UTF-8 TERM={term}
 hostname sodp-lab
 python3 -B /src/tests/lab/guest/agent.py
 echo "<4>sodp-lab: agent ended with status $?" > /dev/kmsg

@@ -11,10 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "tests"))
+from tests.lab import build, host, rootfs, suites
 
-from lab import build, host, rootfs, suites  # noqa: E402
+REPO = Path(__file__).resolve().parents[2]
 
 # In the root folder, which is read-only and has a tmpfs at /tmp
 SCRIPT = """

@@ -8,7 +8,7 @@ import functools
 import subprocess
 import sys
 
-from pair import DEV, GID, Failure, Tap, run_pair
+from tests.perftest.pair import DEV, GID, Failure, Tap, run_pair
 
 PORT = 18515
 SECONDS = 90

@@ -7,7 +7,7 @@ sweep.py PROGRAM [plain|odp]
 import functools
 import sys
 
-from pair import DEV, GID, Failure, Tap, run_pair
+from tests.perftest.pair import DEV, GID, Failure, Tap, run_pair
 
 PORT = 18600
 SECONDS = 290

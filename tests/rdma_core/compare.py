@@ -16,10 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.lab import results
 
-from lab import results  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 TESTS = "/usr/share/doc/rdma-core/tests"
 RUNNER = "/src/tests/lab/guest/unittest_tap.py"

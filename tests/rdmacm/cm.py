@@ -14,11 +14,16 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, "/src/tests/wire")
-
-from ends import SLOW, Failure, LocalEnd, RemoteEnd  # noqa: E402
-from ends import SetupError, Tap, environment  # noqa: E402
-from topology import Topology  # noqa: E402
+from tests.wire.ends import (
+    SLOW,
+    Failure,
+    LocalEnd,
+    RemoteEnd,
+    SetupError,
+    Tap,
+    environment,
+)
+from tests.wire.topology import Topology
 
 PORT = 7471
 UDADDY_PORT = 7174

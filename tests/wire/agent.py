@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 
-import ends
+from tests.wire import ends
 
 
 def _order(here, programs, order):

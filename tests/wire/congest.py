@@ -12,11 +12,9 @@ import re
 import sys
 import time
 
-import netem
-import programs
-import wire
-from ends import SLOW, Failure, finish, run_cases
-from topology import Topology
+from tests.wire import netem, programs, wire
+from tests.wire.ends import SLOW, Failure, finish, run_cases
+from tests.wire.topology import Topology
 
 # What else a failure is explained by
 CAUSES = (
@@ -167,7 +165,7 @@ def several_queues():
 
 @contextlib.contextmanager
 def packets_traced(name):
-    """Yields a function for [(time, CPU, queue)] of what a netdev was given."""
+    """Yields a function for [(time, CPU, queue)] of what a netdev sent."""
     event = f"{TRACING}/events/net/net_dev_start_xmit"
 
     def put(path, text):

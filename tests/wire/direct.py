@@ -17,7 +17,7 @@ from pyverbs.pd import PD
 from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
 from pyverbs.wr import SGE, RecvWR, SendWR
 
-from ends import SLOW, Failure, devices
+from tests.wire.ends import SLOW, Failure, devices
 
 BYTES = 256
 GRH = 40

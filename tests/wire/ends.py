@@ -11,16 +11,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, "/src/tests/lab/guest")
-sys.path.insert(0, "/src/tests/perftest")
-
-import devices  # noqa: E402
-from devices import SetupError  # noqa: E402,F401
-from pair import Failure, Skip, Tap  # noqa: E402,F401
+from tests.lab.guest import devices
+from tests.lab.guest.devices import SetupError  # noqa: F401
+from tests.perftest.pair import Failure, Skip, Tap  # noqa: F401
 
 SLOW = int(os.environ.get("SODP_SLOW", "1"))
 AGENT_PORT = 7701
@@ -223,8 +219,7 @@ def _gid_index(device, address, prefix):
     """A namespace may be the only one that sees its devices."""
     if not prefix or os.path.exists(f"/sys/class/infiniband/{device}"):
         return devices.gid_index(device, address)
-    folder = os.path.dirname(devices.__file__)
-    code = f"import sys; sys.path.append('{folder}'); import devices; "
+    code = "import sys; from tests.lab.guest import devices; "
     code += "print(devices.gid_index(*sys.argv[1:]))"
     text = call(*prefix, "python3", "-B", "-c", code, device, address)
     return int(text)

@@ -10,10 +10,17 @@ import re
 import sys
 import time
 
-import wire
-from ends import SLOW, Failure, call, devices, environment
-from ends import run_cases, settle
-from topology import Topology
+from tests.wire import wire
+from tests.wire.ends import (
+    SLOW,
+    Failure,
+    call,
+    devices,
+    environment,
+    run_cases,
+    settle,
+)
+from tests.wire.topology import Topology
 
 MANY = 16
 # Seconds of a load that something else ends

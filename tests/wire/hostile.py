@@ -8,9 +8,9 @@
 import subprocess
 import sys
 
-from ends import call
-from legs import FOLDER, environment
-from topology import Topology
+from tests.wire.ends import call
+from tests.wire.legs import FOLDER, environment
+from tests.wire.topology import Topology
 
 # The attacker has to see packets, not trains
 NO_TRAINS = "gso_max_segs", "1"

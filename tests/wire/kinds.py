@@ -16,9 +16,9 @@ import os
 import subprocess
 import sys
 
-from ends import Failure, Skip, Tap, call
-from topology import OFF, Topology
-from wire import is_rxe
+from tests.wire.ends import Failure, Skip, Tap, call
+from tests.wire.topology import OFF, Topology
+from tests.wire.wire import is_rxe
 
 FOLDER = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/wire"

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from topology import Topology
+from tests.wire.topology import Topology
 
 FOLDER = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/wire"

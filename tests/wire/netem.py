@@ -9,10 +9,9 @@ import os
 import re
 import sys
 
-import programs
-import wire
-from ends import Failure, Tap, call, finish
-from topology import Topology
+from tests.wire import programs, wire
+from tests.wire.ends import Failure, Tap, call, finish
+from tests.wire.topology import Topology
 
 LOST = "tx_retransmits rx_out_of_sequence"
 # name -> netem's words; in the short form or not; what must grow at each end

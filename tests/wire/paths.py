@@ -14,17 +14,32 @@ import subprocess
 import sys
 import time
 
-import programs
-from congest import Flow
-from ends import SLOW, Failure, LocalEnd, Skip, call, devices
-from ends import environment, run_cases, settle
-from events import add_vlans, eventually, pair, port_state, refresh
-from events import refresh_six, set_up, want_state
-from topology import OFF, rxe_has_netns
+from tests.rdmacm import cm
+from tests.wire import programs
+from tests.wire.congest import Flow
+from tests.wire.ends import (
+    SLOW,
+    Failure,
+    LocalEnd,
+    Skip,
+    call,
+    devices,
+    environment,
+    run_cases,
+    settle,
+)
+from tests.wire.events import (
+    add_vlans,
+    eventually,
+    pair,
+    port_state,
+    refresh,
+    refresh_six,
+    set_up,
+    want_state,
+)
+from tests.wire.topology import OFF, rxe_has_netns
 
-sys.path.insert(0, "/src/tests/rdmacm")
-
-import cm  # noqa: E402
 
 TRACING = "/sys/kernel/tracing"
 UDP_PORT = 4791
@@ -346,7 +361,7 @@ def second_way(both):
 
 def ingress(both):
     """An address is that of its netdev: by another, nobody gets anything."""
-    from direct import Side
+    from tests.wire.direct import Side
 
     with second_way(both) as (here, there), contextlib.ExitStack() as stack:
         sides = {
@@ -393,7 +408,7 @@ def more_addresses(both):
 
 def addresses(both):
     """A connected QP has one address, and its peer one."""
-    from direct import Side, gid_of
+    from tests.wire.direct import Side, gid_of
 
     with more_addresses(both) as (near, far), contextlib.ExitStack() as stack:
         devs = both.a["DEV"], both.b["DEV"]
@@ -451,7 +466,7 @@ def constant_part(grh):
 
 def near_datagrams(both):
     """Inside a host they go by no wire, and nobody can tell."""
-    from direct import QKEY, Side
+    from tests.wire.direct import QKEY, Side
 
     device, seen = both.a["DEV"], {}
     for key in ("ADDR", "ADDR6"):
@@ -483,7 +498,7 @@ def near_round(end, to, origin, on):
 
 def near_refused(end, to, origin):
     """There is a receive, and not for who names another key or number."""
-    from direct import QKEY
+    from tests.wire.direct import QKEY
 
     number = to.qp.qp_num
     to.receive()

@@ -11,9 +11,9 @@ import functools
 import sys
 import time
 
-from ends import SLOW, Failure, Skip, Tap, wait_listening
-from sweep import rows
-from wire import is_rxe, two_ends
+from tests.perftest.sweep import rows
+from tests.wire.ends import SLOW, Failure, Skip, Tap, wait_listening
+from tests.wire.wire import is_rxe, two_ends
 
 PORT = 18515
 SECONDS = 90

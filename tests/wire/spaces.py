@@ -11,18 +11,32 @@ import sys
 import time
 import types
 
-import programs
-import topology
-import wire
-from ends import SLOW, Failure, LocalEnd, Skip, call, devices
-from ends import environment, run_cases, settle
-from events import LONG, TRANSFERS, Load, ended
-from events import eventually, pair, port_state, refresh, transfers
-from topology import Topology
+from tests.rdmacm import cm
+from tests.wire import programs, topology, wire
+from tests.wire.ends import (
+    SLOW,
+    Failure,
+    LocalEnd,
+    Skip,
+    call,
+    devices,
+    environment,
+    run_cases,
+    settle,
+)
+from tests.wire.events import (
+    LONG,
+    TRANSFERS,
+    Load,
+    ended,
+    eventually,
+    pair,
+    port_state,
+    refresh,
+    transfers,
+)
+from tests.wire.topology import Topology
 
-sys.path.insert(0, "/src/tests/rdmacm")
-
-import cm  # noqa: E402
 
 # Of /proc/net/udp: 4791
 PORT = "12B7"
@@ -204,7 +218,7 @@ def tunnel(name):
 
 def netdev_back():
     """Its namespace goes, with what its device has there, and it is back."""
-    from direct import many_qps
+    from tests.wire.direct import many_qps
 
     words = "rdma link add sodpc type sodp netdev t0".split()
     with tunnel("t0"):
@@ -291,7 +305,7 @@ def send_by_cm(end, kind):
 
 def refused(both):
     """A peer whose answers rdma_rxe would get: told at once, and logged."""
-    from direct import Side, gid_of
+    from tests.wire.direct import Side, gid_of
     from pyverbs.pyverbs_error import PyverbsRDMAError
 
     gid = gid_of(both.b["ADDR"])

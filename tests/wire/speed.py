@@ -8,7 +8,7 @@ For a machine with a virtio card, whose speed can be set from here.
 import os
 import sys
 
-from ends import Failure, RemoteEnd, Tap, call, devices
+from tests.wire.ends import Failure, RemoteEnd, Tap, call, devices
 
 # Mb/s of the card, and what IBTA calls the fastest that is not faster
 SPEEDS = {

@@ -14,7 +14,14 @@ import contextlib
 import os
 import subprocess
 
-from ends import Failure, LocalEnd, call, devices, environment, settle
+from tests.wire.ends import (
+    Failure,
+    LocalEnd,
+    call,
+    devices,
+    environment,
+    settle,
+)
 
 MTU = "9000"
 OFF = "gso off gro off tx off tx-udp-segmentation off".split()

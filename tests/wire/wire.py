@@ -16,9 +16,15 @@ import os
 import sys
 import time
 
-from ends import Failure, LocalEnd, RemoteEnd, SetupError, settle
-from ends import wait_listening
-from topology import Topology
+from tests.wire.ends import (
+    Failure,
+    LocalEnd,
+    RemoteEnd,
+    SetupError,
+    settle,
+    wait_listening,
+)
+from tests.wire.topology import Topology
 
 PORT = 7710
 BUILT = "/build/user/tests/wire"

@@ -14,16 +14,13 @@ import resource
 import select
 import signal
 import subprocess
-import sys
 import termios
 import threading
 import time
 import traceback
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-import devices  # noqa: E402
-from kmsg import KernelLog  # noqa: E402
+from tests.lab.guest import devices
+from tests.lab.guest.kmsg import KernelLog
 
 DRAIN_SECONDS = 2
 EXIT_SKIP = 4

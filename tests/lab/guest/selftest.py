@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-import devices
+from tests.lab.guest import devices
 
 KTAP = re.compile(
     r"^(?:\w+: )?(\s*(?:not )?ok \d+.*|\s*1\.\.\d+.*|# .*|KTAP.*|Bail out!.*)"

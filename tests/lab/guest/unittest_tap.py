@@ -4,17 +4,20 @@
 unittest_tap.py [--rdma-core] FOLDER MODULE…
 
 With --rdma-core FOLDER is the tests folder of the rdma-core package: its
-files may be gzipped and want to be a package named `tests`.
+files may be gzipped and want to be a package named `tests`, as ours are.
 """
 
 import argparse
 import gzip
+import importlib
 import multiprocessing
 import os
 import shutil
 import sys
 import traceback
 import unittest
+
+import tests
 
 HUGE_PAGES = "64"
 
@@ -81,10 +84,9 @@ def _lines(err):
 
 
 def unpack(folder):
-    """rdma-core's tests as the package `tests` in a fresh folder."""
-    base = "/tmp/rdma-core-tests"
-    target = f"{base}/tests"
-    shutil.rmtree(base, ignore_errors=True)
+    """rdma-core's tests in a fresh folder, as more of the package `tests`."""
+    target = "/tmp/rdma-core-tests"
+    shutil.rmtree(target, ignore_errors=True)
     os.makedirs(target)
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
@@ -94,16 +96,15 @@ def unpack(folder):
                     shutil.copyfileobj(source, sink)
         elif name.endswith(".py"):
             shutil.copy(path, target)
-    # The package's own __init__ loads every test module there is.
-    open(f"{target}/__init__.py", "w").close()
-    sys.path[:0] = [base, target]
+    tests.__path__.insert(0, target)
     # They hand open devices to child processes; Python 3.14 does not fork.
     multiprocessing.set_start_method("fork")
     # Some tests want huge pages and skip without.
     with open("/proc/sys/vm/nr_hugepages", "w") as handle:
         handle.write(HUGE_PAGES)
-    import args_parser
-
+    args_parser = importlib.import_module("tests.args_parser")
+    # They import this one as if it were in no package
+    sys.modules["args_parser"] = args_parser
     args_parser.parser.args = {
         "dev": os.environ["SODP_DEV"],
         "gid": int(os.environ["SODP_GID_INDEX"]),
@@ -114,7 +115,6 @@ def unpack(folder):
         "verbosity": None,
         "list_tests": False,
     }
-    return "tests."
 
 
 def flatten(suite):
@@ -131,21 +131,21 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("modules", nargs="+")
     args = parser.parse_args()
-    prefix = ""
-    if args.rdma_core:
-        prefix = unpack(args.folder)
-    else:
-        sys.path.insert(0, args.folder)
     loader = unittest.TestLoader()
-    tests = []
-    for module in args.modules:
-        tests += flatten(loader.loadTestsFromName(prefix + module))
-    if not tests:
+    found = []
+    if args.rdma_core:
+        unpack(args.folder)
+        for module in args.modules:
+            found += flatten(loader.loadTestsFromName(f"tests.{module}"))
+    else:
+        for module in args.modules:
+            found += flatten(loader.discover(args.folder, f"{module}.py"))
+    if not found:
         print("Bail out! no tests found")
         return 1
-    result = TapResult(len(tests))
-    unittest.TestSuite(tests).run(result)
-    while result.count < len(tests) and result.errors:
+    result = TapResult(len(found))
+    unittest.TestSuite(found).run(result)
+    while result.count < len(found) and result.errors:
         # setUpClass failed: its tests were never started.
         result._line(False, result.errors[-1][0], "not run")
     if args.rdma_core:

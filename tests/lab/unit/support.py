@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""Makes the package importable and runs ./lab with a cache of its own."""
+"""Runs ./lab with a cache of its own."""
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(REPO / "tests"))
 
 
 def lab(*args, **env):
     """Run ./lab; returns (status, stdout, stderr, names left in cache)."""
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
-            [sys.executable, REPO / "lab", *args],
+            [REPO / "lab", *args],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

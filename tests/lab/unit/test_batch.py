@@ -7,10 +7,9 @@ import types
 import unittest
 from unittest import mock
 
-import support  # noqa: F401
-from lab import registry, session, testing
-from lab.host import LabError
-from lab.vm import VmConfig
+from tests.lab import registry, session, testing
+from tests.lab.host import LabError
+from tests.lab.vm import VmConfig
 
 CONFIG = VmConfig("trixie", "6.12")
 

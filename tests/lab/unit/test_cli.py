@@ -5,7 +5,7 @@ import unittest
 from unittest import mock
 
 from support import lab
-from lab import host, suites
+from tests.lab import host, suites
 
 
 class BadInput(unittest.TestCase):

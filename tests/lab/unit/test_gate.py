@@ -3,8 +3,7 @@
 
 import unittest
 
-import support  # noqa: F401
-from lab import gate
+from tests.lab import gate
 
 BAD = """
 WARNING: CPU: 0 PID: 1 at drivers/infiniband/core/device.c:700 x+0x1

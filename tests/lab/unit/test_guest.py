@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """The parts of the guest's programs that need no guest."""
 
-import sys
 import unittest
 
-from support import REPO
 
-sys.path[:0] = [str(REPO / "tests/lab/guest"), str(REPO / "tests/perftest")]
-
-import kmsg  # noqa: E402
-import selftest  # noqa: E402
-import sweep  # noqa: E402
+from tests.lab.guest import kmsg, selftest
+from tests.perftest import sweep
 
 TABLE = """
 ---------------------------------------------------------------------

@@ -6,9 +6,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-import support  # noqa: F401
-from lab import build, host, layers
-from lab.host import LabError
+from tests.lab import build, host, layers
+from tests.lab.host import LabError
 
 
 class FakeRoot:

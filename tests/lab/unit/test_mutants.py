@@ -6,8 +6,8 @@ import unittest
 from pathlib import Path
 
 from support import REPO, lab
-from lab import mutants
-from lab.host import LabError
+from tests.lab import mutants
+from tests.lab.host import LabError
 
 ONE = """
 [lost] ordering a.c

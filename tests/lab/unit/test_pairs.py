@@ -6,9 +6,8 @@ import io
 import types
 import unittest
 
-import support  # noqa: F401
-from lab import registry, testing
-from lab.vm import VmConfig
+from tests.lab import registry, testing
+from tests.lab.vm import VmConfig
 
 CONFIGS = [VmConfig("trixie", "6.12", net=n) for n in (1, 2)]
 

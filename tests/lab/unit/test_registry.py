@@ -6,9 +6,8 @@ import types
 import unittest
 from pathlib import Path
 
-import support  # noqa: F401
-from lab import registry
-from lab.host import LabError
+from tests.lab import registry
+from tests.lab.host import LabError
 
 
 def listed(text):

@@ -2,20 +2,16 @@
 """TAP, exit codes, allowed skips, the closing line."""
 
 import fnmatch
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-import support
 
-sys.path.insert(0, str(support.REPO / "tests/rdma_core"))
-
-import compare  # noqa: E402
-from lab import registry, results, testing  # noqa: E402
-from lab.host import LabError  # noqa: E402
-from lab.results import FAIL, PASS, SKIP  # noqa: E402
-from lab.vm import VmConfig  # noqa: E402
+from tests.lab import registry, results, testing
+from tests.lab.host import LabError
+from tests.lab.results import FAIL, PASS, SKIP
+from tests.lab.vm import VmConfig
+from tests.rdma_core import compare
 
 GOOD = """TAP version 13
 1..3

@@ -9,10 +9,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-import support  # noqa: F401
-from lab import mutate, registry, session, testing, trials
-from lab.host import LabError
-from lab.vm import VmConfig
+from tests.lab import mutate, registry, session, testing, trials
+from tests.lab.host import LabError
+from tests.lab.vm import VmConfig
 
 CONFIG = VmConfig("trixie", "6.12")
 ARGS = types.SimpleNamespace(timeout=None, out=None, verbose=False)

@@ -3,8 +3,7 @@
 
 import unittest
 
-import support  # noqa: F401
-from lab import tsc
+from tests.lab import tsc
 
 
 class Rate(unittest.TestCase):

@@ -3,8 +3,7 @@
 
 import unittest
 
-import support  # noqa: F401
-from lab import vm
+from tests.lab import vm
 
 
 class Machine(unittest.TestCase):

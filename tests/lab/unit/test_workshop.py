@@ -6,8 +6,7 @@ import types
 import unittest
 from pathlib import Path
 
-import support  # noqa: F401
-from lab import workshop
+from tests.lab import workshop
 
 
 class Products(unittest.TestCase):
