@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Which tests there are, where each runs and how long it may take.
 
-C tests come from tests/verbs/tests.list, Python tests are the test_*.py
+C tests come from tests/verbs/tests.list, pyverbs tests are the test_*.py
 of pyverbs-tests/, the rest is declared here.  A declared test whose
 program is missing fails when it runs.
 """
@@ -164,6 +164,12 @@ def _python_tests():
             kernels=kernels,
             timeout=300,
         )
+    yield Test(
+        "sodpctl",
+        runner + ["/src/tests/sodpctl", "test_sodpctl"],
+        kernels=(MAIN, "debug"),
+        timeout=300,
+    )
     for module, seconds in RDMA_CORE.items():
         odp = module == "test_odp"
         yield Test(
