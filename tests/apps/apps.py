@@ -13,9 +13,10 @@ import glob
 import os
 import re
 
-from tests.perftest.pair import wait_for  # noqa: F401
-from tests.wire.ends import SLOW, Failure, SetupError, Tap, call
-from tests.wire.ends import LocalEnd, Skip  # noqa: F401
+from tests.common.machine import SLOW, call, wait_for
+from tests.common.tap import Failure, Skip, Tap
+from tests.lab.guest.devices import SetupError
+from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
 
 BUILT = "/build/apps"

@@ -13,15 +13,8 @@ client that is faster than the server's receives fails.
 import functools
 
 from tests.apps import apps
-from tests.apps.apps import (
-    IMPLICIT,
-    PINNED,
-    Counted,
-    Failure,
-    commands,
-    filled,
-    shell,
-)
+from tests.apps.apps import IMPLICIT, PINNED, Counted, commands, filled, shell
+from tests.common.tap import Failure
 
 BLOCK, DEPTH, TOTAL = 65536, 8, 4 << 20
 # Of the buffers' length before fio starts: fio does not make them longer, and

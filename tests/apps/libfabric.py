@@ -17,11 +17,8 @@ from tests.apps.apps import (
     ODP,
     PAGE_DEVICE,
     PINNED,
-    SLOW,
     Counted,
-    Failure,
     LocalEnd,
-    Skip,
     between_two,
     cm_listens,
     commands,
@@ -30,9 +27,10 @@ from tests.apps.apps import (
     main,
     served,
     shell,
-    wait_for,
     wait_serving,
 )
+from tests.common.machine import SLOW, wait_for
+from tests.common.tap import Failure, Skip
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"

@@ -18,16 +18,15 @@ from tests.apps.apps import (
     CLOSING,
     IMPLICIT,
     PINNED,
-    SLOW,
     Counted,
-    Failure,
     commands,
     environment_of,
     filled,
     main,
     shell,
-    wait_for,
 )
+from tests.common.machine import SLOW, wait_for
+from tests.common.tap import Failure
 
 IMAGE, COPY = "/tmp/guest.memory", "/tmp/guest.copy"
 SOCKETS = {"source": "/tmp/qmp.source", "target": "/tmp/qmp.target"}

@@ -22,7 +22,6 @@ from tests.apps.apps import (
     PREFETCH,
     SHIM,
     Counted,
-    Failure,
     between_two,
     commands,
     filled,
@@ -32,6 +31,7 @@ from tests.apps.apps import (
     with_ucx,
 )
 from tests.apps.hosts import NAMES, SELF, joined, named
+from tests.common.tap import Failure
 
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"
 PROGRAM = "./my_program"

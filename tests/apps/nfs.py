@@ -13,11 +13,11 @@ from tests.apps.apps import (
     ODP,
     PINNED,
     Counted,
-    Failure,
     commands,
     filled,
     shell,
 )
+from tests.common.tap import Failure
 
 FOLDER, MOUNT = "/srv/sodp", "/mnt/sodp"
 MODULES = "rpcrdma nfsd nfsv4"

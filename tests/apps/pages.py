@@ -16,12 +16,12 @@ from tests.apps.apps import (
     ODP,
     PAGES,
     Counted,
-    Failure,
     commands,
     filled,
     main,
     shell,
 )
+from tests.common.tap import Failure
 
 # A program with on-demand regions, over either way to register
 PROGRAM = "ib_write_bw -d sodp0 --odp -s 65536 -n 50 -F"

@@ -14,16 +14,8 @@ import functools
 import sys
 
 from tests.apps import apps
-from tests.apps.apps import (
-    PINNED,
-    PREFETCH,
-    Counted,
-    Failure,
-    Skip,
-    commands,
-    filled,
-    shell,
-)
+from tests.apps.apps import PINNED, PREFETCH, Counted, commands, filled, shell
+from tests.common.tap import Failure, Skip
 
 # What stands in the page for the asking machine
 CLIENT = "192.0.2.2"

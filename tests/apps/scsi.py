@@ -8,15 +8,9 @@ import contextlib
 import functools
 
 from tests.apps import apps
-from tests.apps.apps import (
-    PINNED,
-    Counted,
-    Failure,
-    Skip,
-    commands,
-    filled,
-    shell,
-)
+from tests.apps.apps import PINNED, Counted, commands, filled, shell
+from tests.common.machine import wait_for
+from tests.common.tap import Failure, Skip
 
 FOLDER = "/srv/disk"
 TARGET = "/sys/kernel/config/target"
@@ -105,7 +99,7 @@ def disk_of(end):
             return f"/dev/{path.split('/')[3]}"
         return None
 
-    return apps.wait_for("a disk of LIO", found, 30)
+    return wait_for("a disk of LIO", found, 30)
 
 
 def piece(end, path, at, length, flags=""):

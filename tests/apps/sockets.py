@@ -16,11 +16,12 @@ from tests.apps.apps import (
     IMPLICIT,
     PINNED,
     Counted,
-    Failure,
     commands,
     filled,
     shell,
 )
+from tests.common.machine import wait_for
+from tests.common.tap import Failure
 
 STREAMS = ["python3", "-B", "/src/tests/apps/streams.py"]
 PORT = "7800"
@@ -91,7 +92,7 @@ def page(far, near):
         server = far.start(shell(serve))
         listens = functools.partial(apps.cm_listens, far, "python3")
         try:
-            apps.wait_for("a web server", listens, 60)
+            wait_for("a web server", listens, 60)
             near.run(shell(fetch))
         finally:
             server.kill()

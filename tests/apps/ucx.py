@@ -19,7 +19,6 @@ from tests.apps.apps import (
     PINNED,
     PREFETCH,
     Counted,
-    Failure,
     between_two,
     commands,
     environment_of,
@@ -29,6 +28,7 @@ from tests.apps.apps import (
     shell,
     with_ucx,
 )
+from tests.common.tap import Failure
 from tests.wire.ends import wait_listening
 
 CHECK_PORT, PERFTEST_PORT = 7730, 13337

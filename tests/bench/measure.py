@@ -37,7 +37,8 @@ class Wire:
 
     def __init__(self, kind):
         # It needs what is in the guest only, and --list runs on the host
-        from tests.wire.topology import Failure, Topology
+        from tests.common.tap import Failure
+        from tests.wire.topology import Topology
 
         self.failure = Failure
         self.topology = Topology(kind, kind)

@@ -16,7 +16,8 @@ import random
 import subprocess
 import sys
 
-from tests.perftest.pair import ADDR, DEV, SLOW, Failure, Tap, wait_for
+from tests.common.machine import ADDR, DEV, SLOW, wait_for
+from tests.common.tap import Failure, Tap
 
 ADDR6 = "fd77::1"
 

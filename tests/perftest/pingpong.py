@@ -8,7 +8,9 @@ import functools
 import subprocess
 import sys
 
-from tests.perftest.pair import DEV, GID, Failure, Tap, run_pair
+from tests.common.machine import DEV, GID
+from tests.common.tap import Failure, Tap
+from tests.perftest.pair import run_pair
 
 PORT = 18515
 SECONDS = 90

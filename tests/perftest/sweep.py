@@ -7,7 +7,9 @@ sweep.py PROGRAM [plain|odp]
 import functools
 import sys
 
-from tests.perftest.pair import DEV, GID, Failure, Tap, run_pair
+from tests.common.machine import DEV, GID
+from tests.common.tap import Failure, Tap
+from tests.perftest.pair import run_pair
 
 PORT = 18600
 SECONDS = 290

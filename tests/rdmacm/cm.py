@@ -14,15 +14,10 @@ import subprocess
 import sys
 import time
 
-from tests.wire.ends import (
-    SLOW,
-    Failure,
-    LocalEnd,
-    RemoteEnd,
-    SetupError,
-    Tap,
-    environment,
-)
+from tests.common.machine import SLOW
+from tests.common.tap import Failure, Tap
+from tests.lab.guest.devices import SetupError
+from tests.wire.ends import LocalEnd, RemoteEnd, environment
 from tests.wire.topology import Topology
 
 PORT = 7471

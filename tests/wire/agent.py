@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 
+from tests.common.tap import Failure
 from tests.wire import ends
 
 
@@ -39,7 +40,7 @@ def serve(stream, programs):
         order = json.loads(line)
         try:
             reply = _order(here, programs, order)
-        except (ends.Failure, OSError) as err:
+        except (Failure, OSError) as err:
             reply = {"error": str(err)}
         stream.write(json.dumps(reply) + "\n")
         stream.flush()

@@ -12,8 +12,10 @@ import re
 import sys
 import time
 
+from tests.common.machine import SLOW
+from tests.common.tap import Failure
 from tests.wire import netem, programs, wire
-from tests.wire.ends import SLOW, Failure, finish, run_cases
+from tests.wire.ends import finish, run_cases
 from tests.wire.topology import Topology
 
 # What else a failure is explained by

@@ -17,7 +17,9 @@ from pyverbs.pd import PD
 from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
 from pyverbs.wr import SGE, RecvWR, SendWR
 
-from tests.wire.ends import SLOW, Failure, devices
+from tests.common.machine import SLOW
+from tests.common.tap import Failure
+from tests.lab.guest import devices
 
 BYTES = 256
 GRH = 40

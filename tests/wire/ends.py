@@ -14,22 +14,12 @@ import subprocess
 import threading
 import time
 
+from tests.common.machine import SLOW, call
+from tests.common.tap import Failure, Tap
 from tests.lab.guest import devices
-from tests.lab.guest.devices import SetupError  # noqa: F401
-from tests.perftest.pair import Failure, Skip, Tap  # noqa: F401
 
-SLOW = int(os.environ.get("SODP_SLOW", "1"))
 AGENT_PORT = 7701
 LISTEN = "0A"
-
-
-def call(*args):
-    """A command that must succeed; returns what it printed."""
-    done = subprocess.run(args, capture_output=True, text=True)
-    if done.returncode:
-        text = (done.stderr or done.stdout).strip()
-        raise Failure(f"{' '.join(args)}: {text}")
-    return done.stdout
 
 
 class Program:

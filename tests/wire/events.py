@@ -10,16 +10,11 @@ import re
 import sys
 import time
 
+from tests.common.machine import SLOW, call
+from tests.common.tap import Failure
+from tests.lab.guest import devices
 from tests.wire import wire
-from tests.wire.ends import (
-    SLOW,
-    Failure,
-    call,
-    devices,
-    environment,
-    run_cases,
-    settle,
-)
+from tests.wire.ends import environment, run_cases, settle
 from tests.wire.topology import Topology
 
 MANY = 16

@@ -8,7 +8,7 @@
 import subprocess
 import sys
 
-from tests.wire.ends import call
+from tests.common.machine import call
 from tests.wire.legs import FOLDER, environment
 from tests.wire.topology import Topology
 

@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 
-from tests.wire.ends import Failure, Skip, Tap, call
+from tests.common.machine import call
+from tests.common.tap import Failure, Skip, Tap
 from tests.wire.topology import OFF, Topology
 from tests.wire.wire import is_rxe
 

@@ -9,8 +9,10 @@ import os
 import re
 import sys
 
+from tests.common.machine import call
+from tests.common.tap import Failure, Tap
 from tests.wire import programs, wire
-from tests.wire.ends import Failure, Tap, call, finish
+from tests.wire.ends import finish
 from tests.wire.topology import Topology
 
 LOST = "tx_retransmits rx_out_of_sequence"

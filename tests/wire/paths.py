@@ -14,20 +14,13 @@ import subprocess
 import sys
 import time
 
+from tests.common.machine import SLOW, call
+from tests.common.tap import Failure, Skip
+from tests.lab.guest import devices
 from tests.rdmacm import cm
 from tests.wire import programs
 from tests.wire.congest import Flow
-from tests.wire.ends import (
-    SLOW,
-    Failure,
-    LocalEnd,
-    Skip,
-    call,
-    devices,
-    environment,
-    run_cases,
-    settle,
-)
+from tests.wire.ends import LocalEnd, environment, run_cases, settle
 from tests.wire.events import (
     add_vlans,
     eventually,

@@ -11,8 +11,10 @@ import functools
 import sys
 import time
 
+from tests.common.machine import SLOW
+from tests.common.tap import Failure, Skip, Tap
 from tests.perftest.sweep import rows
-from tests.wire.ends import SLOW, Failure, Skip, Tap, wait_listening
+from tests.wire.ends import wait_listening
 from tests.wire.wire import is_rxe, two_ends
 
 PORT = 18515

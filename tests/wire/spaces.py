@@ -11,19 +11,12 @@ import sys
 import time
 import types
 
+from tests.common.machine import SLOW, call
+from tests.common.tap import Failure, Skip
+from tests.lab.guest import devices
 from tests.rdmacm import cm
 from tests.wire import programs, topology, wire
-from tests.wire.ends import (
-    SLOW,
-    Failure,
-    LocalEnd,
-    Skip,
-    call,
-    devices,
-    environment,
-    run_cases,
-    settle,
-)
+from tests.wire.ends import LocalEnd, environment, run_cases, settle
 from tests.wire.events import (
     LONG,
     TRANSFERS,

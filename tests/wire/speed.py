@@ -8,7 +8,10 @@ For a machine with a virtio card, whose speed can be set from here.
 import os
 import sys
 
-from tests.wire.ends import Failure, RemoteEnd, Tap, call, devices
+from tests.common.machine import call
+from tests.common.tap import Failure, Tap
+from tests.lab.guest import devices
+from tests.wire.ends import RemoteEnd
 
 # Mb/s of the card, and what IBTA calls the fastest that is not faster
 SPEEDS = {

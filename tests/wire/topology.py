@@ -14,14 +14,10 @@ import contextlib
 import os
 import subprocess
 
-from tests.wire.ends import (
-    Failure,
-    LocalEnd,
-    call,
-    devices,
-    environment,
-    settle,
-)
+from tests.common.machine import call
+from tests.common.tap import Failure
+from tests.lab.guest import devices
+from tests.wire.ends import LocalEnd, environment, settle
 
 MTU = "9000"
 OFF = "gso off gro off tx off tx-udp-segmentation off".split()

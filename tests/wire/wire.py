@@ -16,14 +16,9 @@ import os
 import sys
 import time
 
-from tests.wire.ends import (
-    Failure,
-    LocalEnd,
-    RemoteEnd,
-    SetupError,
-    settle,
-    wait_listening,
-)
+from tests.common.tap import Failure
+from tests.lab.guest.devices import SetupError
+from tests.wire.ends import LocalEnd, RemoteEnd, settle, wait_listening
 from tests.wire.topology import Topology
 
 PORT = 7710

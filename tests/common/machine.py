@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The machine that a test runs on: its device, commands, waiting."""
+
+import os
+import subprocess
+import time
+
+from tests.common.tap import Failure
+
+DEV = os.environ.get("SODP_DEV", "")
+ADDR = os.environ.get("SODP_ADDR", "")
+SLOW = int(os.environ.get("SODP_SLOW", "1"))
+GID = os.environ.get("SODP_GID_INDEX", "")
+
+LISTEN = "0A"
+
+
+def call(*args):
+    """A command that must succeed; returns what it printed."""
+    done = subprocess.run(args, capture_output=True, text=True)
+    if done.returncode:
+        text = (done.stderr or done.stdout).strip()
+        raise Failure(f"{' '.join(args)}: {text}")
+    return done.stdout
+
+
+def wait_for(what, test, seconds=20):
+    """Until test() is true; returns what it gave."""
+    deadline = time.monotonic() + seconds * SLOW
+    while True:
+        found = test()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise Failure(f"in vain: {what}")
+        time.sleep(0.05)
+
+
+def listening(port):
+    """Is somebody listening on this TCP port?"""
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(path) as table:
+            for line in list(table)[1:]:
+                words = line.split()
+                local = int(words[1].rsplit(":", 1)[1], 16)
+                if local == port and words[3] == LISTEN:
+                    return True
+    return False
