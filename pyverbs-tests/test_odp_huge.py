@@ -13,6 +13,8 @@ from odp_base import (
     OdpTestCase,
     pattern,
 )
+from tests.common.machine import put
+from tests.common.tap import Failure
 
 NR = "/proc/sys/vm/nr_hugepages"
 
@@ -23,15 +25,13 @@ class HugetlbTest(OdpTestCase):
         try:
             with open(NR) as file:
                 self.before = file.read()
-            with open(NR, "w") as file:
-                file.write("40")
-        except OSError as ex:
+            put(NR, 40)
+        except (Failure, OSError) as ex:
             self.skipTest(f"no huge pages: {ex}")
         self.addCleanup(self.restore)
 
     def restore(self):
-        with open(NR, "w") as file:
-            file.write(self.before)
+        put(NR, self.before)
 
     def huge(self, count):
         try:
@@ -90,8 +90,7 @@ class HugetlbTest(OdpTestCase):
         """No huge page left: an error, not a hang."""
         memory = self.memory(38 * HUGE, flags=MAP_HUGETLB)
         mr = self.reg(memory)
-        with open(NR, "w") as file:
-            file.write("2")
+        put(NR, 2)
         self.put(mr, memory.addr, b"x")
         self.put(mr, memory.addr + HUGE, b"x")
         self.put(mr, memory.addr + 2 * HUGE, b"x", e.IBV_WC_REM_ACCESS_ERR)

@@ -8,14 +8,12 @@ Commands are those of the pages in docs/, with the names of the test's
 devices and programs in the place of the user's.
 """
 
-import contextlib
 import glob
 import os
 import re
 
 from tests.common.machine import SLOW, call, wait_for
 from tests.common.tap import Failure, Skip, Tap
-from tests.lab.guest.devices import SetupError
 from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
 
@@ -197,19 +195,6 @@ def between_two(near, far):
     return near["DEV"] != far["DEV"] or far.name == "peer"
 
 
-@contextlib.contextmanager
-def wire_only():
-    """Same host, but by packets."""
-    path = "/sys/module/sodp/parameters/wire_only"
-    with open(path, "w") as switch:
-        switch.write("1")
-    try:
-        yield
-    finally:
-        with open(path, "w") as switch:
-            switch.write("0")
-
-
 def ucx_without_rdma():
     raise Skip("Debian built this UCX without libuct_ib: no RDMA at all")
 
@@ -240,6 +225,6 @@ def main(cases_of, argv):
                 if not names or any(name.startswith(n) for n in names)
             ]
             return Tap(cases).run()
-    except (Failure, SetupError, OSError) as err:
+    except (Failure, OSError) as err:
         print(f"Bail out! {err}".replace("\n", " | "))
         return 1

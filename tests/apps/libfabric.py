@@ -18,7 +18,6 @@ from tests.apps.apps import (
     PAGE_DEVICE,
     PINNED,
     Counted,
-    LocalEnd,
     between_two,
     cm_listens,
     commands,
@@ -31,6 +30,7 @@ from tests.apps.apps import (
 )
 from tests.common.machine import SLOW, wait_for
 from tests.common.tap import Failure, Skip
+from tests.wire.ends import LocalEnd
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"

@@ -27,10 +27,10 @@ from tests.apps.apps import (
     filled,
     main,
     shell,
-    wire_only,
     with_ucx,
 )
 from tests.apps.hosts import NAMES, SELF, joined, named
+from tests.common.machine import wire_only
 from tests.common.tap import Failure
 
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"

@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import time
 
+from tests.common.machine import put
+
 PROGRAM = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/bench/sodp-bench"
 )
@@ -119,8 +121,7 @@ class MemoryWatch:
         self.group = f"{CGROUP}/sodp-bench-{os.getpid()}"
         self.name = command
         self.lines = {}
-        with open(f"{CGROUP}/cgroup.subtree_control", "w") as handle:
-            handle.write("+memory")
+        put(f"{CGROUP}/cgroup.subtree_control", "+memory")
         os.mkdir(self.group)
         shell = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
         command = [PROGRAM, command] + _words(device, options)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """The machine that a test runs on: its device, commands, waiting."""
 
+import contextlib
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ SLOW = int(os.environ.get("SODP_SLOW", "1"))
 GID = os.environ.get("SODP_GID_INDEX", "")
 
 LISTEN = "0A"
+WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
 
 
 def call(*args):
@@ -22,6 +24,26 @@ def call(*args):
         text = (done.stderr or done.stdout).strip()
         raise Failure(f"{' '.join(args)}: {text}")
     return done.stdout
+
+
+def put(path, value, cut=True):
+    """Into a file of the kernel's; cut: it begins anew."""
+    flags = os.O_WRONLY | (os.O_TRUNC if cut else 0)
+    try:
+        with open(os.open(path, flags), "w") as handle:
+            handle.write(str(value))
+    except OSError as err:
+        raise Failure(f"{path} <- {value}: {err}")
+
+
+@contextlib.contextmanager
+def wire_only(on=True):
+    """Peers on this host are reached by packets."""
+    put(WIRE_ONLY, int(on))
+    try:
+        yield
+    finally:
+        put(WIRE_ONLY, 0)
 
 
 def wait_for(what, test, seconds=20):

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 
+from tests.common.tap import Failure
 from tests.lab.guest import devices
 
 
 def main(argv):
     try:
         devices.load("odp_edu")
-    except devices.SetupError as err:
+    except Failure as err:
         print(f"Bail out! {err}")
         return 1
     if not os.path.exists("/dev/odp_edu"):

@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 
-from tests.common.machine import ADDR, DEV, SLOW, wait_for
+from tests.common.machine import ADDR, DEV, SLOW, call, put, wait_for
 from tests.common.tap import Failure, Tap
 
 ADDR6 = "fd77::1"
@@ -27,21 +27,6 @@ SUBSYSTEM = f"{CONFIG}/subsystems/{NQN}"
 RAM = "/dev/ram0"
 DISK_KB = 65536
 MODULES = ("brd", "configfs", "nvmet", "nvmet-rdma", "nvme-rdma")
-
-
-def call(*args):
-    done = subprocess.run(args, capture_output=True, text=True)
-    if done.returncode:
-        raise Failure(f"{' '.join(args)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def put(path, value):
-    try:
-        with open(path, "w") as handle:
-            handle.write(str(value))
-    except OSError as err:
-        raise Failure(f"{path} <- {value}: {err}")
 
 
 class Target:

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 
-from tests.common.machine import SLOW
+from tests.common.machine import SLOW, put
 from tests.common.tap import Failure
 from tests.wire import netem, programs, wire
 from tests.wire.ends import finish, run_cases
@@ -169,10 +169,6 @@ def several_queues():
 def packets_traced(name):
     """Yields a function for [(time, CPU, queue)] of what a netdev sent."""
     event = f"{TRACING}/events/net/net_dev_start_xmit"
-
-    def put(path, text):
-        with open(path, "w") as handle:
-            handle.write(text)
 
     def seen():
         with open(f"{TRACING}/trace") as handle:

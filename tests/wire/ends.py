@@ -220,11 +220,8 @@ def environment(device, addresses, prefix=()):
     env = {"SODP_DEV": device}
     for suffix, address in zip(("", "6"), addresses):
         env[f"SODP_ADDR{suffix}"] = address
-        try:
-            index = str(_gid_index(device, address, prefix))
-        except devices.SetupError as err:
-            raise Failure(str(err))
-        env["SODP_GID6_INDEX" if suffix else "SODP_GID_INDEX"] = index
+        key = "SODP_GID6_INDEX" if suffix else "SODP_GID_INDEX"
+        env[key] = str(_gid_index(device, address, prefix))
     return env
 
 

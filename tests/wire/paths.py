@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from tests.common.machine import SLOW, call
+from tests.common.machine import SLOW, call, put, wire_only
 from tests.common.tap import Failure, Skip
 from tests.lab.guest import devices
 from tests.rdmacm import cm
@@ -435,19 +435,6 @@ def ingress_ud(both, to, wrong, right):
             raise Failure(f"got '{got}', not '{text}'")
 
 
-@contextlib.contextmanager
-def wire_only(on):
-    def put(value):
-        with open(devices.WIRE_ONLY, "w") as handle:
-            handle.write(str(int(value)))
-
-    put(on)
-    try:
-        yield
-    finally:
-        put(False)
-
-
 def constant_part(grh):
     """All but what differs from one IPv4 packet to the next."""
     if grh[0] >> 4 == 6:
@@ -519,14 +506,6 @@ def responders_run():
     event = f"{TRACING}/events/sodp/run"
     counts = "hist:keys=common_pid,qp"
 
-    def put(name, text):
-        # Neither cut short, which ends all probes, nor appended to
-        handle = os.open(name, os.O_WRONLY)
-        try:
-            os.write(handle, text.encode())
-        finally:
-            os.close(handle)
-
     def seen():
         with open(f"{event}/hist") as handle:
             lines = re.findall(
@@ -535,18 +514,18 @@ def responders_run():
             )
         return {(int(who), qp): int(times) for who, qp, times in lines}
 
-    put(
-        f"{TRACING}/kprobe_events", "p:sodp/run sodp:sodp_wresp_run qp=$arg1\n"
-    )
+    # Cut short, the file would end all probes
+    events = f"{TRACING}/kprobe_events"
+    put(events, "p:sodp/run sodp:sodp_wresp_run qp=$arg1\n", cut=False)
     try:
         if not os.path.exists(f"{event}/hist"):
             raise Skip("the kernel has no hist triggers")
-        put(f"{event}/trigger", counts)
+        put(f"{event}/trigger", counts, cut=False)
         yield seen
     finally:
         if os.path.exists(f"{event}/hist"):
-            put(f"{event}/trigger", "!" + counts)
-        put(f"{TRACING}/kprobe_events", "-:sodp/run\n")
+            put(f"{event}/trigger", "!" + counts, cut=False)
+        put(events, "-:sodp/run\n", cut=False)
 
 
 @contextlib.contextmanager

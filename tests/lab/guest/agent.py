@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 
+from tests.common.tap import Failure
 from tests.lab.guest import devices
 from tests.lab.guest.kmsg import KernelLog
 
@@ -93,7 +94,7 @@ class Agent:
             error = None
         except Exception as err:
             error = str(err)
-            if not isinstance(err, devices.SetupError):
+            if not isinstance(err, Failure):
                 error = traceback.format_exc()
         self.log.save("/lab/setup.dmesg")
         if self.spec.get("kmemleak"):
@@ -140,7 +141,7 @@ class Agent:
         """Devices made or taken away, and what later steps know of them."""
         try:
             env = devices.BUILTINS[step["builtin"]](self.spec, step)
-        except devices.SetupError as err:
+        except Failure as err:
             self.log.mark(f"{step['name']} failed: {err}", "<3>")
             return 1
         self.env.update(env or {})

@@ -6,7 +6,9 @@ import ipaddress
 import os
 import shutil
 import subprocess
-import time
+
+from tests.common.machine import WIRE_ONLY, call, put, wait_for
+from tests.common.tap import Failure
 
 SODP = ("sodp0", "sodpnet0", "10.77.0.1", "sodp")
 RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
@@ -14,7 +16,6 @@ RXE = ("rxe0", "rxenet0", "10.78.0.1", "rxe")
 # The cable between two machines; {} is the number of the machine
 CABLE, CABLE4, CABLE6 = "eth0", "10.79.0.{}", "fd79::{}"
 
-WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
 # Those that ip(8) has given a name
 SPACES = "/run/netns"
 PROVIDERS = "/build/user/providers/sodp/libsodp-rdmav*.so"
@@ -22,19 +23,6 @@ DRIVER_FOLDER = "/etc/libibverbs.d"
 
 # Files of /build that others lie over
 _bound = []
-
-
-class SetupError(Exception):
-    """The guest cannot be made ready; the text says why."""
-
-
-def call(*args):
-    done = subprocess.run(args, capture_output=True, text=True)
-    if done.returncode:
-        raise SetupError(
-            f"{' '.join(args)}: {(done.stderr or done.stdout).strip()}"
-        )
-    return done.stdout
 
 
 def set_up(spec):
@@ -71,7 +59,7 @@ def module_path(name):
     """A freshly built module; they may lie in folders of their own."""
     found = glob.glob(f"/build/kernel/{name}.ko")
     if not found:
-        raise SetupError(f"the build made no {name}.ko")
+        raise Failure(f"the build made no {name}.ko")
     return found[0]
 
 
@@ -99,7 +87,7 @@ def _load_sodp(spec):
 def install_provider():
     found = glob.glob(PROVIDERS)
     if not found:
-        raise SetupError("the build made no provider (libsodp-rdmav*.so)")
+        raise Failure("the build made no provider (libsodp-rdmav*.so)")
     for folder in glob.glob("/usr/lib/*/libibverbs"):
         for path in found:
             shutil.copy(path, folder)
@@ -112,17 +100,14 @@ def _ip_batch(lines, what):
         ["ip", "-batch", "-"], input=lines, capture_output=True, text=True
     )
     if done.returncode:
-        raise SetupError(f"making {what}: {done.stderr.strip()}")
+        raise Failure(f"making {what}: {done.stderr.strip()}")
 
 
 def _plug_cable(number):
     """The network card that leads to the other machine."""
     call("modprobe", "virtio_net")
-    deadline = time.monotonic() + 10
-    while not os.path.exists(f"/sys/class/net/{CABLE}"):
-        if time.monotonic() > deadline:
-            raise SetupError("no network card")
-        time.sleep(0.02)
+    card = f"/sys/class/net/{CABLE}"
+    wait_for("a network card", lambda: os.path.exists(card), 10)
     lines = f"""link set {CABLE} mtu 9000 up
         addr add {CABLE4.format(number)}/24 dev {CABLE}
         addr add {CABLE6.format(number)}/64 dev {CABLE} nodad
@@ -171,8 +156,8 @@ def gid_index(device, address):
     """Index of the RoCEv2 GID of an address."""
     want = gid_of(address)
     port = f"/sys/class/infiniband/{device}/ports/1"
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+
+    def found():
         for path in sorted(glob.glob(f"{port}/gids/*")):
             index = os.path.basename(path)
             try:
@@ -181,9 +166,10 @@ def gid_index(device, address):
             except OSError:
                 continue
             if gid == want and "v2" in kind:
-                return int(index)
-        time.sleep(0.02)
-    raise SetupError(f"{device} got no RoCEv2 GID for {address}")
+                return index
+        return None
+
+    return int(wait_for(f"{device}: a RoCEv2 GID for {address}", found, 5))
 
 
 def _unload_sodp(spec):
@@ -230,8 +216,7 @@ def unload_trial(spec, step):
 def reset():
     """What a step that was killed may have left."""
     if os.path.exists(WIRE_ONLY):
-        with open(WIRE_ONLY, "w") as switch:
-            switch.write("0")
+        put(WIRE_ONLY, 0)
     for space in os.listdir(SPACES) if os.path.isdir(SPACES) else ():
         subprocess.run(["ip", "netns", "del", space], capture_output=True)
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 
+from tests.common.tap import Failure
 from tests.lab.guest import devices
 
 KTAP = re.compile(
@@ -29,7 +30,7 @@ def main(argv):
     try:
         devices.load(name, *options)
         subprocess.run(["rmmod", name], check=False)
-    except devices.SetupError as err:
+    except Failure as err:
         error = str(err)
     cases = 0
     while True:

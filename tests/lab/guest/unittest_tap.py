@@ -18,8 +18,9 @@ import traceback
 import unittest
 
 import tests
+from tests.common.machine import put
 
-HUGE_PAGES = "64"
+NR_HUGE, HUGE_PAGES = "/proc/sys/vm/nr_hugepages", 64
 
 
 class TapResult(unittest.TestResult):
@@ -100,8 +101,7 @@ def unpack(folder):
     # They hand open devices to child processes; Python 3.14 does not fork.
     multiprocessing.set_start_method("fork")
     # Some tests want huge pages and skip without.
-    with open("/proc/sys/vm/nr_hugepages", "w") as handle:
-        handle.write(HUGE_PAGES)
+    put(NR_HUGE, HUGE_PAGES)
     args_parser = importlib.import_module("tests.args_parser")
     # They import this one as if it were in no package
     sys.modules["args_parser"] = args_parser
@@ -149,8 +149,7 @@ def main():
         # setUpClass failed: its tests were never started.
         result._line(False, result.errors[-1][0], "not run")
     if args.rdma_core:
-        with open("/proc/sys/vm/nr_hugepages", "w") as handle:
-            handle.write("0")
+        put(NR_HUGE, 0)
     return 0 if result.wasSuccessful() else 1
 
 
