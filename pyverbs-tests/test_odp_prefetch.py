@@ -26,6 +26,7 @@ from odp_base import (
     OdpTestCase,
     pattern,
 )
+from tests.common.machine import wait_for
 
 READ = e._IBV_ADVISE_MR_ADVICE_PREFETCH
 WRITE = e._IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE
@@ -41,12 +42,6 @@ class PrefetchCase(OdpTestCase):
         length = memory.length - offset if length is None else length
         sge = SGE(memory.addr + offset, length, mr.lkey)
         return self.pd.advise_mr(advice, flags, [sge])
-
-    def eventually(self, predicate, what, seconds=10):
-        end = time.monotonic() + seconds
-        while not predicate():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.005)
 
 
 class PrefetchTest(PrefetchCase):
@@ -113,9 +108,10 @@ class PrefetchTest(PrefetchCase):
                 with self.subTest(kind=kind, advice=advice):
                     memory.madvise(MADV_DONTNEED)
                     self.advise(mr, memory, advice, flags=0)
-                    self.eventually(
+                    wait_for(
+                        "the pages",
                         lambda: memory.resident() == LEN // PAGE,
-                        "the pages do not come",
+                        10,
                     )
 
     def test_counts(self):

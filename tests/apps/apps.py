@@ -12,7 +12,7 @@ import glob
 import os
 import re
 
-from tests.common.machine import SLOW, call, wait_for
+from tests.common.machine import SLOW, call
 from tests.common.tap import Failure, Skip, Tap
 from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
@@ -177,17 +177,6 @@ def cm_listens(end, program):
     comm = f" comm {program[:15]} "
     text = end.run(["rdma", "resource", "show", "cm_id"])
     return any("LISTEN" in x and comm in x for x in text.splitlines())
-
-
-def wait_serving(task, what, test, seconds=60):
-    """Until test() is true of a server; it must not end before."""
-
-    def looked():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
-        return test()
-
-    wait_for(what, looked, seconds * SLOW)
 
 
 def between_two(near, far):

@@ -15,6 +15,7 @@ import functools
 from tests.apps import apps
 from tests.apps.apps import IMPLICIT, PINNED, Counted, commands, filled, shell
 from tests.common.tap import Failure
+from tests.wire.ends import wait_serving
 
 BLOCK, DEPTH, TOTAL = 65536, 8, 4 << 20
 # Of the buffers' length before fio starts: fio does not make them longer, and
@@ -33,7 +34,7 @@ def listening(end, task):
         text = end.run(["rdma", "resource", "show", "cm_id"])
         return any("LISTEN" in x and ":7820" in x for x in text.splitlines())
 
-    apps.wait_serving(task, "fio's server", test, 60)
+    wait_serving(task, "fio's server", test, 60)
 
 
 def transfer(verb, mode, far, near):

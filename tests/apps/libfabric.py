@@ -26,11 +26,10 @@ from tests.apps.apps import (
     main,
     served,
     shell,
-    wait_serving,
 )
 from tests.common.machine import SLOW, wait_for
 from tests.common.tap import Failure, Skip
-from tests.wire.ends import LocalEnd
+from tests.wire.ends import LocalEnd, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"
@@ -256,7 +255,7 @@ def no_such(near, far, provider, command, why):
             return True
         return task.poll() is not None
 
-    wait_for("an end, or a listening server", met, 30 * SLOW)
+    wait_for("an end, or a listening server", met, 30)
     judged(task, ENODATA, "fi_getinfo()", why)
 
 

@@ -16,6 +16,7 @@ import sys
 from tests.apps import apps
 from tests.apps.apps import PINNED, PREFETCH, Counted, commands, filled, shell
 from tests.common.tap import Failure, Skip
+from tests.wire.ends import wait_serving
 
 # What stands in the page for the asking machine
 CLIENT = "192.0.2.2"
@@ -25,7 +26,7 @@ FILES = {"server": f"{MOUNT}/server", "client": f"{MOUNT}/client"}
 
 
 def listening(end, task):
-    apps.wait_serving(
+    wait_serving(
         task, "a server of RDS", lambda: "listening" in task.output(), 60
     )
 

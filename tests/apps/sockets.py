@@ -22,6 +22,7 @@ from tests.apps.apps import (
 )
 from tests.common.machine import wait_for
 from tests.common.tap import Failure
+from tests.wire.ends import wait_serving
 
 STREAMS = ["python3", "-B", "/src/tests/apps/streams.py"]
 PORT = "7800"
@@ -36,7 +37,7 @@ ENDING = apps.CLOSING + ("access_naks",)
 
 def listening(end, task):
     """The program says so when it is."""
-    apps.wait_serving(
+    wait_serving(
         task, "a server that listens", lambda: "listening" in task.output(), 40
     )
 

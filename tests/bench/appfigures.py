@@ -7,7 +7,8 @@ import re
 import subprocess
 
 from tests.bench.figures import figure
-from tests.bench.measure import BenchError, median, size_name
+from tests.bench.measure import median, size_name
+from tests.common.tap import Failure
 
 BUILT = "/build/apps"
 SIZES = (8, 65536, 1048576)
@@ -36,10 +37,10 @@ def run(text, **env):
             timeout=LIMIT,
         )
     except subprocess.TimeoutExpired:
-        raise BenchError(f"no end: {text}")
+        raise Failure(f"no end: {text}")
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["no output"]
-        raise BenchError(f"status {done.returncode}: {last[0]}")
+        raise Failure(f"status {done.returncode}: {last[0]}")
     return done.stdout
 
 
@@ -72,7 +73,7 @@ def speeds(text, **env):
             size, *numbers = line.split()
             found[int(size)] = tuple(float(x) for x in numbers)
     if sorted(found) != sorted(SIZES):
-        raise BenchError("no figures")
+        raise Failure("no figures")
     return found
 
 
@@ -80,7 +81,7 @@ def on_demand():
     before = faults()
     found = speeds(mpi_command())
     if faults() == before:
-        raise BenchError("no page of an on-demand region was touched")
+        raise Failure("no page of an on-demand region was touched")
     return found
 
 

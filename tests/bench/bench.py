@@ -16,7 +16,7 @@ from tests.bench import appfigures  # noqa: F401
 from tests.bench import spacefigures  # noqa: F401
 from tests.bench import wirefigures  # noqa: F401
 from tests.bench.figures import FIGURES
-from tests.bench.measure import BenchError
+from tests.common.tap import Failure
 
 
 def measure(entry):
@@ -24,7 +24,7 @@ def measure(entry):
     line["ok"] = False
     try:
         value, line["detail"] = entry.run()
-    except BenchError as err:
+    except Failure as err:
         line["detail"] = f"not measured: {err}"
         return line
     line["ok"] = entry.judge(value)

@@ -7,17 +7,16 @@ import statistics
 import subprocess
 import time
 
-from tests.common.machine import put
+from tests.common.machine import put, wait_listening
+from tests.common.tap import Failure
+from tests.wire.topology import Topology
 
 PROGRAM = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/bench/sodp-bench"
 )
 CGROUP = "/sys/fs/cgroup"
 LAT_SECONDS = 120
-
-
-class BenchError(Exception):
-    """A primitive could not be run; the text is one line."""
+PERFTEST_PORT = 18515
 
 
 class Device:
@@ -28,7 +27,7 @@ class Device:
             self.name = os.environ[f"{prefix}_DEV"]
             self.gid = os.environ[f"{prefix}_GID_INDEX"]
         except KeyError as err:
-            raise BenchError(f"no such device: {err.args[0]} is not set")
+            raise Failure(f"no such device: {err.args[0]} is not set")
 
     def args(self):
         return {"dev": self.name, "gid": self.gid}
@@ -38,18 +37,13 @@ class Wire:
     """Two devices of a kind, in two namespaces that a veth pair joins."""
 
     def __init__(self, kind):
-        # It needs what is in the guest only, and --list runs on the host
-        from tests.common.tap import Failure
-        from tests.wire.topology import Topology
-
-        self.failure = Failure
         self.topology = Topology(kind, kind)
 
     def __enter__(self):
         try:
             self.topology.__enter__()
-        except self.failure as err:
-            raise BenchError(f"no wire: {err}")
+        except Failure as err:
+            raise Failure(f"no wire: {err}")
         ends = (self.topology.a, self.topology.b)
         self.names = [end["DEV"] for end in ends]
         self.gids = [end["GID_INDEX"] for end in ends]
@@ -82,9 +76,9 @@ def primitive(command, device, **options):
             text=True,
         )
     except OSError as err:
-        raise BenchError(f"{PROGRAM}: {err.strerror}")
+        raise Failure(f"{PROGRAM}: {err.strerror}")
     if done.returncode:
-        raise BenchError(f"{' '.join(args[1:])}: {_last(done)}")
+        raise Failure(f"{' '.join(args[1:])}: {_last(done)}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -153,7 +147,7 @@ class MemoryWatch:
             self.process.stdin.flush()
         said = self.process.stderr.read().strip()
         if self.process.wait():
-            raise BenchError(f"{self.name}: {said}")
+            raise Failure(f"{self.name}: {said}")
         return taken
 
     def _read(self):
@@ -188,7 +182,7 @@ def _one_lat(program, near, far, iterations):
         server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        _wait_listening(server)
+        wait_listening(server, PERFTEST_PORT, 60)
         done = subprocess.run(
             client + ["127.0.0.1"],
             capture_output=True,
@@ -197,12 +191,12 @@ def _one_lat(program, near, far, iterations):
         )
         server.communicate(timeout=30)
     except subprocess.TimeoutExpired:
-        raise BenchError(f"{program} on {near[0]} hangs")
+        raise Failure(f"{program} on {near[0]} hangs")
     finally:
         server.kill()
         server.wait()
     if done.returncode:
-        raise BenchError(f"{program} on {near[0]}: {_last(done)}")
+        raise Failure(f"{program} on {near[0]}: {_last(done)}")
     return _typical(done.stdout)
 
 
@@ -212,18 +206,4 @@ def _typical(text):
     for head, line in zip(lines, lines[1:]):
         if "t_typical" in head:
             return float(line.split()[4])
-    raise BenchError("perftest printed no figures")
-
-
-def _wait_listening(server, port=18515):
-    wanted = f":{port:04X} "
-    for _ in range(1200):
-        for name in ("tcp", "tcp6"):
-            with open(f"/proc/net/{name}") as handle:
-                for line in handle:
-                    if wanted in line and " 0A " in line:
-                        return
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise BenchError("the perftest server does not listen")
+    raise Failure("perftest printed no figures")

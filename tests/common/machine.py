@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from tests.common.tap import Failure
 
@@ -13,6 +14,7 @@ ADDR = os.environ.get("SODP_ADDR", "")
 SLOW = int(os.environ.get("SODP_SLOW", "1"))
 GID = os.environ.get("SODP_GID_INDEX", "")
 
+TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
 WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
 
@@ -46,7 +48,7 @@ def wire_only(on=True):
         put(WIRE_ONLY, 0)
 
 
-def wait_for(what, test, seconds=20):
+def wait_for(what, test, seconds=10):
     """Until test() is true; returns what it gave."""
     deadline = time.monotonic() + seconds * SLOW
     while True:
@@ -58,13 +60,27 @@ def wait_for(what, test, seconds=20):
         time.sleep(0.05)
 
 
-def listening(port):
-    """Is somebody listening on this TCP port?"""
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with open(path) as table:
-            for line in list(table)[1:]:
-                words = line.split()
-                local = int(words[1].rsplit(":", 1)[1], 16)
-                if local == port and words[3] == LISTEN:
-                    return True
+def listens(tables, port):
+    """Is somebody listening on a TCP port, by the text of TCP_TABLES?"""
+    for line in tables.splitlines():
+        words = line.split()
+        if words[0] == "sl":
+            continue
+        local = int(words[1].rsplit(":", 1)[1], 16)
+        if local == port and words[3] == LISTEN:
+            return True
     return False
+
+
+def wait_listening(server, port, seconds):
+    """Until a process that was started listens on a TCP port."""
+
+    def looked():
+        text = "".join(Path(table).read_text() for table in TCP_TABLES)
+        if listens(text, port):
+            return True
+        if server.poll() is not None:
+            raise Failure(f"server: {server.communicate()[0]}")
+        return False
+
+    wait_for("the server listens", looked, seconds)

@@ -7,8 +7,8 @@ import platform
 import statistics
 import sys
 
+from tests.common.tap import Failure
 from tests.demo.tools import (
-    DemoError,
     Pages,
     bench,
     both_sides,
@@ -78,7 +78,7 @@ class Tour:
         show(output(["rdma", "link", "show", f"{name}/1"]).splitlines())
         caps = odp_caps(output(["ibv_devinfo", "-v", "-d", name]))
         if "general" not in caps:
-            raise DemoError("ibv_devinfo shows no ODP capabilities")
+            raise Failure("ibv_devinfo shows no ODP capabilities")
         show(f"{kind:8} {', '.join(words)}" for kind, words in caps.items())
         self.saw("operations over ODP memory (RC)", str(len(caps["rc"])))
         self.saw("regions", ", ".join(caps["general"]))
@@ -118,7 +118,7 @@ class Tour:
         lines = [x for x in text.splitlines() if "seconds" in x]
         show(lines)
         if not lines:
-            raise DemoError("ibv_rc_pingpong printed no result")
+            raise Failure("ibv_rc_pingpong printed no result")
         self.saw("ibv_rc_pingpong -o, every byte checked", "passed")
         micro = float(lines[-1].split("= ")[-1].split()[0])
         self.saw("  time of one round trip", f"{micro:.1f} us")
@@ -159,7 +159,7 @@ class Tour:
         for head, line in zip(lines, lines[1:]):
             if "BW average" in head:
                 return float(line.split()[3]) * 1000 / 8
-        raise DemoError("ib_write_bw printed no figures")
+        raise Failure("ib_write_bw printed no figures")
 
     def pages(self):
         name, gid = self.sodp
@@ -259,7 +259,7 @@ def main():
         return 2
     try:
         tour.run()
-    except DemoError as err:
+    except Failure as err:
         print(f"\ndemo: {err}", file=sys.stderr)
         return 1
     return 0

@@ -5,14 +5,12 @@ import json
 import os
 import subprocess
 import textwrap
-import time
+
+from tests.common.machine import wait_listening
+from tests.common.tap import Failure
 
 BUILD = os.environ.get("SODP_BUILD", "/build/user")
 WIDTH = 78
-
-
-class DemoError(Exception):
-    """A program did not do what the demo was going to show."""
 
 
 def title(number, of, text):
@@ -41,7 +39,7 @@ def output(args, quiet=False):
         shown_command(args)
     done = _run(args)
     if done.returncode:
-        raise DemoError(f"{args[0]}: {_last(done.stderr or done.stdout)}")
+        raise Failure(f"{args[0]}: {_last(done.stderr or done.stdout)}")
     return done.stdout
 
 
@@ -54,7 +52,7 @@ def _run(args):
             text=True,
         )
     except OSError as err:
-        raise DemoError(f"{args[0]}: {err.strerror}")
+        raise Failure(f"{args[0]}: {err.strerror}")
 
 
 def _last(text):
@@ -73,29 +71,14 @@ def both_sides(args, port, address="127.0.0.1"):
         text=True,
     )
     try:
-        _wait_listening(server, args[0], port)
+        # Virtual time leaps ahead while the guest waits for the host
+        wait_listening(server, port, 3600)
         text = output(args + [address], quiet=True)
         server.communicate()
     finally:
         server.kill()
         server.wait()
     return text
-
-
-def _wait_listening(server, name, port):
-    wanted = f":{port:04X} "
-    # Virtual time leaps ahead while the guest waits for the host
-    deadline = time.monotonic() + 3600
-    while time.monotonic() < deadline and server.poll() is None:
-        for table in ("tcp", "tcp6"):
-            with open(f"/proc/net/{table}") as handle:
-                for line in handle:
-                    if wanted in line and " 0A " in line:
-                        return
-        time.sleep(0.05)
-    server.kill()
-    text = _last(server.communicate()[0])
-    raise DemoError(f"the server side of {name} does not listen: {text}")
 
 
 def bench(command, **options):
@@ -121,7 +104,7 @@ def counters(device, mrn):
     for entry in json.loads(text or "[]"):
         if entry.get("ifname") == device and entry.get("mrn") == mrn:
             return entry
-    raise DemoError(f"rdma statistic shows no region {mrn} of {device}")
+    raise Failure(f"rdma statistic shows no region {mrn} of {device}")
 
 
 class Pages:
@@ -150,7 +133,7 @@ class Pages:
         if self.mrn is None:
             mine = regions(self.device, self.process.pid)
             if not mine:
-                raise DemoError("rdma resource shows no region")
+                raise Failure("rdma resource shows no region")
             largest = max(mine, key=lambda entry: int(entry["mrlen"]))
             self.mrn = largest["mrn"]
         return self.mrn
@@ -162,4 +145,4 @@ class Pages:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
         if self.process.wait():
-            raise DemoError("sodp-demo-pages failed")
+            raise Failure("sodp-demo-pages failed")

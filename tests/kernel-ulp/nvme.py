@@ -88,7 +88,7 @@ class Controller:
         number = reply.split("instance=")[1].split(",")[0]
         self.name = f"nvme{number}"
         self.sys = f"/sys/class/nvme/{self.name}"
-        self.disk = wait_for("a block device", self._disk)
+        self.disk = wait_for("a block device", self._disk, 20)
 
     def _disk(self):
         for path in glob.glob(f"/dev/{self.name}n1"):
@@ -106,7 +106,7 @@ class Controller:
     def close(self):
         with contextlib.suppress(Failure):
             put(f"{self.sys}/delete_controller", 1)
-        wait_for("the controller to go", lambda: self.state() == "gone")
+        wait_for("the controller to go", lambda: self.state() == "gone", 20)
 
 
 class Blocks:
@@ -215,7 +215,7 @@ def load(controller):
 def reconnect(controller):
     """The host makes its connections anew: I/O goes on afterwards."""
     put(f"{controller.sys}/reset_controller", 1)
-    wait_for("the reset", lambda: controller.state() == "live")
+    wait_for("the reset", lambda: controller.state() == "live", 20)
     return exchange(controller, 2)
 
 

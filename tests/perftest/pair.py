@@ -4,7 +4,7 @@
 import subprocess
 import time
 
-from tests.common.machine import ADDR, SLOW, listening
+from tests.common.machine import ADDR, SLOW, wait_listening
 from tests.common.tap import Failure
 
 
@@ -20,22 +20,16 @@ def _start(args):
 
 def run_pair(args, port, seconds):
     """Output of server and client; raises Failure unless both end well."""
-    seconds *= SLOW
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     server = _start(args)
     try:
-        while not listening(port):
-            if server.poll() is not None:
-                raise Failure(f"server: {server.communicate()[0]}")
-            if time.monotonic() > deadline:
-                raise Failure("the server does not listen")
-            time.sleep(0.02)
+        wait_listening(server, port, seconds)
         client = _start(args + [ADDR])
         try:
             said = client.communicate(timeout=deadline - time.monotonic())[0]
             heard = server.communicate(timeout=10 * SLOW)[0]
         except subprocess.TimeoutExpired:
-            raise Failure(f"no end after {seconds} s")
+            raise Failure(f"no end after {seconds * SLOW} s")
         finally:
             client.kill()
             client.wait()

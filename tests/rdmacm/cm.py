@@ -9,6 +9,7 @@ run at the first end, or, with --swap, at the second one.
 """
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import time
 
 from tests.common.machine import SLOW
 from tests.common.tap import Failure, Tap
-from tests.wire.ends import LocalEnd, RemoteEnd, environment
+from tests.wire.ends import LocalEnd, RemoteEnd, environment, wait_serving
 from tests.wire.topology import Topology
 
 PORT = 7471
@@ -82,7 +83,8 @@ class Pair:
         server = self.server.start(server_args)
         client = None
         try:
-            self._wait(server, port)
+            listens = functools.partial(_listens, self.server, port)
+            wait_serving(server, "the server listens", listens, 15)
             client = self.client.start(client_args)
             self._end("client", client, SECONDS)
             self._end("server", server, 20)
@@ -92,15 +94,6 @@ class Pair:
         finally:
             for program in filter(None, (server, client)):
                 program.kill()
-
-    def _wait(self, server, port):
-        deadline = time.monotonic() + 15 * SLOW
-        while not _listens(self.server, port):
-            if server.poll() is not None:
-                raise Failure(f"the server ended: {server.poll()}")
-            if time.monotonic() > deadline:
-                raise Failure("the server does not listen")
-            time.sleep(0.05)
 
     @staticmethod
     def _end(who, program, seconds):
@@ -190,11 +183,9 @@ def mckey(pair):
     )
     client = None
     try:
-        deadline = time.monotonic() + 20 * SLOW
-        while "joined" not in server.output():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"not joined: {server.output()}")
-            time.sleep(0.05)
+        wait_serving(
+            server, "it joins", lambda: "joined" in server.output(), 20
+        )
         for _ in range(10 if lossy else 1):
             client = pair.client.start(common + ["-b", here, "-s", "-C", "10"])
             Pair._end("sender", client, SECONDS)

@@ -15,7 +15,7 @@ import time
 from tests.common.machine import SLOW, put
 from tests.common.tap import Failure
 from tests.wire import netem, programs, wire
-from tests.wire.ends import finish, run_cases
+from tests.wire.ends import finish, run_cases, wait_serving
 from tests.wire.topology import Topology
 
 # What else a failure is explained by
@@ -350,11 +350,9 @@ def card(mode, send):
         both.delete_link(both.b["DEV"])
         task = both.a.start(CARD + ["qp", str(send)])
         try:
-            deadline = time.monotonic() + 20 * SLOW
-            while not task.output().endswith("}\n"):
-                if task.poll() is not None or time.monotonic() > deadline:
-                    raise Failure(f"no QP: {task.output()}")
-                time.sleep(0.05)
+            wait_serving(
+                task, "a QP", lambda: task.output().endswith("}\n"), 20
+            )
             qp = json.loads(task.output().splitlines()[-1])
             args = [mode, both.a["ADDR"], str(qp["qpn"])]
             if mode == "marks":

@@ -14,12 +14,11 @@ import subprocess
 import threading
 import time
 
-from tests.common.machine import SLOW, call
+from tests.common.machine import SLOW, TCP_TABLES, call, listens, wait_for
 from tests.common.tap import Failure, Tap
 from tests.lab.guest import devices
 
 AGENT_PORT = 7701
-LISTEN = "0A"
 
 
 class Program:
@@ -93,15 +92,7 @@ class LocalEnd(End):
 
     def listening(self, port):
         """Is somebody listening on this TCP port?"""
-        table = "/proc/net/tcp /proc/net/tcp6"
-        for line in self.run(["cat"] + table.split()).splitlines():
-            words = line.split()
-            if words[0] == "sl":
-                continue
-            local = int(words[1].rsplit(":", 1)[1], 16)
-            if local == port and words[3] == LISTEN:
-                return True
-        return False
+        return listens(self.run(["cat", *TCP_TABLES]), port)
 
     def run(self, args, seconds=60, **env):
         """Output of a program that must end well."""
@@ -233,21 +224,26 @@ def settle(end):
     """
     name = end.env.get("SODP_NETDEV", devices.CABLE)
     args = ["ip", "-6", "-o", "addr", "show", "dev", name]
-    deadline = time.monotonic() + 15 * SLOW
-    while not end.run(args + ["scope", "link", "-tentative"]).strip():
-        if time.monotonic() > deadline:
-            raise Failure(f"{end.name}: no link-local address on {name}")
-        time.sleep(0.05)
+    args += ["scope", "link", "-tentative"]
+    what = f"{end.name}: a link-local address on {name}"
+    wait_for(what, lambda: end.run(args).strip(), 15)
+
+
+def wait_serving(program, what, test, seconds=60):
+    """Until test() is true of a program; it must not end before."""
+
+    def looked():
+        found = test()
+        if not found and program.poll() is not None:
+            raise Failure(f"{what}: it ended: {program.output()}")
+        return found
+
+    return wait_for(what, looked, seconds)
 
 
 def wait_listening(end, program, port, seconds=60):
-    deadline = time.monotonic() + seconds * SLOW
-    while not end.listening(port):
-        if program.poll() is not None:
-            raise Failure(f"{end.name}: server ended: {program.output()}")
-        if time.monotonic() > deadline:
-            raise Failure(f"{end.name}: the server does not listen")
-        time.sleep(0.02)
+    what = f"{end.name}: the server listens"
+    wait_serving(program, what, lambda: end.listening(port), seconds)
 
 
 def run_cases(cases, names):

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-from tests.common.machine import SLOW, call
+from tests.common.machine import SLOW, call, wait_for
 from tests.common.tap import Failure
 from tests.lab.guest import devices
 from tests.wire import wire
@@ -31,14 +31,6 @@ RETRY = "transport retry counter exceeded"
 PAUSE_MS = 300
 
 
-def eventually(what, check, seconds=10):
-    deadline = time.monotonic() + seconds * SLOW
-    while not check():
-        if time.monotonic() > deadline:
-            raise Failure(f"not after {seconds} s: {what}")
-        time.sleep(0.05)
-
-
 def port_state(end, device=None):
     text = end.run(["rdma", "link", "show"])
     for line in text.splitlines():
@@ -49,7 +41,7 @@ def port_state(end, device=None):
 
 
 def want_state(end, state):
-    eventually(f"{end['DEV']} {state}", lambda: port_state(end) == state)
+    wait_for(f"{end['DEV']} {state}", lambda: port_state(end) == state)
 
 
 def transfers(both, near=None, far=None, **env):
@@ -80,7 +72,7 @@ class Load:
         args = [f"{wire.BUILT}/wire-load", "explicit"]
         self.task = a.start(args, **self.env)
         try:
-            eventually("load", lambda: "load is on" in self.task.output(), 30)
+            wait_for("load", lambda: "load is on" in self.task.output(), 30)
         except Failure:
             self._kill()
             raise Failure(f"no load:\n{self.task.output()}")
@@ -111,7 +103,7 @@ def received(both):
 
 
 def want_traffic(both, old):
-    eventually(
+    wait_for(
         "traffic at both ends",
         lambda: all(now > then for now, then in zip(received(both), old)),
     )
@@ -174,7 +166,7 @@ def want_silence(both):
         before, old[:] = list(old), received(both)
         return old == before
 
-    eventually("silence", quiet, 2)
+    wait_for("silence", quiet, 2)
     time.sleep(PAUSE_MS / 1000)
     if received(both) != old:
         raise Failure(f"traffic by the old route: {old}")
@@ -217,7 +209,7 @@ def mtu():
             raise Failure(f"no packet was too long: {load.note}")
         for size, want in MTUS:
             set_mtu(both, size)
-            eventually(
+            wait_for(
                 f"active_mtu {want}", lambda w=want: active_mtu(both.a) == w
             )
             if want == 256:
@@ -265,8 +257,8 @@ def replace_address(device):
         raise Failure(f"{device} has no GID {old}")
     call("ip", "-n", "a", "addr", "del", "10.75.0.1/24", "dev", "wa")
     call("ip", "-n", "a", "addr", "add", "10.75.0.9/24", "dev", "wa")
-    eventually("the new GID", lambda: new in gids(device))
-    eventually("the old GID gone", lambda: old not in gids(device))
+    wait_for("the new GID", lambda: new in gids(device))
+    wait_for("the old GID gone", lambda: old not in gids(device))
 
 
 def address():
@@ -276,13 +268,13 @@ def address():
         args = ["stdbuf", "-oL", "ibv_asyncwatch", "-d", device]
         watch = both.a.start(args)
         try:
-            eventually("a watch", lambda: "event FD" in watch.output())
+            wait_for("a watch", lambda: "event FD" in watch.output())
             # Its connections have an address that is no more
             load = Load(both, LONG, may_fail=True, WIRE_TIMEOUT="15")
             with load:
                 replace_address(device)
             ended(load, RETRY)
-            eventually("an event", lambda: "GID_CHANGE" in watch.output())
+            wait_for("an event", lambda: "GID_CHANGE" in watch.output())
         finally:
             watch.kill()
         new = environment(device, ("10.75.0.9", "fd75::1"))
@@ -305,7 +297,7 @@ def netdev_deleted():
             call("ip", "-n", "a", "link", "del", "wa")
         ended(load)
         for end in (both.a, both.b):
-            eventually("device gone", lambda e=end: port_state(e) is None)
+            wait_for("device gone", lambda e=end: port_state(e) is None)
         both.links = []
     return load.note
 
@@ -326,7 +318,7 @@ def netns_deleted():
             call("ip", "netns", "del", "a")
             load.task.wait = lambda seconds: 0
         both.spaces[0] = None
-        eventually(
+        wait_for(
             "devices gone",
             lambda: "sodpa" not in call("rdma", "link", "show"),
         )
@@ -462,7 +454,7 @@ def unload():
         raise Failure(f"left behind: {names}")
     with open("/sys/module/sodp/refcnt") as handle:
         count = int(handle.read())
-    eventually(f"refcnt {count}", lambda: _refcnt() <= 1)
+    wait_for(f"refcnt {count}", lambda: _refcnt() <= 1)
 
 
 def _refcnt():

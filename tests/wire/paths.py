@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from tests.common.machine import SLOW, call, put, wire_only
+from tests.common.machine import SLOW, call, put, wait_for, wire_only
 from tests.common.tap import Failure, Skip
 from tests.lab.guest import devices
 from tests.rdmacm import cm
@@ -23,7 +23,6 @@ from tests.wire.congest import Flow
 from tests.wire.ends import LocalEnd, environment, run_cases, settle
 from tests.wire.events import (
     add_vlans,
-    eventually,
     pair,
     port_state,
     refresh,
@@ -189,11 +188,11 @@ def change_port(both, watch, space, netdev):
     try:
         want_state(both.a, "DOWN")
         seen = physical(both.a)
-        eventually("down event", lambda: len(port_events_of(watch)) > before)
+        wait_for("down event", lambda: len(port_events_of(watch)) > before)
     finally:
         call("ip", "-n", space, "link", "set", netdev, "up")
     want_state(both.a, "ACTIVE")
-    eventually("up event", lambda: len(port_events_of(watch)) > before + 1)
+    wait_for("up event", lambda: len(port_events_of(watch)) > before + 1)
     # A change, but not of the state
     for flag in ("on", "off"):
         call(*f"ip -n a link set wa dynamic {flag}".split())
@@ -204,7 +203,7 @@ def port_events(both):
     """One event for each change, and none for what is no change."""
     args = ["stdbuf", "-oL", "ibv_asyncwatch", "-d", both.a["DEV"]]
     watch = both.a.start(args)
-    eventually("watch", lambda: "event FD" in watch.output())
+    wait_for("watch", lambda: "event FD" in watch.output())
     try:
         ends = ("a", "wa"), ("b", "wb")
         states = [change_port(both, watch, *end) for end in ends]
@@ -264,7 +263,7 @@ def half_port():
     with one_space("dx", "dy"):
         holder = LocalEnd("x", {}, "x").start(["python3", "-c", HOLD_PORT6])
         try:
-            eventually("port held", ports_of_x)
+            wait_for("port held", ports_of_x)
             held = ports_of_x()
             add_link("sodpx", "dx")
             if ports_of_x() != held:
@@ -309,7 +308,7 @@ def send_datagram(device, address, length):
         done.extend(cq.poll()[1])
         return done
 
-    eventually("completion", poll)
+    wait_for("completion", poll)
     status = done[0].status
     for thing in (qp, ah, mr, cq, pd, ctx):
         thing.close()
@@ -331,7 +330,7 @@ def tiny_mtu():
     finally:
         call(*"ip link del dx".split())
         here = LocalEnd("here", {})
-        eventually("no device", lambda: not port_state(here, device))
+        wait_for("no device", lambda: not port_state(here, device))
 
 
 @contextlib.contextmanager
@@ -379,7 +378,7 @@ def want_dropped(both, send, what):
         counter(both.b, name) for name in ("rx_packets", "rx_drops")
     ]
     send()
-    eventually(f"{what} drop", lambda: counter(both.b, "rx_drops") > drops, 5)
+    wait_for(f"{what} drop", lambda: counter(both.b, "rx_drops") > drops, 5)
     if counter(both.b, "rx_packets") != packets:
         raise Failure(f"{what}: a QP was given it")
 
@@ -494,7 +493,7 @@ def near_drop(end, origin, number, qkey):
     """A success for the sender, and a datagram that is lost."""
     drops = counter(end, "rx_drops")
     origin.send(number, "lost", qkey)
-    eventually("drop", lambda: counter(end, "rx_drops") == drops + 1)
+    wait_for("drop", lambda: counter(end, "rx_drops") == drops + 1)
 
 
 @contextlib.contextmanager
@@ -561,9 +560,7 @@ def near_requests(both):
         old = counter(both.b, "rx_packets")
         stranger.begin()
         stack.callback(stranger.client.kill)
-        eventually(
-            "traffic", lambda: counter(both.b, "rx_packets") > old + 1000
-        )
+        wait_for("traffic", lambda: counter(both.b, "rx_packets") > old + 1000)
         mine = []
         # While ksoftirqd has the CPU's packets, nothing is near
         for _ in range(10):

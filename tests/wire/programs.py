@@ -9,12 +9,11 @@ TOPOLOGY is as in wire.py.
 
 import functools
 import sys
-import time
 
 from tests.common.machine import SLOW
 from tests.common.tap import Failure, Skip, Tap
 from tests.perftest.sweep import rows
-from tests.wire.ends import wait_listening
+from tests.wire.ends import wait_listening, wait_serving
 from tests.wire.wire import is_rxe, two_ends
 
 PORT = 18515
@@ -51,25 +50,16 @@ def tcp_ready(end, task):
 
 def cm_ready(end, task):
     """An rdma_cm program listens when the kernel says so."""
-    deadline = time.monotonic() + 20 * SLOW
-    while time.monotonic() < deadline:
-        if "LISTEN" in end.run(["rdma", "resource", "show", "cm_id"]):
-            return
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
-        time.sleep(0.1)
-    raise Failure(f"nobody listens: {task.output()}")
+
+    def listens():
+        return "LISTEN" in end.run(["rdma", "resource", "show", "cm_id"])
+
+    wait_serving(task, "the server listens", listens, 20)
 
 
 def joined_ready(end, task):
     """mckey's receiver must have joined before anybody sends."""
-    deadline = time.monotonic() + 20 * SLOW
-    while "joined" not in task.output():
-        if task.poll() is not None:
-            raise Failure(f"server ended: {task.output()}")
-        if time.monotonic() > deadline:
-            raise Failure(f"nobody joined: {task.output()}")
-        time.sleep(0.1)
+    wait_serving(task, "it joins", lambda: "joined" in task.output(), 20)
 
 
 def gid(end, six):

@@ -11,7 +11,7 @@ import sys
 import time
 import types
 
-from tests.common.machine import SLOW, call
+from tests.common.machine import SLOW, call, wait_for
 from tests.common.tap import Failure, Skip
 from tests.lab.guest import devices
 from tests.rdmacm import cm
@@ -22,7 +22,6 @@ from tests.wire.events import (
     TRANSFERS,
     Load,
     ended,
-    eventually,
     pair,
     port_state,
     refresh,
@@ -67,7 +66,7 @@ def ports(space):
 def want_ports(space, want, when):
     """Links go by a worker, so their sockets may be late."""
     try:
-        eventually("", lambda: ports(space) == want)
+        wait_for("", lambda: ports(space) == want)
     except Failure:
         raise Failure(f"{when}: {ports(space)} sockets, must be {want}")
 
@@ -156,13 +155,13 @@ def netdev_moved():
         with Load(both, LONG, may_fail=True, gap=6) as load:
             call("ip", "-n", "a", "link", "set", "wa", "netns", "c")
         ended(load, *GONE)
-        eventually("device gone", lambda: port_state(both.a) is None)
+        wait_for("device gone", lambda: port_state(both.a) is None)
         want_ports("a", (0, 0), "no link")
         words = "rdma link add sodpa type sodp netdev wa"
         within("c", *words.split())
         want_ports("c", (1, 1), "a link in another namespace")
         call("ip", "-n", "c", "link", "set", "wa", "netns", "a")
-        eventually("device gone", lambda: port_state(both.a) is None)
+        wait_for("device gone", lambda: port_state(both.a) is None)
         want_ports("c", (0, 0), "no link")
         both.links.remove((0, "sodpa"))
         both.address(0, "wa")
@@ -182,7 +181,7 @@ def outside():
         ended(load, *GONE)
         # The wire has two ends
         for device in ("sodpa", "sodpb"):
-            eventually("gone", lambda d=device: not sees("", d))
+            wait_for("gone", lambda d=device: not sees("", d))
         both.links = []
         want_ports("b", (0, 0), "no link")
         return load.note
@@ -225,8 +224,8 @@ def netdev_back():
             # The namespace ends before all that the device has to destroy
             with many_qps("sodpc", 500):
                 stack.close()
-                eventually("device gone", lambda: not sees("", "sodpc"))
-        eventually("t0 back", lambda: os.path.exists("/sys/class/net/t0"))
+                wait_for("device gone", lambda: not sees("", "sodpc"))
+        wait_for("t0 back", lambda: os.path.exists("/sys/class/net/t0"))
         call(*words)
         call(*"rdma link delete sodpc".split())
 
