@@ -12,7 +12,8 @@ import glob
 import os
 import re
 
-from tests.common.machine import SLOW, call
+from tests.common import machine
+from tests.common.machine import SLOW
 from tests.common.tap import Failure, Skip, Tap
 from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
@@ -49,15 +50,9 @@ def counters(end):
 
     The /sys of another network namespace has no devices in it.
     """
-    found = {}
-    pattern = f"/sys/class/infiniband/{end['DEV']}/ports/1/hw_counters/*"
-    words = ["sh", "-c", f"grep -H . {pattern}"]
-    local = isinstance(end, LocalEnd)
-    text = call(*words) if local else end.run(words)
-    for line in text.splitlines():
-        path, _, value = line.rpartition(":")
-        found[path.rsplit("/", 1)[1]] = int(value)
-    return found
+    if isinstance(end, LocalEnd):
+        return machine.counters(end["DEV"])
+    return machine.counters(end["DEV"], lambda *words: end.run(words))
 
 
 class Counted:

@@ -8,6 +8,7 @@ import subprocess
 
 from tests.bench.figures import figure
 from tests.bench.measure import median, size_name
+from tests.common.machine import counter
 from tests.common.tap import Failure
 
 BUILT = "/build/apps"
@@ -44,13 +45,6 @@ def run(text, **env):
     return done.stdout
 
 
-def faults():
-    """Page faults that the device has served."""
-    path = f"/sys/class/infiniband/{PAGE_DEVICE}/ports/1/hw_counters"
-    with open(f"{path}/page_faults") as handle:
-        return int(handle.read())
-
-
 def mpi_command():
     """docs/mpi.md's, for mpi-speed."""
     from tests.apps.apps import commands
@@ -78,9 +72,9 @@ def speeds(text, **env):
 
 
 def on_demand():
-    before = faults()
+    before = counter(PAGE_DEVICE, "page_faults")
     found = speeds(mpi_command())
-    if faults() == before:
+    if counter(PAGE_DEVICE, "page_faults") == before:
         raise Failure("no page of an on-demand region was touched")
     return found
 

@@ -14,6 +14,7 @@ ADDR = os.environ.get("SODP_ADDR", "")
 SLOW = int(os.environ.get("SODP_SLOW", "1"))
 GID = os.environ.get("SODP_GID_INDEX", "")
 
+COUNTERS = "/sys/class/infiniband/{}/ports/1/hw_counters"
 TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
 WIRE_ONLY = "/sys/module/sodp/parameters/wire_only"
@@ -36,6 +37,22 @@ def put(path, value, cut=True):
             handle.write(str(value))
     except OSError as err:
         raise Failure(f"{path} <- {value}: {err}")
+
+
+def counter(device, name):
+    """A counter of a device's port, as the first namespace sees it."""
+    with open(f"{COUNTERS.format(device)}/{name}") as handle:
+        return int(handle.read())
+
+
+def counters(device, run=call):
+    """All of them; run: another way to run a command."""
+    found = {}
+    text = run("sh", "-c", f"grep -H . {COUNTERS.format(device)}/*")
+    for line in text.splitlines():
+        path, _, value = line.rpartition(":")
+        found[path.rsplit("/", 1)[1]] = int(value)
+    return found
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 
-from tests.common.machine import SLOW, put
+from tests.common.machine import SLOW, counter, put
 from tests.common.tap import Failure
 from tests.wire import netem, programs, wire
 from tests.wire.ends import finish, run_cases, wait_serving
@@ -81,7 +81,7 @@ def want(end, before, peer=None, **limits):
     """
     said = []
     for name, (least, most) in limits.items():
-        grown = wire.counter(end, name) - before[name]
+        grown = counter(end["DEV"], name) - before[name]
         said.append(f"{name} {grown}")
         if not least <= grown <= most:
             why = causes(end, before)
@@ -93,11 +93,11 @@ def want(end, before, peer=None, **limits):
 
 
 def before(end, *names):
-    return {x: wire.counter(end, x) for x in {*names, *CAUSES}}
+    return {x: counter(end["DEV"], x) for x in {*names, *CAUSES}}
 
 
 def causes(end, before):
-    grown = {x: wire.counter(end, x) - before[x] for x in CAUSES}
+    grown = {x: counter(end["DEV"], x) - before[x] for x in CAUSES}
     return ", ".join(f"{x} {n}" for x, n in grown.items() if n) or "calm"
 
 
@@ -308,8 +308,11 @@ def marked(both):
             tx_retransmits=(0, 0),
         ),
     ]
-    sent = wire.counter(both.b, "np_cnp_sent") - old_b["np_cnp_sent"]
-    if wire.counter(both.a, "rp_cnp_handled") - old_a["rp_cnp_handled"] > sent:
+    sent = counter(both.b["DEV"], "np_cnp_sent") - old_b["np_cnp_sent"]
+    if (
+        counter(both.a["DEV"], "rp_cnp_handled") - old_a["rp_cnp_handled"]
+        > sent
+    ):
         raise Failure(f"more CNPs came than the {sent} that were sent")
     return f"{said}; " + "; ".join(notes)
 

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-from tests.common.machine import SLOW, call, wait_for
+from tests.common.machine import SLOW, call, counter, wait_for
 from tests.common.tap import Failure
 from tests.lab.guest import devices
 from tests.wire import wire
@@ -99,7 +99,7 @@ def pair():
 
 
 def received(both):
-    return [wire.counter(end, "rx_packets") for end in (both.a, both.b)]
+    return [counter(end["DEV"], "rx_packets") for end in (both.a, both.b)]
 
 
 def want_traffic(both, old):
@@ -198,14 +198,14 @@ def set_mtu(both, mtu):
 def mtu():
     """What the MTU forbids is lost; what is made later fits it."""
     with pair() as both:
-        old = wire.counter(both.a, "tx_drops")
+        old = counter(both.a["DEV"], "tx_drops")
         # As long as the packets are too long its retries last
         with Load(both, WIRE_TIMEOUT="18") as load:
             set_mtu(both, 1500)
             time.sleep(1)
             set_mtu(both, 9000)
             want_traffic(both, received(both))
-        if wire.counter(both.a, "tx_drops") == old:
+        if counter(both.a["DEV"], "tx_drops") == old:
             raise Failure(f"no packet was too long: {load.note}")
         for size, want in MTUS:
             set_mtu(both, size)

@@ -5,10 +5,10 @@ netem.py [--quick] TOPOLOGY [CASE…]
 """
 
 import functools
-import os
 import re
 import sys
 
+from tests.common import machine
 from tests.common.machine import call
 from tests.common.tap import Failure, Tap
 from tests.wire import programs, wire
@@ -81,14 +81,9 @@ def snmp(end):
 
 def counters(end):
     """Those of COUNTERS that the device has, and the stack's."""
-    found = dict(snmp(end))
-    base = f"/sys/class/infiniband/{end['DEV']}/ports/1/hw_counters"
-    for name in COUNTERS:
-        path = f"{base}/{name}"
-        if os.path.exists(path):
-            with open(path) as handle:
-                found[name] = int(handle.read())
-    return found
+    there = machine.counters(end["DEV"])
+    found = {name: there[name] for name in COUNTERS if name in there}
+    return dict(snmp(end), **found)
 
 
 def load_both_ways(both, seconds, kinds, **env):

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 
+from tests.common.machine import counter
 from tests.common.tap import Failure
 from tests.wire.ends import LocalEnd, RemoteEnd, settle, wait_listening
 from tests.wire.topology import Topology
@@ -103,23 +104,16 @@ def run(near, far, program, arguments, show=len, **env):
     return status, text
 
 
-def counter(end, name):
-    """A port counter of an end's device, as the first namespace sees it."""
-    path = f"/sys/class/infiniband/{end['DEV']}/ports/1/hw_counters/{name}"
-    with open(path) as handle:
-        return int(handle.read())
-
-
 @contextlib.contextmanager
 def icrc_checked(both):
     """Every packet of the block has its ICRC checked, and it is right."""
     both.no_offload()
     ends = [end for end in (both.a, both.b) if not is_rxe(end)]
     names = ("rx_icrc_errors", "rx_packets")
-    before = [[counter(end, name) for name in names] for end in ends]
+    before = [[counter(end["DEV"], name) for name in names] for end in ends]
     yield
     for end, (old_wrong, old_all) in zip(ends, before):
-        wrong, packets = [counter(end, name) for name in names]
+        wrong, packets = [counter(end["DEV"], name) for name in names]
         if wrong != old_wrong or packets - old_all < FEW_PACKETS:
             wrong, packets = wrong - old_wrong, packets - old_all
             raise Failure(f"{end.name}: ICRC: {wrong} wrong, {packets} right")
