@@ -14,7 +14,7 @@ import re
 
 from tests.common import machine
 from tests.common.machine import SLOW
-from tests.common.tap import Failure, Skip, Tap
+from tests.common.tap import Failure, Skip, Tap, bail_out
 from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
 
@@ -210,5 +210,4 @@ def main(cases_of, argv):
             ]
             return Tap(cases).run()
     except (Failure, OSError) as err:
-        print(f"Bail out! {err}".replace("\n", " | "))
-        return 1
+        return bail_out(err)

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from tests.common.tap import Failure
+from tests.common.tap import Failure, bail_out
 from tests.lab.guest import devices
 
 
@@ -18,11 +18,9 @@ def main(argv):
     try:
         devices.load("odp_edu")
     except Failure as err:
-        print(f"Bail out! {err}")
-        return 1
+        return bail_out(err)
     if not os.path.exists("/dev/odp_edu"):
-        print("Bail out! no edu device that the driver can use")
-        return 1
+        return bail_out("no edu device that the driver can use")
     # It has memory for its peers, if the kernel has PCI_P2PDMA
     subprocess.run(["modprobe", "nvme"], check=False)
     status = subprocess.run(argv[1:], check=False).returncode

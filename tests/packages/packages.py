@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.common.tap import plan, quote, result, skip_all
 from tests.lab import build, host, rootfs, suites
 
 REPO = Path(__file__).resolve().parents[2]
@@ -56,19 +57,17 @@ def copy_tree(target):
 
 def main():
     if not host.is_root():
-        print("1..0 # SKIP apt and dpkg need root's user ids")
-        return 4
+        return skip_all("apt and dpkg need root's user ids")
     root = rootfs.ensure(suites.DEFAULT_SUITE)
-    print("1..1")
+    plan(1)
     with tempfile.TemporaryDirectory(prefix="sodp-packages.") as temp:
         folder = Path(temp)
         copy_tree(folder / "sodp")
         log = folder / "log"
         status = build.in_root(root, folder, SCRIPT, log)
         if status:
-            for line in log.read_text(errors="replace").splitlines()[-40:]:
-                print(f"# {line}")
-        print(f"{'not ok' if status else 'ok'} 1 packages build")
+            quote(host.tail(log, 40))
+        result(not status, 1, "packages build")
     return 1 if status else 0
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.common.tap import plan, result
 from tests.lab import results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,7 @@ def main():
     kernel = os.environ["SODP_KERNEL"]
     total = [0] * 5
     bad = 0
-    print(f"1..{len(names)}")
+    plan(len(names))
     print(f"# {'file':18}{'passed':>8}{'failed':>8}{'skipped':>8}", end="")
     print(f"{'rxe passed':>12}{'skipped':>8}")
     for number, name in enumerate(names, 1):
@@ -108,9 +109,8 @@ def main():
         want = rxe[0] + max(0, rxe[1] - skipped)
         good = not failed and passed >= want
         bad += not good
-        note = "" if good else f" # {failed} failed, want {want} to pass"
-        word = "ok" if good else "not ok"
-        print(f"{word} {number} - {name}{note}", flush=True)
+        note = "" if good else f"{failed} failed, want {want} to pass"
+        result(good, number, name, note)
     print(f"# {'all':18}{total[0]:8}{total[1]:8}{total[2]:8}", end="")
     print(f"{total[3]:12}{total[4]:8}")
     return 1 if bad else 0

@@ -16,7 +16,7 @@ import sys
 import time
 
 from tests.common.machine import SLOW
-from tests.common.tap import Failure, Tap
+from tests.common.tap import Failure, Tap, bail_out
 from tests.wire.ends import LocalEnd, RemoteEnd, environment, wait_serving
 from tests.wire.topology import Topology
 
@@ -237,8 +237,7 @@ def main(argv):
             ]
             return Tap(plan).run()
     except (Failure, OSError) as err:
-        print(f"Bail out! {err}".replace("\n", " | "))
-        return 1
+        return bail_out(err)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import sys
 import time
 
 from tests.common.machine import counter
-from tests.common.tap import Failure
+from tests.common.tap import Failure, bail_out
 from tests.wire.ends import LocalEnd, RemoteEnd, settle, wait_listening
 from tests.wire.topology import Topology
 
@@ -132,8 +132,7 @@ def main(argv):
             near, far = reversed(ends) if swap else ends
             status, _ = run(near, far, words[1], words[2:], show)
     except (Failure, OSError) as err:
-        print(f"Bail out! {err}".replace("\n", " | "))
-        return 1
+        return bail_out(err)
     return status
 
 

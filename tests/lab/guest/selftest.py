@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from tests.common.tap import Failure
+from tests.common.tap import Failure, bail_out
 from tests.lab.guest import devices
 
 KTAP = re.compile(
@@ -39,8 +39,7 @@ def main(argv):
         except BlockingIOError:
             break
         except BrokenPipeError:
-            print("Bail out! the kernel log overran")
-            return 1
+            return bail_out("the kernel log overran")
         line = record.partition(";")[2].split("\n")[0]
         match = KTAP.match(line)
         if match:
@@ -51,8 +50,8 @@ def main(argv):
     if error:
         print(f"# {error}")
     if not cases:
-        print("Bail out! the self-test printed no results")
-    return 1 if error or not cases else 0
+        return bail_out("the self-test printed no results")
+    return 1 if error else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import unittest
 
 import tests
 from tests.common.machine import put
+from tests.common.tap import bail_out, plan, quote, result
 
 NR_HUGE, HUGE_PAGES = "/proc/sys/vm/nr_hugepages", 64
 
@@ -28,14 +29,11 @@ class TapResult(unittest.TestResult):
         super().__init__()
         self.count = 0
         self.told = None
-        print(f"1..{total}", flush=True)
+        plan(total)
 
     def _line(self, good, test, note=""):
         self.count += 1
-        word = "ok" if good else "not ok"
-        note = " ".join(note.split())
-        note = f" # {note}" if note else ""
-        print(f"{word} {self.count} - {test.id()}{note}", flush=True)
+        result(good, self.count, test.id(), " ".join(note.split()))
 
     def startTest(self, test):
         super().startTest(test)
@@ -54,7 +52,7 @@ class TapResult(unittest.TestResult):
         self._once(True, test, f"SKIP {reason}")
 
     def _failed(self, test, err):
-        print("# " + "# ".join(_lines(err)), flush=True)
+        quote("".join(traceback.format_exception(*err)))
         self._once(False, test, str(err[1])[:200].replace("#", ""))
 
     def addFailure(self, test, err):
@@ -77,11 +75,6 @@ class TapResult(unittest.TestResult):
     def addUnexpectedSuccess(self, test):
         super().addUnexpectedSuccess(test)
         self._once(False, test, "expected to fail")
-
-
-def _lines(err):
-    text = "".join(traceback.format_exception(*err))
-    return text.splitlines(keepends=True)
 
 
 def unpack(folder):
@@ -141,16 +134,15 @@ def main():
         for module in args.modules:
             found += flatten(loader.discover(args.folder, f"{module}.py"))
     if not found:
-        print("Bail out! no tests found")
-        return 1
-    result = TapResult(len(found))
-    unittest.TestSuite(found).run(result)
-    while result.count < len(found) and result.errors:
+        return bail_out("no tests found")
+    told = TapResult(len(found))
+    unittest.TestSuite(found).run(told)
+    while told.count < len(found) and told.errors:
         # setUpClass failed: its tests were never started.
-        result._line(False, result.errors[-1][0], "not run")
+        told._line(False, told.errors[-1][0], "not run")
     if args.rdma_core:
         put(NR_HUGE, 0)
-    return 0 if result.wasSuccessful() else 1
+    return 0 if told.wasSuccessful() else 1
 
 
 if __name__ == "__main__":
