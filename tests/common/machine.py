@@ -13,6 +13,8 @@ DEV = os.environ.get("SODP_DEV", "")
 ADDR = os.environ.get("SODP_ADDR", "")
 SLOW = int(os.environ.get("SODP_SLOW", "1"))
 GID = os.environ.get("SODP_GID_INDEX", "")
+# What add_address6() gives it
+ADDR6 = "fd77::1"
 
 COUNTERS = "/sys/class/infiniband/{}/ports/1/hw_counters"
 TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -27,6 +29,30 @@ def call(*args):
         text = (done.stderr or done.stdout).strip()
         raise Failure(f"{' '.join(args)}: {text}")
     return done.stdout
+
+
+def within(space, *args):
+    """A command in a network namespace, or in the first one."""
+    return call(*(["ip", "netns", "exec", space] if space else []), *args)
+
+
+@contextlib.contextmanager
+def namespace(name):
+    """A network namespace, which ends with the block."""
+    call("ip", "netns", "add", name)
+    try:
+        within(name, "ip", "link", "set", "lo", "up")
+        yield name
+    finally:
+        call("ip", "netns", "del", name)
+
+
+def add_address6():
+    """One on the netdev of the device, which has none that is routed."""
+    text = call("rdma", "link", "show", f"{DEV}/1")
+    netdev = text.split("netdev ")[1].split()[0]
+    call("ip", "addr", "replace", f"{ADDR6}/64", "dev", netdev, "nodad")
+    return ADDR6
 
 
 def put(path, value, cut=True):

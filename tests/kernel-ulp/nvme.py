@@ -16,10 +16,8 @@ import random
 import subprocess
 import sys
 
-from tests.common.machine import ADDR, DEV, SLOW, call, put, wait_for
+from tests.common.machine import ADDR, SLOW, add_address6, call, put, wait_for
 from tests.common.tap import Failure, Tap
-
-ADDR6 = "fd77::1"
 
 NQN = "nqn.2026-11.example:sodp"
 CONFIG = "/sys/kernel/config/nvmet"
@@ -219,16 +217,8 @@ def reconnect(controller):
     return exchange(controller, 2)
 
 
-def add_address():
-    """The lab's netdev has no IPv6 address that is routed."""
-    text = call("rdma", "link", "show", f"{DEV}/1")
-    netdev = text.split("netdev ")[1].split()[0]
-    call("ip", "addr", "replace", f"{ADDR6}/64", "dev", netdev, "nodad")
-    return ADDR6
-
-
 def main():
-    address6 = os.environ.get("SODP_ADDR6") or add_address()
+    address6 = os.environ.get("SODP_ADDR6") or add_address6()
     call("modprobe", "-a", *MODULES[1:])
     call("modprobe", "brd", "rd_nr=1", f"rd_size={DISK_KB}")
     if not os.path.isdir(CONFIG):

@@ -11,11 +11,10 @@ run at the first end, or, with --swap, at the second one.
 import contextlib
 import functools
 import os
-import subprocess
 import sys
 import time
 
-from tests.common.machine import SLOW
+from tests.common.machine import ADDR, DEV, SLOW, add_address6
 from tests.common.tap import Failure, Tap, bail_out
 from tests.wire.ends import LocalEnd, RemoteEnd, environment, wait_serving
 from tests.wire.topology import Topology
@@ -23,22 +22,15 @@ from tests.wire.topology import Topology
 PORT = 7471
 UDADDY_PORT = 7174
 SECONDS = 60
-ADDR6 = "fd77::1"
 # rdma_cm joins no IPv6 group with RoCEv2
 GROUP = "239.75.1.2"
 
 
 def _one():
     """The lab's device, with an IPv6 address too."""
-    dev = os.environ["SODP_DEV"]
-    text = subprocess.check_output(["rdma", "link", "show"], text=True)
-    line = next(x for x in text.splitlines() if f"link {dev}/1 " in x)
-    netdev = line.split("netdev ")[1].split()[0]
-    args = ["ip", "addr", "replace", f"{ADDR6}/64", "dev", netdev, "nodad"]
-    subprocess.check_call(args)
-    env = environment(dev, (os.environ["SODP_ADDR"], ADDR6))
-    env["SODP_PEER"] = env["SODP_ADDR"]
-    env["SODP_PEER6"] = ADDR6
+    env = environment(DEV, (ADDR, add_address6()))
+    env["SODP_PEER"] = ADDR
+    env["SODP_PEER6"] = env["SODP_ADDR6"]
     return LocalEnd("one", env)
 
 

@@ -14,7 +14,15 @@ import subprocess
 import sys
 import time
 
-from tests.common.machine import SLOW, call, put, wait_for, wire_only
+from tests.common.machine import (
+    SLOW,
+    call,
+    namespace,
+    put,
+    wait_for,
+    wire_only,
+    within,
+)
 from tests.common.tap import Failure, Skip
 from tests.lab.guest import devices
 from tests.rdmacm import cm
@@ -221,19 +229,16 @@ def port_events(both):
 @contextlib.contextmanager
 def one_space(*netdevs):
     """A namespace x with dummy interfaces."""
-    call("ip", "netns", "add", "x")
-    try:
+    with namespace("x"):
         for name in netdevs:
             words = f"-n x link add name {name} up type dummy"
             call("ip", *words.split())
         yield
-    finally:
-        call("ip", "netns", "del", "x")
 
 
 def add_link(name, netdev):
     words = f"rdma link add {name} type sodp netdev {netdev}"
-    call("ip", "netns", "exec", "x", *words.split())
+    within("x", *words.split())
 
 
 def exclusive():

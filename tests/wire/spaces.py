@@ -11,7 +11,7 @@ import sys
 import time
 import types
 
-from tests.common.machine import SLOW, call, wait_for
+from tests.common.machine import SLOW, call, namespace, wait_for, within
 from tests.common.tap import Failure, Skip
 from tests.lab.guest import devices
 from tests.rdmacm import cm
@@ -36,20 +36,6 @@ PORT = "12B7"
 GONE = ("is gone", "a refusal: EIO")
 # Datagrams too
 INSIDE = TRANSFERS + ["ud/send/explicit"]
-
-
-def within(space, *args):
-    return call(*(["ip", "netns", "exec", space] if space else []), *args)
-
-
-@contextlib.contextmanager
-def namespace(name):
-    call("ip", "netns", "add", name)
-    try:
-        within(name, "ip", "link", "set", "lo", "up")
-        yield name
-    finally:
-        call("ip", "netns", "del", name)
 
 
 def ports(space):
