@@ -33,15 +33,12 @@ static uint64_t cpu_ns(void)
 
 static unsigned long counter(const struct t_dev *dev, const char *name)
 {
-	char path[128], line[32];
+	uint64_t value;
 
-	snprintf(path, sizeof(path),
-		 "/sys/class/infiniband/%s/ports/1/hw_counters/%s", dev->name,
-		 name);
 	/* ib_core shows what it read last for 10 ms */
 	t_sleep_ms(15);
-	T_ASSERT(t_read_file(path, line, sizeof(line)), "%s", path);
-	return strtoul(line, NULL, 10);
+	T_ASSERT(t_read_counter(dev, name, &value), "no counter %s", name);
+	return value;
 }
 
 /* Places of cold memory, in an order that nothing foresees */
