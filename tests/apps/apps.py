@@ -13,7 +13,6 @@ import os
 import re
 
 from tests.common import machine
-from tests.common.machine import SLOW
 from tests.common.tap import Failure, Skip, Tap, bail_out
 from tests.wire.ends import LocalEnd
 from tests.wire.wire import two_ends
@@ -139,39 +138,6 @@ def shell(text):
 def environment_of(mode):
     """For any program: implicit regions by the shim."""
     return {"LD_PRELOAD": SHIM} if mode == IMPLICIT else {}
-
-
-def served(far, near, server, client, ready, seconds=90):
-    """Server and client; returns what they printed, server first.
-
-    server, client: programs that were started() with start(args, env).
-    ready: function that waits until the server takes connections.
-    """
-    tasks = []
-    try:
-        tasks.append(far.start(server[0], **server[1]))
-        ready(far, tasks[0])
-        tasks.append(near.start(client[0], **client[1]))
-        ended = [(tasks[1].wait(seconds * SLOW), "client")]
-        ended.append((tasks[0].wait(15 * SLOW), "server"))
-        said = [task.output() for task in tasks]
-    finally:
-        for task in tasks:
-            task.kill()
-    for status, who in ended:
-        if status != 0:
-            what = "no end" if status is None else f"status {status}"
-            both = f"--- client:\n{said[1]}\n--- server:\n{said[0]}"
-            raise Failure(f"{who}: {what}\n{both}")
-    return said
-
-
-def cm_listens(end, program):
-    """Does a program of that name listen by rdma_cm?  The kernel's RDS, for
-    one, always does."""
-    comm = f" comm {program[:15]} "
-    text = end.run(["rdma", "resource", "show", "cm_id"])
-    return any("LISTEN" in x and comm in x for x in text.splitlines())
 
 
 def between_two(near, far):

@@ -15,7 +15,7 @@ import functools
 from tests.apps import apps
 from tests.apps.apps import IMPLICIT, PINNED, Counted, commands, filled, shell
 from tests.common.tap import Failure
-from tests.wire.ends import wait_serving
+from tests.wire.ends import cm_listens, served, wait_serving
 
 BLOCK, DEPTH, TOTAL = 65536, 8, 4 << 20
 # Of the buffers' length before fio starts: fio does not make them longer, and
@@ -30,11 +30,8 @@ def blocks(end, who):
 
 
 def listening(end, task):
-    def test():
-        text = end.run(["rdma", "resource", "show", "cm_id"])
-        return any("LISTEN" in x and ":7820" in x for x in text.splitlines())
-
-    wait_serving(task, "fio's server", test, 60)
+    listens = functools.partial(cm_listens, end, ":7820")
+    wait_serving(task, "fio's server", listens, 60)
 
 
 def transfer(verb, mode, far, near):
@@ -52,7 +49,7 @@ def transfer(verb, mode, far, near):
         programs.append((shell(text), apps.environment_of(mode)))
     before = blocks(far, "server"), blocks(near, "client")
     with Counted((far, near), mode, apps.CLOSING) as count:
-        apps.served(far, near, *programs, listening)
+        served(far, near, *programs, listening)
     if count.grown("tx_bytes") < TOTAL:
         raise Failure(f"only {count.grown('tx_bytes')} bytes by RDMA")
     after = blocks(far, "server"), blocks(near, "client")

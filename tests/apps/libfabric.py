@@ -19,17 +19,15 @@ from tests.apps.apps import (
     PINNED,
     Counted,
     between_two,
-    cm_listens,
     commands,
     environment_of,
     filled,
     main,
-    served,
     shell,
 )
 from tests.common.machine import SLOW, wait_for
 from tests.common.tap import Failure, Skip
-from tests.wire.ends import LocalEnd, wait_serving
+from tests.wire.ends import LocalEnd, cm_listens, served, wait_serving
 
 FABTESTS = "/opt/fabtests/bin"
 NO_DATA = "no data"
@@ -210,7 +208,7 @@ def serves(program, end, task):
     def looked():
         if any(end.listening(port) for port in (OOB_PORT, PINGPONG_PORT)):
             return True
-        return cm_listens(end, program)
+        return cm_listens(end, f" comm {program[:15]} ")
 
     wait_serving(task, "a listening server", looked)
 

@@ -16,7 +16,7 @@ import sys
 from tests.apps import apps
 from tests.apps.apps import PINNED, PREFETCH, Counted, commands, filled, shell
 from tests.common.tap import Failure, Skip
-from tests.wire.ends import wait_serving
+from tests.wire.ends import served, wait_serving
 
 # What stands in the page for the asking machine
 CLIENT = "192.0.2.2"
@@ -50,9 +50,7 @@ def rds(mode, files, far, near):
     server = words_of("rds-server", far, far, files.get("server"))
     client = words_of("rds-client", near, far, files.get("client"))
     with Counted((far, near), mode) as count:
-        said = apps.served(
-            far, near, (server, {}), (client, {}), listening, 120
-        )
+        said = served(far, near, (server, {}), (client, {}), listening, 120)
     theirs, ours = [pieces(text) for text in said]
     if len(ours) < 8 or theirs != ours:
         raise Failure(f"pieces differ:\n{said[0]}\n{said[1]}")

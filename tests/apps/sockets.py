@@ -22,7 +22,7 @@ from tests.apps.apps import (
 )
 from tests.common.machine import wait_for
 from tests.common.tap import Failure
-from tests.wire.ends import wait_serving
+from tests.wire.ends import cm_listens, served, wait_serving
 
 STREAMS = ["python3", "-B", "/src/tests/apps/streams.py"]
 PORT = "7800"
@@ -45,7 +45,7 @@ def listening(end, task):
 def streams(far, near, family, count, size, **env):
     """What the client said; bytes that moved in both directions."""
     words = [family, far["ADDR"], PORT, str(count)]
-    said = apps.served(
+    said = served(
         far,
         near,
         (STREAMS + ["serve"] + words, env),
@@ -91,7 +91,7 @@ def page(far, near):
     fetch = filled(commands("rsockets", "client"), near, far, **built)
     with Counted((far, near), PINNED, ENDING) as count:
         server = far.start(shell(serve))
-        listens = functools.partial(apps.cm_listens, far, "python3")
+        listens = functools.partial(cm_listens, far, " comm python3 ")
         try:
             wait_for("a web server", listens, 60)
             near.run(shell(fetch))

@@ -24,12 +24,11 @@ from tests.apps.apps import (
     environment_of,
     filled,
     main,
-    served,
     shell,
     with_ucx,
 )
 from tests.common.tap import Failure
-from tests.wire.ends import wait_listening
+from tests.wire.ends import served, wait_listening
 
 CHECK_PORT, PERFTEST_PORT = 7730, 13337
 NONBLOCK = "UCX_REG_NONBLOCK_MEM_TYPES=host"

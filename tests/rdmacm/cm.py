@@ -16,7 +16,14 @@ import time
 
 from tests.common.machine import ADDR, DEV, SLOW, add_address6
 from tests.common.tap import Failure, Tap, bail_out
-from tests.wire.ends import LocalEnd, RemoteEnd, environment, wait_serving
+from tests.wire.ends import (
+    LocalEnd,
+    RemoteEnd,
+    cm_listens,
+    environment,
+    served,
+    wait_serving,
+)
 from tests.wire.topology import Topology
 
 PORT = 7471
@@ -49,15 +56,6 @@ def two_ends(name):
             yield both.a, both.b
 
 
-def _listens(end, port):
-    """Does somebody at this end listen by rdma_cm?"""
-    text = end.run(["rdma", "resource", "show", "cm_id"])
-    return any(
-        f":{port} " in f"{line} " and "LISTEN" in line
-        for line in text.splitlines()
-    )
-
-
 class Pair:
     """A server at one end and a client at the other, of one program."""
 
@@ -72,20 +70,13 @@ class Pair:
 
     def run(self, server_args, client_args, port=PORT):
         """What both said; each must end well."""
-        server = self.server.start(server_args)
-        client = None
-        try:
-            listens = functools.partial(_listens, self.server, port)
+        both = (server_args, {}), (client_args, {})
+
+        def ready(end, server):
+            listens = functools.partial(cm_listens, end, f":{port} ")
             wait_serving(server, "the server listens", listens, 15)
-            client = self.client.start(client_args)
-            self._end("client", client, SECONDS)
-            self._end("server", server, 20)
-            return server.output(), client.output()
-        except Failure as err:
-            raise Failure(f"{err}\nserver: {server.output()}")
-        finally:
-            for program in filter(None, (server, client)):
-                program.kill()
+
+        return served(self.server, self.client, *both, ready, SECONDS)
 
     @staticmethod
     def _end(who, program, seconds):

@@ -246,6 +246,40 @@ def wait_listening(end, program, port, seconds=60):
     wait_serving(program, what, lambda: end.listening(port), seconds)
 
 
+def served(far, near, server, client, ready, seconds=90):
+    """Server and client; returns what they printed, server first.
+
+    server, client: arguments and environment of a program.
+    ready: function that waits until the server takes connections.
+    """
+    programs = []
+    try:
+        programs.append(far.start(server[0], **server[1]))
+        ready(far, programs[0])
+        programs.append(near.start(client[0], **client[1]))
+        ended = [(programs[1].wait(seconds * SLOW), "client")]
+        ended.append((programs[0].wait(20 * SLOW), "server"))
+        said = [program.output() for program in programs]
+    finally:
+        for program in programs:
+            program.kill()
+    for status, who in ended:
+        if status != 0:
+            what = "no end" if status is None else f"status {status}"
+            both = f"--- client:\n{said[1]}\n--- server:\n{said[0]}"
+            raise Failure(f"{who}: {what}\n{both}")
+    return said
+
+
+def cm_listens(end, *words):
+    """Does somebody listen by rdma_cm, whose line has all of this?"""
+    text = end.run(["rdma", "resource", "show", "cm_id"])
+    for line in text.splitlines():
+        if all(word in f"{line} " for word in ("LISTEN", *words)):
+            return True
+    return False
+
+
 def run_cases(cases, names):
     """The cases of those names, or all: functions that need sodp loaded."""
     if not os.environ.get("SODP_DEV", "").startswith("sodp"):

@@ -10,10 +10,9 @@ TOPOLOGY is as in wire.py.
 import functools
 import sys
 
-from tests.common.machine import SLOW
 from tests.common.tap import Failure, Skip, Tap
 from tests.perftest.sweep import rows
-from tests.wire.ends import wait_listening, wait_serving
+from tests.wire.ends import cm_listens, served, wait_listening, wait_serving
 from tests.wire.wire import is_rxe, two_ends
 
 PORT = 18515
@@ -22,26 +21,8 @@ SECONDS = 90
 
 def pair(server_end, client_end, server, client, ready):
     """Run both; returns what they printed, server first."""
-    server_task = server_end.start(server)
-    client_task = None
-    try:
-        ready(server_end, server_task)
-        client_task = client_end.start(client)
-        status = client_task.wait(SECONDS * SLOW)
-        said = client_task.output()
-        served = server_task.wait(10 * SLOW)
-        heard = server_task.output()
-    finally:
-        for task in (client_task, server_task):
-            if task:
-                task.kill()
-    ended = (("client", status, said), ("server", served, heard))
-    for who, code, text in ended:
-        if code is None:
-            raise Failure(f"{who}: no end: {text}")
-        if code:
-            raise Failure(f"{who}: status {code}: {text}")
-    return heard, said
+    both = (server, {}), (client, {})
+    return served(server_end, client_end, *both, ready, SECONDS)
 
 
 def tcp_ready(end, task):
@@ -50,10 +31,7 @@ def tcp_ready(end, task):
 
 def cm_ready(end, task):
     """An rdma_cm program listens when the kernel says so."""
-
-    def listens():
-        return "LISTEN" in end.run(["rdma", "resource", "show", "cm_id"])
-
+    listens = functools.partial(cm_listens, end)
     wait_serving(task, "the server listens", listens, 20)
 
 
