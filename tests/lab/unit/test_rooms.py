@@ -5,7 +5,7 @@ import sys
 import unittest
 
 import support  # noqa: F401
-from lab import host
+from tests.lab import host
 
 sys.path.insert(0, str(host.REPO / "tools"))
 
