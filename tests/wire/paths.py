@@ -127,6 +127,35 @@ def ipsec(both):
         raise Failure(f"{came} packets came in the clear")
 
 
+@contextlib.contextmanager
+def tallied(name, trigger):
+    """Yields a function for the text "keys count" of each kind of event.
+
+    The kernel counts them: a trace has no room for all that goes on.
+    """
+    event = f"{TRACING}/events/{name}"
+    if not os.path.exists(f"{event}/hist"):
+        raise Skip("the kernel has no hist triggers")
+
+    def tally():
+        with open(f"{event}/hist") as handle:
+            return re.sub(r" *} hitcount: *", " ", handle.read())
+
+    put(f"{event}/trigger", trigger, cut=False)
+    try:
+        yield tally
+    finally:
+        put(f"{event}/trigger", "!" + trigger, cut=False)
+
+
+@contextlib.contextmanager
+def lists_made(netdev, mtu):
+    """Yields a function that says whether GRO has put packets together."""
+    trigger = f'hist:keys=name if len > {mtu} && name == "{netdev}"'
+    with tallied("net/netif_receive_skb", trigger) as tally:
+        yield lambda: re.search(rf"name: *{netdev} *\d", tally())
+
+
 def gro_list(both):
     """GRO that makes lists of packets, not trains."""
     names = ("rx_icrc_errors", "rx_malformed")
@@ -137,7 +166,14 @@ def gro_list(both):
     lists = ["ethtool", "-K", "wb", "rx-gro-list"]
     both.b.run(lists + ["on", "gro", "on"])
     try:
-        write(both)
+        with lists_made("wb", both.mtu) as made:
+            # On a busy host packets may come one by one
+            for _ in range(10):
+                write(both)
+                if made():
+                    break
+            else:
+                raise Failure("no lists were made")
     finally:
         both.b.run(lists + ["off", "gro", "off"])
         on = ["on" if word == "off" else word for word in OFF]
@@ -503,32 +539,19 @@ def near_drop(end, origin, number, qkey):
 
 @contextlib.contextmanager
 def responders_run():
-    """By senders: yields a function for the {(thread, QP): times} so far.
-
-    Counted in the kernel: a trace has no room for what a stranger does.
-    """
-    event = f"{TRACING}/events/sodp/run"
-    counts = "hist:keys=common_pid,qp"
-
-    def seen():
-        with open(f"{event}/hist") as handle:
-            lines = re.findall(
-                r"common_pid: *(\d+), qp: *(\w+) } hitcount: *(\d+)",
-                handle.read(),
-            )
-        return {(int(who), qp): int(times) for who, qp, times in lines}
-
+    """By senders: yields a function for the {(thread, QP): times} so far."""
     # Cut short, the file would end all probes
     events = f"{TRACING}/kprobe_events"
     put(events, "p:sodp/run sodp:sodp_wresp_run qp=$arg1\n", cut=False)
     try:
-        if not os.path.exists(f"{event}/hist"):
-            raise Skip("the kernel has no hist triggers")
-        put(f"{event}/trigger", counts, cut=False)
-        yield seen
+        with tallied("sodp/run", "hist:keys=common_pid,qp") as tally:
+
+            def seen():
+                found = re.findall(r"pid: *(\d+), qp: *(\w+) (\d+)", tally())
+                return {(int(who), qp): int(nr) for who, qp, nr in found}
+
+            yield seen
     finally:
-        if os.path.exists(f"{event}/hist"):
-            put(f"{event}/trigger", "!" + counts, cut=False)
         put(events, "-:sodp/run\n", cut=False)
 
 
