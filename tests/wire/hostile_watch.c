@@ -17,7 +17,7 @@
 #define MTU 1024
 /* sodp_policy.window_first */
 #define PIECE 16
-/* WRESP_ACK_PACKETS of wire_resp.c */
+/* WRESP_ACK_PACKETS of responder.c */
 #define ACK_PACKETS 64
 /* A round trip: what is longer than sodp_policy.hold_ns is far away */
 #define FAR_MS 5

@@ -8,7 +8,7 @@ machine; `local` is no wire at all, one device for both ends.  The program
 runs at the first end and wire-peer at the second one, or, with --swap, the
 other way round.  Its TAP goes through as it is.  With --icrc the two
 namespaces exchange finished packets: otherwise these cross no wire, and
-nobody looks at their ICRC (net_rx.c).
+nobody looks at their ICRC (net/rx.c).
 """
 
 import contextlib
