@@ -289,6 +289,17 @@ struct sodp_came {
 	bool ce;
 };
 
+/*
+ * Did they come in by the device's netdev, or by one above it? A VLAN, a
+ * bridge that it is a port of, a bond: their addresses are the device's GIDs.
+ */
+static inline bool sodp_came_by(const struct sodp_came *came,
+				const struct sodp_dev *dev)
+{
+	return likely(came->in == dev->ndev) ||
+	       netdev_has_upper_dev_all_rcu(dev->ndev, came->in);
+}
+
 /**
  * struct sodp_receiver - who packets are for
  * @wants: would anybody take a packet with such headers? Asked before more

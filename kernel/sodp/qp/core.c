@@ -35,7 +35,7 @@ struct sodp_qp *sodp_qp_alloc(void)
 }
 
 /**
- * sodp_qp_init_transport() - the transport that a QP begins with
+ * sodp_qp_init_transport() - the transports that a QP begins with
  * @qp: a new QP
  *
  * Context: process, may sleep.
@@ -44,10 +44,14 @@ struct sodp_qp *sodp_qp_alloc(void)
 int sodp_qp_init_transport(struct sodp_qp *qp)
 {
 	const struct sodp_transport *const *t = sodp_transports;
+	const struct sodp_transport *const *rx = sodp_transports;
 
 	while (!((*t)->types & BIT(qp->type)))
 		t++;
+	while (!((*rx)->packets & BIT(qp->type)))
+		rx++;
 	qp->req.transport = *t;
+	qp->receiver = *rx;
 	return (*t)->init ? (*t)->init(qp) : 0;
 }
 

@@ -250,6 +250,7 @@ struct sodp_qp {
 	struct ib_qp *ibqp;
 	struct ib_ucontext *ucontext;	/* NULL: XRC target, kernel's */
 	enum ib_qp_type type;
+	const struct sodp_transport *receiver;	/* whose packets it takes */
 	enum ib_sig_type sig_type;
 	struct sodp_cq *send_cq;
 	struct sodp_cq *recv_cq;

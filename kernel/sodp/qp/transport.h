@@ -9,9 +9,14 @@
 
 #include "qp/sq.h"
 
+struct sk_buff;
+struct sodp_came;
+struct sodp_pkt;
+
 /**
  * struct sodp_transport - operations; those without a use may be NULL
  * @types: bits of enum ib_qp_type of QPs that begin with it
+ * @packets: bits of enum ib_qp_type of QPs whose packets it takes
  * @init: a QP of these is made. 0 or -errno
  * @connect: is the peer one to be reached by it? 0: it is ready for that; 1:
  *	no; -errno. Under both mutexes
@@ -37,9 +42,14 @@
  * @resp_queued: work of the responder is queued and has not begun
  * @resp_waits: that, or a wait for a page has not begun
  * @rescue: do it, in the caller's context
+ * @wants: does the QP take a packet with these headers, from there? Asked
+ *	before its payload is looked at, and again before @receive
+ * @receive: a train, all of it with the headers of @pkt, which @wants let in;
+ *	taken over. Softirq, like @wants; the QP is referenced
  */
 struct sodp_transport {
 	u32 types;
+	u32 packets;
 	int (*init)(struct sodp_qp *qp);
 	int (*connect)(struct sodp_qp *qp, const struct ib_qp_attr *attr,
 		       int mask);
@@ -64,6 +74,10 @@ struct sodp_transport {
 	bool (*resp_queued)(const struct sodp_qp *qp);
 	bool (*resp_waits)(const struct sodp_qp *qp);
 	void (*rescue)(struct sodp_qp *qp);
+	bool (*wants)(const struct sodp_qp *qp, const struct sodp_came *came,
+		      const struct sodp_pkt *pkt);
+	void (*receive)(struct sodp_qp *qp, const struct sodp_came *came,
+			const struct sodp_pkt *pkt, struct sk_buff *skb);
 };
 
 /* NULL is behind the last; constant */

@@ -6,67 +6,19 @@
 #include <linux/netdevice.h>
 #include <rdma/ib_mad.h>
 
-#include "xport/rc/wire.h"
+#include "qp/transport.h"
 #include "xport/rx.h"
 #include "xport/ud/ud.h"
-
-static bool rx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
-{
-	if (unlikely(op->flags & SODP_WIRE_CNP))
-		return !sodp_is_ud(qp);
-	switch (op->type) {
-	case IB_QPT_UD:
-		return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
-	case IB_QPT_XRC_INI:
-		return qp->type == (op->flags & SODP_WIRE_REQUEST ?
-				    IB_QPT_XRC_TGT : IB_QPT_XRC_INI);
-	default:
-		return qp->type == op->type;
-	}
-}
-
-/*
- * Did the skb come in by the device's netdev, or by one above it? A VLAN, a
- * bridge that it is a port of, a bond: their addresses are the device's GIDs.
- */
-static bool rx_came_by(const struct sodp_came *came,
-		       const struct sodp_dev *dev)
-{
-	return likely(came->in == dev->ndev) ||
-	       netdev_has_upper_dev_all_rcu(dev->ndev, came->in);
-}
-
-/*
- * Connected QPs take packets of their peer only, by their own netdevs, or by
- * lo from a device of this host. IBA 9.6.1, A17
- */
-static bool rx_path_ok(const struct sodp_qp *qp, const struct sodp_came *came)
-{
-	/* Pairs with the release store where the wire is made */
-	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
-
-	/* It may have been of use before the peer was one on this host */
-	return wire && !READ_ONCE(qp->peer_dev_id) &&
-	       (rx_came_by(came, qp->dev) ||
-		came->in->flags & IFF_LOOPBACK) &&
-	       ipv6_addr_equal(&wire->path.daddr, &came->saddr) &&
-	       ipv6_addr_equal(&wire->path.saddr, &came->daddr);
-}
 
 static bool rx_qp_ok(const struct sodp_qp *qp, const struct sodp_came *came,
 		     const struct sodp_pkt *pkt)
 {
-	if (qp->dev->sn != came->sn || !rx_type_ok(qp, pkt->op) ||
-	    !sodp_qp_receives(qp))
+	if (qp->dev->sn != came->sn || !sodp_qp_receives(qp))
 		return false;
 	/* The table has one key, and that is a full member's */
 	if ((pkt->pkey ^ IB_DEFAULT_PKEY_FULL) & 0x7fff)
 		return false;
-	if (pkt->op->type != IB_QPT_UD)
-		return rx_path_ok(qp, came);
-	/* Found by the address already */
-	return pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI ||
-	       sodp_gid_came_by(qp->dev, &came->daddr, came->in);
+	return qp->receiver->wants(qp, came, pkt);
 }
 
 /* What a kernel consumer's completion says; see struct sodp_rx_cb */
@@ -95,19 +47,7 @@ static bool rx_give(const struct sodp_came *came, const struct sodp_pkt *pkt,
 	/* It may be unregistered while the skb waits in a QP's queue */
 	skb->dev = NULL;
 	sodp_count(qp->dev, SODP_CNT_rx_packets, nr);
-	if (unlikely(came->ce) && pkt->op->type != IB_QPT_UD &&
-	    pkt->op->flags & SODP_WIRE_PAYLOAD)
-		sodp_ce_rx(qp, nr, pkt->op->flags & SODP_WIRE_REQUEST);
-	if (pkt->op->type == IB_QPT_UD) {
-		sodp_ud_rx(qp, skb);
-	} else if (unlikely(pkt->op->flags & SODP_WIRE_CNP)) {
-		sodp_cnp_rx(qp);
-		consume_skb(skb);
-	} else if (pkt->op->flags & SODP_WIRE_REQUEST) {
-		sodp_wire_rx_requests(qp, skb);
-	} else {
-		sodp_wire_rx_responses(qp, skb);
-	}
+	qp->receiver->receive(qp, came, pkt, skb);
 	return true;
 }
 
@@ -123,7 +63,7 @@ static bool rx_multicast(const struct sodp_came *came,
 	if (pkt->op->type != IB_QPT_UD)
 		return false;
 	list_for_each_entry_rcu(dev, &came->sn->devs, net_node) {
-		if (!rx_came_by(came, dev))
+		if (!sodp_came_by(came, dev))
 			continue;
 		for (mcast = sodp_mcast_next(dev, &came->daddr, NULL); mcast;
 		     mcast = sodp_mcast_next(dev, &came->daddr, mcast)) {

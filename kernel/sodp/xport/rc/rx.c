@@ -92,14 +92,8 @@ out_gap:
 	return false;
 }
 
-/**
- * sodp_wire_rx_requests() - take a train of request packets
- * @qp: to whom they are addressed, referenced by the caller
- * @skb: with struct sodp_rx_cb filled in; taken over
- *
- * Context: softirq.
- */
-void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
+/* Take a train of request packets, with struct sodp_rx_cb filled in */
+static void wrx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 {
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
@@ -122,6 +116,70 @@ void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 	/* There is a train, or a note */
 	if (!sodp_near_take(qp))
 		sodp_wresp_kick(qp);
+}
+
+static bool wrx_type_ok(const struct sodp_qp *qp, const struct sodp_wire_op *op)
+{
+	if (unlikely(op->flags & SODP_WIRE_CNP))
+		return true;
+	if (op->type == IB_QPT_XRC_INI)
+		return qp->type == (op->flags & SODP_WIRE_REQUEST ?
+				    IB_QPT_XRC_TGT : IB_QPT_XRC_INI);
+	return qp->type == op->type;
+}
+
+/**
+ * sodp_wire_wants() - does a connected QP take a packet?
+ * @qp: the QP, referenced
+ * @came: how it came
+ * @pkt: its headers
+ *
+ * From its peer only, by its own netdevs, or by lo from a device of this host.
+ * IBA 9.6.1, A17
+ *
+ * Context: softirq.
+ * Return: true: yes, now.
+ */
+bool sodp_wire_wants(const struct sodp_qp *qp, const struct sodp_came *came,
+		     const struct sodp_pkt *pkt)
+{
+	/* Pairs with the release store where the wire is made */
+	const struct sodp_wire *wire = smp_load_acquire(&qp->wire);
+
+	/* It may have been of use before the peer was one on this host */
+	return wire && !READ_ONCE(qp->peer_dev_id) &&
+	       wrx_type_ok(qp, pkt->op) &&
+	       (sodp_came_by(came, qp->dev) ||
+		came->in->flags & IFF_LOOPBACK) &&
+	       ipv6_addr_equal(&wire->path.daddr, &came->saddr) &&
+	       ipv6_addr_equal(&wire->path.saddr, &came->daddr);
+}
+
+/**
+ * sodp_wire_receive() - take a train of packets
+ * @qp: to whom they are addressed, referenced
+ * @came: how they came
+ * @pkt: headers of them all
+ * @skb: with struct sodp_rx_cb filled in; taken over
+ *
+ * Context: softirq.
+ */
+void sodp_wire_receive(struct sodp_qp *qp, const struct sodp_came *came,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb)
+{
+	const struct sodp_wire_op *op = pkt->op;
+
+	if (unlikely(came->ce) && op->flags & SODP_WIRE_PAYLOAD)
+		sodp_ce_rx(qp, sodp_rx_cb(skb)->nr - sodp_rx_cb(skb)->next,
+			   op->flags & SODP_WIRE_REQUEST);
+	if (unlikely(op->flags & SODP_WIRE_CNP)) {
+		sodp_cnp_rx(qp);
+		consume_skb(skb);
+	} else if (op->flags & SODP_WIRE_REQUEST) {
+		wrx_requests(qp, skb);
+	} else {
+		sodp_wire_rx_responses(qp, skb);
+	}
 }
 
 /**

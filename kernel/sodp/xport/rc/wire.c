@@ -295,6 +295,8 @@ static bool wire_resp_waits(const struct sodp_qp *qp)
 }
 
 const struct sodp_transport sodp_rc_transport = {
+	.packets = BIT(IB_QPT_RC) | BIT(IB_QPT_UC) | BIT(IB_QPT_XRC_INI) |
+		   BIT(IB_QPT_XRC_TGT),
 	.connect = wire_connect,
 	.rd_atomic = wire_rd_atomic,
 	.run = sodp_wreq_run,
@@ -307,4 +309,6 @@ const struct sodp_transport sodp_rc_transport = {
 	.resp_queued = wire_resp_queued,
 	.resp_waits = wire_resp_waits,
 	.rescue = sodp_wresp_rescue,
+	.wants = sodp_wire_wants,
+	.receive = sodp_wire_receive,
 };

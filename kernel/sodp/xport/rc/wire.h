@@ -14,8 +14,13 @@
 #include "xport/rc/wire_policy.h"
 #include "xport/rxq.h"
 
-/* rx.c, ack.c: from softirq; they take the skb over */
-void sodp_wire_rx_requests(struct sodp_qp *qp, struct sk_buff *skb);
+/* rx.c: from softirq */
+bool sodp_wire_wants(const struct sodp_qp *qp, const struct sodp_came *came,
+		     const struct sodp_pkt *pkt);
+void sodp_wire_receive(struct sodp_qp *qp, const struct sodp_came *came,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb);
+
+/* ack.c: from softirq; it takes the skb over */
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
 
 /* A READ or atomic carried out, kept for duplicates of its request */

@@ -409,8 +409,25 @@ static int ud_init(struct sodp_qp *qp)
 	return 0;
 }
 
+/* A datagram's address was looked at when its group or QP 1 was found by it */
+static bool ud_wants(const struct sodp_qp *qp, const struct sodp_came *came,
+		     const struct sodp_pkt *pkt)
+{
+	if (pkt->op->type != IB_QPT_UD)
+		return false;
+	return pkt->qpn == SODP_QPN_MULTICAST || pkt->qpn == SODP_QPN_GSI ||
+	       sodp_gid_came_by(qp->dev, &came->daddr, came->in);
+}
+
+static void ud_receive(struct sodp_qp *qp, const struct sodp_came *came,
+		       const struct sodp_pkt *pkt, struct sk_buff *skb)
+{
+	sodp_ud_rx(qp, skb);
+}
+
 const struct sodp_transport sodp_ud_transport = {
 	.types = BIT(IB_QPT_UD) | BIT(IB_QPT_GSI),
+	.packets = BIT(IB_QPT_UD) | BIT(IB_QPT_GSI),
 	.init = ud_init,
 	.execute = ud_send,
 	.full = ud_tx_full,
@@ -418,4 +435,6 @@ const struct sodp_transport sodp_ud_transport = {
 	.reset_recvs = ud_reset,
 	.close = ud_reset,
 	.free = ud_free,
+	.wants = ud_wants,
+	.receive = ud_receive,
 };
