@@ -343,11 +343,6 @@ static inline bool sodp_is_ud(const struct sodp_qp *qp)
 	return qp->type == IB_QPT_UD || qp->type == IB_QPT_GSI;
 }
 
-static inline bool sodp_is_uc(const struct sodp_qp *qp)
-{
-	return qp->type == IB_QPT_UC;
-}
-
 /* Under one of the QP's mutexes; ib_core adds the sets to the link's own */
 static inline void sodp_qp_count(struct sodp_qp *qp, enum sodp_counter c,
 				 u64 n)

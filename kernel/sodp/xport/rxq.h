@@ -12,11 +12,6 @@
  */
 #define SODP_RXQ_MAX_BYTES	SZ_4M
 #define SODP_RXQ_MAX_SKBS	2048
-/*
- * UC has no window: what comes while a page is waited for has to fit. Packets
- * of 4 KiB that a virtual NIC did not merge hold up to 10 KiB each.
- */
-#define SODP_RXQ_MAX_UC_BYTES	SZ_32M
 /* What a queue may have whatever the others of the device have: a train */
 #define SODP_RXQ_OWN_BYTES	SZ_128K
 /* All queues of a device, beyond that: a share of memory, within limits */

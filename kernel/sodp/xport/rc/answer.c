@@ -66,9 +66,7 @@ static bool answer_send(struct sodp_qp *qp, const struct sodp_pkt *pkt)
 /* An XRC target answers with RC opcodes of the XRC kind */
 static u8 answer_opcode(const struct sodp_qp *qp, u8 rc_opcode)
 {
-	if (qp->type != IB_QPT_XRC_TGT)
-		return rc_opcode;
-	return (rc_opcode & 0x1f) | SODP_BTH_XRC;
+	return qp->wire->service->opcodes | rc_opcode;
 }
 
 static bool answer_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)

@@ -78,7 +78,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss)
 	resp->told_rnr = false;
 	resp->rnr_code = WPARK_RNR_FIRST;
 	/* The peer's timer starts anew with what is done */
-	if (!sodp_is_uc(qp))
+	if (sodp_is_acked(qp))
 		sodp_wresp_flush_ack(qp);
 	sodp_wait_begin(&resp->wait, miss);
 	wpark_schedule(qp, WPARK_PATIENCE);
@@ -206,7 +206,7 @@ static void wpark_patience_work(struct work_struct *work)
 
 	mutex_lock(&qp->resp.resp_mutex);
 	if (!qp->dead && resp->wait.on && !resp->told_rnr &&
-	    !sodp_is_uc(qp) && sodp_qp_receives(qp)) {
+	    sodp_is_acked(qp) && sodp_qp_receives(qp)) {
 		if (wpark_may_tell(qp)) {
 			resp->told_rnr = true;
 			sodp_wresp_send_away(qp);

@@ -9,18 +9,30 @@
 /* After so many an acknowledge that was asked for is sent */
 #define WRESP_ACK_PACKETS	64
 
-/* UC gives up a message in silence; its receive serves the next one */
 static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
 				    enum sodp_verdict verdict)
 {
-	if (sodp_is_uc(c->qp) && verdict != SODP_E_REM_OP) {
-		c->resp->in_message = false;
-		c->qp->resp.recv.fail_status = 0;
-		c->qp->resp.recv.fail_why = 0;
-		return WRESP_DROP;
-	}
+	return c->qp->wire->service->rules->refuse(c, verdict);
+}
+
+static enum wresp_fate wresp_nak(struct wresp_ctx *c,
+				 enum sodp_verdict verdict)
+{
 	c->verdict = verdict;
 	return WRESP_REFUSE;
+}
+
+/* The message is given up in silence; its receive serves the next one */
+static enum wresp_fate wresp_give_up(struct wresp_ctx *c,
+				     enum sodp_verdict verdict)
+{
+	/* Not the requester's affair: memory of the responder is bad */
+	if (verdict == SODP_E_REM_OP)
+		return wresp_nak(c, verdict);
+	c->resp->in_message = false;
+	c->qp->resp.recv.fail_status = 0;
+	c->qp->resp.recv.fail_why = 0;
+	return WRESP_DROP;
 }
 
 /* A gap: one NAK, then silence until the packet that is missing comes */
@@ -39,32 +51,38 @@ enum wresp_fate sodp_wresp_gap(struct wresp_ctx *c)
 	return WRESP_DROP;
 }
 
-static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
+static enum wresp_fate wresp_repeated_or_gap(struct wresp_ctx *c, s32 ahead)
 {
-	s32 ahead = sodp_psn_diff(c->pkt.psn, c->qp->resp.psn);
-
-	if (likely(!ahead)) {
-		c->resp->nak_sent = false;
-		return WRESP_NEXT;
-	}
-	if (sodp_is_uc(c->qp)) {
-		/*
-		 * Lost packets: their messages are lost, the next counts. It
-		 * may have the PSN of the last one, when that came twice.
-		 */
-		c->resp->in_message = false;
-		c->resp->cur.done = 0;
-		if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
-			return WRESP_DROP;
-		/* Pairs with the READ_ONCE() of who does not have the mutex */
-		WRITE_ONCE(c->qp->resp.psn, c->pkt.psn);
-		return WRESP_NEXT;
-	}
 	if (ahead > 0)
 		return sodp_wresp_gap(c);
 	sodp_qp_count(c->qp, SODP_CNT_rx_duplicates, 1);
 	return sodp_wresp_replay(c->qp, &c->pkt, sodp_rx_cb(c->skb)->seq) ?
 	       WRESP_DONE : WRESP_DROP;
+}
+
+/*
+ * Lost packets: their messages are lost, the next counts. It may have the PSN
+ * of the last one, when that came twice.
+ */
+static enum wresp_fate wresp_next_message(struct wresp_ctx *c, s32 ahead)
+{
+	c->resp->in_message = false;
+	c->resp->cur.done = 0;
+	if (!(c->pkt.op->flags & SODP_WIRE_FIRST))
+		return WRESP_DROP;
+	/* Pairs with the READ_ONCE() of who does not have the mutex */
+	WRITE_ONCE(c->qp->resp.psn, c->pkt.psn);
+	return WRESP_NEXT;
+}
+
+static enum wresp_fate wresp_check_psn(struct wresp_ctx *c)
+{
+	s32 ahead = sodp_psn_diff(c->pkt.psn, c->qp->resp.psn);
+
+	if (unlikely(ahead))
+		return c->qp->wire->service->rules->unexpected(c, ahead);
+	c->resp->nak_sent = false;
+	return WRESP_NEXT;
 }
 
 /* FIRST MIDDLE... LAST of one kind, or ONLY */
@@ -74,7 +92,8 @@ static enum wresp_fate wresp_check_sequence(struct wresp_ctx *c)
 	struct sodp_wire_resp *resp = c->resp;
 	bool first = op->flags & SODP_WIRE_FIRST;
 
-	if (sodp_is_uc(c->qp) && first)
+	/* The rest of the one before was lost */
+	if (!sodp_is_acked(c->qp) && first)
 		resp->in_message = false;
 	if (first == resp->in_message)
 		return wresp_refuse(c, SODP_E_REM_INV_REQ);
@@ -241,7 +260,7 @@ static bool wresp_ack_first(const struct wresp_ctx *c)
 {
 	const struct sodp_rx_cb *cb = sodp_rx_cb(c->skb);
 
-	return c->ack_req && c->last && !sodp_is_uc(c->qp) &&
+	return c->ack_req && c->last && sodp_is_acked(c->qp) &&
 	       cb->next + c->nr >= cb->nr &&
 	       skb_queue_len_lockless(&c->resp->queue.skbs) == 1;
 }
@@ -284,7 +303,7 @@ enum wresp_fate sodp_wresp_miss(struct wresp_ctx *c,
 	int ret;
 
 	/* The peer's timer starts anew with what is done, and soon again */
-	if (!sodp_is_uc(c->qp))
+	if (sodp_is_acked(c->qp))
 		sodp_wresp_flush_ack(c->qp);
 	ret = sodp_fault_try(stop, &c->faults, c->turn);
 	if (ret == -EAGAIN) {
@@ -303,13 +322,11 @@ static enum sodp_verdict wresp_fault_verdict(struct wresp_ctx *c)
 	return sodp_op_fault_verdict(sodp_op_of(c->pkt.op->wr), ret);
 }
 
-/* No receive: the peer comes back after min_rnr_timer; UC just drops */
+/* No receive: the peer comes back after min_rnr_timer */
 static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
 {
 	struct sodp_qp *qp = c->qp;
 
-	if (sodp_is_uc(qp))
-		return wresp_refuse(c, SODP_E_REM_INV_REQ);
 	/* What waits behind it will come again */
 	sodp_wresp_rewind_tail(qp);
 	sodp_wresp_flush_ack(qp);
@@ -318,6 +335,11 @@ static enum wresp_fate wresp_rnr(struct wresp_ctx *c)
 		       c->pkt.psn);
 	c->resp->nak_sent = true;
 	return WRESP_DROP;
+}
+
+static enum wresp_fate wresp_no_receive(struct wresp_ctx *c)
+{
+	return wresp_give_up(c, SODP_E_REM_INV_REQ);
 }
 
 /* Carry it out, by the responder that every transport shares */
@@ -350,7 +372,7 @@ static enum wresp_fate wresp_execute(struct wresp_ctx *c)
 	if (verdict == SODP_AGAIN)
 		return fate;
 	if (verdict == SODP_RNR)
-		return wresp_rnr(c);
+		return c->qp->wire->service->rules->no_receive(c);
 	/* An access to what is to be invalidated is under way: see park.c */
 	if (verdict == SODP_BUSY) {
 		sodp_wresp_hold(c->qp, SODP_KEY_NS);
@@ -370,7 +392,7 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 	resp->msg_off = req->last ? 0 : req->ready;
 	if (req->last)
 		req->done = 0;
-	if (sodp_is_uc(qp))
+	if (!sodp_is_acked(qp))
 		return WRESP_DONE;
 	switch (req->opcode) {
 	case SODP_WR_RDMA_READ:
@@ -413,6 +435,18 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 	return WRESP_DONE;
 }
 
+const struct sodp_wresp_rules sodp_wresp_acked = {
+	.unexpected = wresp_repeated_or_gap,
+	.refuse = wresp_nak,
+	.no_receive = wresp_rnr,
+};
+
+const struct sodp_wresp_rules sodp_wresp_silent = {
+	.unexpected = wresp_next_message,
+	.refuse = wresp_give_up,
+	.no_receive = wresp_no_receive,
+};
+
 static enum wresp_fate (*const wresp_steps[])(struct wresp_ctx *c) = {
 	wresp_check_psn,
 	wresp_check_sequence,
@@ -432,7 +466,7 @@ static const u8 wresp_nak_codes[SODP_VERDICTS] = {
 /* The last thing that the peer hears of this QP */
 void sodp_wresp_fail(struct sodp_qp *qp, enum sodp_verdict verdict, u32 psn)
 {
-	if (!sodp_is_uc(qp)) {
+	if (sodp_is_acked(qp)) {
 		sodp_wresp_flush_ack(qp);
 		sodp_wresp_ack(qp, SODP_AETH_NAK | wresp_nak_codes[verdict],
 			       psn);

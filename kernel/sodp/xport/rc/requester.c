@@ -232,8 +232,8 @@ static enum sodp_wreq_step wreq_go_on(struct sodp_wreq_tx *tx)
 	return sodp_wreq_message(tx);
 }
 
-/* UC: what was handed to the stack is done */
-static void wreq_complete_uc(struct sodp_qp *qp)
+/* Nobody will answer: what was handed to the stack is done */
+static void wreq_complete_sent(struct sodp_qp *qp)
 {
 	struct sodp_wire_req *w = qp->wire->req;
 
@@ -274,8 +274,8 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 	enum sodp_wreq_step step;
 
 	sodp_burst_init(&tx.burst, &qp->wire->path, &qp->wire->requests);
-	/* Nothing is on its way that could be overtaken; UC does not know */
-	if (tx.w->una == tx.w->max_psn && !sodp_is_uc(qp)) {
+	/* Nothing is on its way that could be overtaken, as far as is known */
+	if (tx.w->una == tx.w->max_psn && sodp_is_acked(qp)) {
 		qp->wire->requests.cpu = 0;
 		if (time_after(jiffies, qp->wire->requests.last + HZ))
 			sodp_cc_rest(tx.w);
@@ -286,8 +286,8 @@ static enum sodp_sq_result wreq_send(struct sodp_qp *qp,
 		step = wreq_go_on(&tx);
 		if (sodp_near_enough(&tx))
 			sodp_near_run(&tx);
-		if (sodp_is_uc(qp) && step != SODP_WREQ_FAILED)
-			wreq_complete_uc(qp);
+		if (!sodp_is_acked(qp) && step != SODP_WREQ_FAILED)
+			wreq_complete_sent(qp);
 	} while (step == SODP_WREQ_GO && !tx.burst.refused &&
 		 !sodp_qp_flushes_sends(qp));
 	sodp_burst_send(&tx.burst);
@@ -343,8 +343,7 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 	bool parked;
 
 	lockdep_assert_held(&qp->req.exec_mutex);
-	if (sodp_is_uc(qp))
-		slice->bytes = min_t(u64, slice->bytes, sodp_policy.uc_bytes);
+	slice->bytes = min(slice->bytes, qp->wire->service->turn_bytes);
 	do {
 		clear_bit(SODP_TOLD_SQ, &qp->req.told);
 		/* Bell, then queues. Pairs with those who fill and ring. */

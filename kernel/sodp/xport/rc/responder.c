@@ -143,7 +143,7 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 		sodp_cnp_pay(qp);
 		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
-		    !sodp_is_uc(qp) && !(qp->wire->resp.wait.on &&
+		    sodp_is_acked(qp) && !(qp->wire->resp.wait.on &&
 					 sodp_wresp_owes_data(qp)))
 			sodp_wresp_flush_ack(qp);
 	}
@@ -232,8 +232,8 @@ int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 	resp->qp = qp;
 	INIT_WORK(&resp->work, wresp_work);
 	sodp_wresp_park_init(qp, resp);
-	return sodp_rxq_init(&resp->queue, qp, sodp_is_uc(qp) ?
-			     SODP_RXQ_MAX_UC_BYTES : SODP_RXQ_MAX_BYTES);
+	return sodp_rxq_init(&resp->queue, qp,
+			     sodp_service_of(qp->type)->waiting);
 }
 
 /**

@@ -56,6 +56,22 @@ struct wresp_ctx {
 	enum sodp_verdict verdict;
 };
 
+/**
+ * struct sodp_wresp_rules - what becomes of packets that cannot be carried out
+ * @unexpected: it has not the PSN that is next; how far it is ahead
+ * @refuse: something is wrong with it
+ * @no_receive: it needs one, and there is none
+ */
+struct sodp_wresp_rules {
+	enum wresp_fate (*unexpected)(struct wresp_ctx *c, s32 ahead);
+	enum wresp_fate (*refuse)(struct wresp_ctx *c,
+				  enum sodp_verdict verdict);
+	enum wresp_fate (*no_receive)(struct wresp_ctx *c);
+};
+
+extern const struct sodp_wresp_rules sodp_wresp_acked;
+extern const struct sodp_wresp_rules sodp_wresp_silent;
+
 /* request.c */
 bool sodp_wresp_packet(struct wresp_ctx *c);
 enum wresp_fate sodp_wresp_gap(struct wresp_ctx *c);

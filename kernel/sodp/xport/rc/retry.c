@@ -112,7 +112,7 @@ void sodp_wreq_arm(struct sodp_qp *qp)
 
 	lockdep_assert_held(&qp->req.exec_mutex);
 	/* timeout 0: for ever */
-	if (w->max_psn == w->una || !qp->attr.timeout || sodp_is_uc(qp)) {
+	if (w->max_psn == w->una || !qp->attr.timeout || !sodp_is_acked(qp)) {
 		WRITE_ONCE(w->deadline, 0);
 		return;
 	}
@@ -301,7 +301,7 @@ static void wretry_unsend(struct sodp_wreq_tx *tx)
  * @tx: the sender; its burst is empty
  *
  * The packets in it are sent again soon, and no retry of the QP's is used
- * up. UC's are lost: they are completed already.
+ * up. Those that nobody would answer are lost: they are completed already.
  *
  * Context: process, under exec_mutex.
  */
@@ -312,7 +312,7 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx)
 
 	lockdep_assert_held(&qp->req.exec_mutex);
 	tx->burst.refused = false;
-	if (!sodp_is_uc(qp) && sodp_psn_diff(tx->skb_psn, w->una) >= 0)
+	if (sodp_is_acked(qp) && sodp_psn_diff(tx->skb_psn, w->una) >= 0)
 		wretry_unsend(tx);
 	sodp_cc_cut(w, sodp_policy.loss_keep);
 	if (qp->req.park == SODP_PARK_NONE)

@@ -92,29 +92,54 @@ out_gap:
 	return false;
 }
 
+/**
+ * sodp_wresp_enqueue_acked() - a train of requests that are answered
+ * @qp: the responder
+ * @resp: its queue
+ * @skb: the train; taken over
+ *
+ * Context: softirq.
+ * Return: true: there is a train, or a note.
+ */
+bool sodp_wresp_enqueue_acked(struct sodp_qp *qp, struct sodp_wire_resp *resp,
+			      struct sk_buff *skb)
+{
+	bool added;
+
+	spin_lock_bh(&resp->queue.skbs.lock);
+	added = wrx_add_request(qp, resp, skb);
+	spin_unlock_bh(&resp->queue.skbs.lock);
+	if (unlikely(!added))
+		kfree_skb(skb);
+	return true;
+}
+
+/**
+ * sodp_wresp_enqueue_any() - a train of requests, whatever came before
+ * @qp: the responder
+ * @resp: its queue
+ * @skb: the train; taken over
+ *
+ * Context: softirq.
+ * Return: false: there was no room.
+ */
+bool sodp_wresp_enqueue_any(struct sodp_qp *qp, struct sodp_wire_resp *resp,
+			    struct sk_buff *skb)
+{
+	return sodp_rxq_add(&resp->queue, skb);
+}
+
 /* Take a train of request packets, with struct sodp_rx_cb filled in */
 static void wrx_requests(struct sodp_qp *qp, struct sk_buff *skb)
 {
 	/* Pairs with the release store that publishes qp->wire */
 	struct sodp_wire *wire = smp_load_acquire(&qp->wire);
 	struct sodp_wire_resp *resp = &wire->resp;
-	bool added;
 
 	/* Written under the queue's lock: any value that it had will do */
 	if (unlikely(READ_ONCE(resp->queue.bytes) > sodp_policy.rxq_cnp_bytes))
 		set_bit(SODP_CONGESTED_PEER, &wire->congested);
-	if (sodp_is_uc(qp)) {
-		if (sodp_rxq_add(&resp->queue, skb) && !sodp_near_take(qp))
-			sodp_wresp_kick(qp);
-		return;
-	}
-	spin_lock_bh(&resp->queue.skbs.lock);
-	added = wrx_add_request(qp, resp, skb);
-	spin_unlock_bh(&resp->queue.skbs.lock);
-	if (unlikely(!added))
-		kfree_skb(skb);
-	/* There is a train, or a note */
-	if (!sodp_near_take(qp))
+	if (wire->service->enqueue(qp, resp, skb) && !sodp_near_take(qp))
 		sodp_wresp_kick(qp);
 }
 

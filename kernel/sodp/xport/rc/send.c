@@ -28,18 +28,6 @@ static const struct {
 	[SODP_WR_ATOMIC_WRITE] = { .only = 0x1d },
 };
 
-static u8 wreq_transport(const struct sodp_qp *qp)
-{
-	switch (qp->type) {
-	case IB_QPT_UC:
-		return IB_OPCODE_UC;
-	case IB_QPT_XRC_INI:
-		return SODP_BTH_XRC;
-	default:
-		return IB_OPCODE_RC;
-	}
-}
-
 static u8 wreq_opcode(const struct sodp_qp *qp, bool first, bool last)
 {
 	u8 wr = qp->req.wqe.sqe.opcode & (SODP_NR_OPS - 1);
@@ -49,7 +37,7 @@ static u8 wreq_opcode(const struct sodp_qp *qp, bool first, bool last)
 		code = last ? wreq_opcodes[wr].only : wreq_opcodes[wr].first;
 	else
 		code = last ? wreq_opcodes[wr].last : wreq_opcodes[wr].middle;
-	return wreq_transport(qp) | code;
+	return qp->wire->service->opcodes | code;
 }
 
 /*
@@ -75,7 +63,7 @@ static s32 wreq_room(const struct sodp_wreq_tx *tx)
 	s32 room;
 
 	/* Nobody would answer, and so make room again */
-	if (sodp_is_uc(tx->qp))
+	if (!sodp_is_acked(tx->qp))
 		return sodp_policy.window;
 	if (sodp_wreq_out_of_credits(w, tx->qp->req.wqe.sqe.opcode, w->ssn) &&
 	    w->send + 1 == w->begun && wreq_wants_receive(tx))
@@ -161,7 +149,7 @@ static bool wreq_ask(struct sodp_wreq_tx *tx, bool last, s32 room)
 	if (!last && room > 1 && ++w->unasked < every)
 		return false;
 	w->unasked = 0;
-	return !sodp_is_uc(tx->qp);
+	return sodp_is_acked(tx->qp);
 }
 
 /* What will be asked of the burst's page after @left more bytes */

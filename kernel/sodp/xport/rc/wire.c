@@ -90,6 +90,7 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 		return NULL;
 	wire = &whole->wire;
 	wire->req = &whole->req;
+	wire->service = sodp_service_of(qp->type);
 	if (wire_init_req(wire->req, qp) || sodp_wresp_init(qp, &wire->resp) ||
 	    sodp_rxq_init(&wire->ack_queue, qp, SODP_RXQ_MAX_BYTES)) {
 		wire_dealloc(wire);
@@ -99,8 +100,8 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 	wire->requests.left_stack = wire_requests_left;
 	wire->answers.ref = &qp->ref;
 	wire->answers.left_stack = wire_answers_left;
-	/* UC has no window: nothing of it would react to a mark */
-	if (!sodp_is_uc(qp)) {
+	/* Without a window nothing would react to a mark */
+	if (wire->service->acked) {
 		wire->requests.ecn = INET_ECN_ECT_0;
 		wire->answers.ecn = INET_ECN_ECT_0;
 	}

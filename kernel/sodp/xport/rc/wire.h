@@ -23,6 +23,32 @@ void sodp_wire_receive(struct sodp_qp *qp, const struct sodp_came *came,
 /* ack.c: from softirq; it takes the skb over */
 void sodp_wire_rx_responses(struct sodp_qp *qp, struct sk_buff *skb);
 
+struct sodp_wire_resp;
+struct sodp_wresp_rules;
+
+/**
+ * struct sodp_service - in what RC, XRC and UC differ
+ * @opcodes: upper bits of the BTH opcodes of their packets. IBA table 38
+ * @acked: the peer answers. Until it does, requests count as on their way and
+ *	are repeated; it says how far it is, and what it will not do. Else a
+ *	request is done when the stack has it, and what cannot be carried out is
+ *	dropped
+ * @turn_bytes: that the requester sends in one turn
+ * @waiting: bytes of packets that may wait for the responder
+ * @enqueue: a train of requests comes; it is taken over. Softirq. False: there
+ *	is nothing new to do
+ * @rules: of the responder's steps
+ */
+struct sodp_service {
+	u8 opcodes;
+	bool acked;
+	u64 turn_bytes;
+	u32 waiting;
+	bool (*enqueue)(struct sodp_qp *qp, struct sodp_wire_resp *resp,
+			struct sk_buff *skb);
+	const struct sodp_wresp_rules *rules;
+};
+
 /* A READ or atomic carried out, kept for duplicates of its request */
 struct sodp_resource {
 	bool valid;
@@ -151,6 +177,7 @@ struct sodp_pace {
 
 /**
  * struct sodp_wire - what a QP with a peer elsewhere has beside struct sodp_qp
+ * @service: of the QP's type
  * @path: where its packets go
  * @way: what is known of how they get there
  * @requests: what the requester sends
@@ -168,6 +195,7 @@ struct sodp_pace {
  * QP; softirq finds it through a referenced QP (READ_ONCE of qp->wire).
  */
 struct sodp_wire {
+	const struct sodp_service *service;
 	struct sodp_path path;
 	struct sodp_way *way;
 	struct sodp_flow requests;
@@ -186,7 +214,19 @@ struct sodp_wire {
 int sodp_wire_init(void);
 void sodp_wire_exit(void);
 
+/* service.c */
+const struct sodp_service *sodp_service_of(enum ib_qp_type type);
+
+static inline bool sodp_is_acked(const struct sodp_qp *qp)
+{
+	return qp->wire->service->acked;
+}
+
 /* rx.c */
+bool sodp_wresp_enqueue_acked(struct sodp_qp *qp, struct sodp_wire_resp *resp,
+			      struct sk_buff *skb);
+bool sodp_wresp_enqueue_any(struct sodp_qp *qp, struct sodp_wire_resp *resp,
+			    struct sk_buff *skb);
 void sodp_wresp_rewind_tail(struct sodp_qp *qp);
 bool sodp_wresp_take_gap(struct sodp_qp *qp);
 void sodp_wresp_take_known(struct sodp_qp *qp);

@@ -20,7 +20,6 @@
  *	with others, when the answer to those is taken
  * @hold_ns: but only where answers can come sooner than this
  * @records: WQEs begun and not completed
- * @uc_bytes: of UC in one turn: nothing but turns lets a receiver keep up
  * @loss_keep: sixteenths of the window that a loss leaves
  * @cnp_keep: and a CNP, or CE on answers; either counts once a round trip
  * @delay_ns: packets that wait longer than this in queues on the way are too
@@ -43,7 +42,6 @@ struct sodp_policy {
 	u32 hold;
 	u32 hold_ns;
 	u32 records;
-	u32 uc_bytes;
 	u32 loss_keep;
 	u32 cnp_keep;
 	u64 delay_ns;
@@ -64,7 +62,6 @@ static const struct sodp_policy __maybe_unused sodp_policy = {
 	.hold = 16,
 	.hold_ns = 500 * NSEC_PER_USEC,
 	.records = 256,
-	.uc_bytes = SZ_1M,
 	.loss_keep = 11,
 	.cnp_keep = 12,
 	.delay_ns = 10 * NSEC_PER_MSEC,
