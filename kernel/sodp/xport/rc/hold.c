@@ -15,8 +15,6 @@ static enum hrtimer_restart whold_expired(struct hrtimer *timer)
 	struct sodp_wire *wire =
 		container_of(timer, struct sodp_wire, hold_timer);
 
-	/* Pairs with the READ_ONCE() in sodp_wresp_held() */
-	WRITE_ONCE(wire->hold, false);
 	sodp_wresp_kick(wire->resp.qp);
 	return HRTIMER_NORESTART;
 }
@@ -30,7 +28,21 @@ static enum hrtimer_restart whold_expired(struct hrtimer *timer)
 void sodp_wresp_hold_init(struct sodp_wire *wire)
 {
 	hrtimer_setup(&wire->hold_timer, whold_expired, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_SOFT);
+		      HRTIMER_MODE_ABS_SOFT);
+}
+
+/* The timer, whose kick runs the responder, is not early */
+static bool whold_on(struct sodp_qp *qp)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+
+	lockdep_assert_held(&qp->resp.resp_mutex);
+	if (likely(resp->state != SODP_WRESP_HELD))
+		return false;
+	if (ktime_get_ns() < resp->held_until)
+		return true;
+	sodp_wresp_set(qp, SODP_WRESP_RUNS);
+	return false;
 }
 
 /**
@@ -38,34 +50,37 @@ void sodp_wresp_hold_init(struct sodp_wire *wire)
  * @qp: the responder
  * @ns: how long; sodp_wresp_kick() follows
  *
+ * One that waits for a page sends none, but may owe an acknowledge.
+ *
  * Context: process, under resp_mutex.
  */
 void sodp_wresp_hold(struct sodp_qp *qp, u64 ns)
 {
 	struct sodp_wire *wire = qp->wire;
+	u64 until = ktime_get_ns() + ns;
 
-	lockdep_assert_held(&qp->resp.resp_mutex);
-	if (wire->hold || qp->dead)
+	if (whold_on(qp) || qp->dead)
 		return;
-	/* Pairs with the READ_ONCE() in sodp_wresp_held() */
-	WRITE_ONCE(wire->hold, true);
-	hrtimer_start(&wire->hold_timer, ns_to_ktime(ns),
-		      HRTIMER_MODE_REL_SOFT);
+	if (!sodp_wresp_waits(&wire->resp)) {
+		sodp_wresp_set(qp, SODP_WRESP_HELD);
+		wire->resp.held_until = until;
+	} else if (hrtimer_is_queued(&wire->hold_timer)) {
+		return;
+	}
+	hrtimer_start(&wire->hold_timer, ns_to_ktime(until),
+		      HRTIMER_MODE_ABS_SOFT);
 }
 
 /**
  * sodp_wresp_held() - may the responder not send READ data now?
  * @qp: the responder
  *
- * Context: any.
+ * Context: process, under resp_mutex.
  * Return: true: it is run again when it may.
  */
-bool sodp_wresp_held(const struct sodp_qp *qp)
+bool sodp_wresp_held(struct sodp_qp *qp)
 {
-	const struct sodp_wire *wire = qp->wire;
-
-	/* Pairs with the WRITE_ONCE() here and in the timer */
-	return sodp_flow_full(&wire->answers) || READ_ONCE(wire->hold);
+	return whold_on(qp) || sodp_flow_full(&qp->wire->answers);
 }
 
 /* A millisecond is over: CNPs in it halve what the next one may carry */

@@ -64,6 +64,29 @@ static void wpark_schedule(struct sodp_qp *qp, unsigned long delay)
 }
 
 /**
+ * sodp_wresp_set() - what the responder is kept by, from now on
+ * @qp: the responder
+ * @state: what
+ *
+ * In the two states of a wait @wait is on, and no packet is carried out.
+ * Patience lasts as long as the peer has not been told.
+ *
+ * Context: process, under resp_mutex.
+ */
+void sodp_wresp_set(struct sodp_qp *qp, enum sodp_wresp_state state)
+{
+	struct sodp_wire_resp *resp = &qp->wire->resp;
+	bool waited = resp->state == SODP_WRESP_WAITS;
+
+	lockdep_assert_held(&qp->resp.resp_mutex);
+	resp->state = state;
+	if (state == SODP_WRESP_WAITS)
+		wpark_schedule(qp, WPARK_PATIENCE);
+	else if (waited && cancel_delayed_work(&resp->patience))
+		sodp_qp_put(qp);
+}
+
+/**
  * sodp_wresp_park() - wait for a page
  * @qp: the responder
  * @miss: what is missing; its reference on the region passes to the QP
@@ -75,19 +98,12 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
 	lockdep_assert_held(&qp->resp.resp_mutex);
-	resp->told_rnr = false;
 	resp->rnr_code = WPARK_RNR_FIRST;
 	/* The peer's timer starts anew with what is done */
 	if (sodp_is_acked(qp))
 		sodp_wresp_flush_ack(qp);
+	sodp_wresp_set(qp, SODP_WRESP_WAITS);
 	sodp_wait_begin(&resp->wait, miss);
-	wpark_schedule(qp, WPARK_PATIENCE);
-}
-
-static void wpark_calm(struct sodp_qp *qp)
-{
-	if (cancel_delayed_work(&qp->wire->resp.patience))
-		sodp_qp_put(qp);
 }
 
 /**
@@ -102,8 +118,8 @@ void sodp_wresp_unpark(struct sodp_qp *qp)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	if (sodp_wait_end(&resp->wait))
-		wpark_calm(qp);
+	sodp_wait_end(&resp->wait);
+	sodp_wresp_set(qp, SODP_WRESP_RUNS);
 }
 
 /* What the packets of the queue want; the queue is empty afterwards */
@@ -181,9 +197,9 @@ static void wpark_ended(struct sodp_qp *qp, int ret)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
-	wpark_calm(qp);
-	if (ret && !resp->told_rnr)
+	if (resp->state == SODP_WRESP_WAITS)
 		resp->fault_ret = ret;
+	sodp_wresp_set(qp, SODP_WRESP_RUNS);
 	sodp_wresp_kick(qp);
 }
 
@@ -205,10 +221,10 @@ static void wpark_patience_work(struct work_struct *work)
 	struct sodp_qp *qp = resp->qp;
 
 	mutex_lock(&qp->resp.resp_mutex);
-	if (!qp->dead && resp->wait.on && !resp->told_rnr &&
+	if (!qp->dead && resp->state == SODP_WRESP_WAITS &&
 	    sodp_is_acked(qp) && sodp_qp_receives(qp)) {
 		if (wpark_may_tell(qp)) {
-			resp->told_rnr = true;
+			sodp_wresp_set(qp, SODP_WRESP_AWAY);
 			sodp_wresp_send_away(qp);
 		} else {
 			wpark_keep_alive(qp);

@@ -82,7 +82,7 @@ static bool wresp_packets(struct wresp_ctx *c)
 	while (sodp_qp_receives(qp)) {
 		sodp_cnp_pay(qp);
 		if (c->resp->read.active && !wresp_continue_read(c))
-			return !c->resp->wait.on &&
+			return !sodp_wresp_waits(c->resp) &&
 			       !sodp_wresp_held(qp);
 		if (sodp_noted(c->resp, SODP_NOTE_GAP) &&
 		    sodp_wresp_take_gap(qp))
@@ -122,8 +122,8 @@ static bool wresp_run_locked(struct sodp_qp *qp, u64 *bytes,
 	c.turn = turn;
 	if (sodp_noted(c.resp, SODP_NOTE_KNOWN))
 		sodp_wresp_take_known(qp);
-	if (c.resp->wait.on && sodp_qp_receives(qp)) {
-		if (c.resp->told_rnr)
+	if (sodp_wresp_waits(c.resp) && sodp_qp_receives(qp)) {
+		if (c.resp->state == SODP_WRESP_AWAY)
 			sodp_wresp_send_away(qp);
 		return false;
 	}
@@ -143,7 +143,7 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 		sodp_cnp_pay(qp);
 		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
-		    sodp_is_acked(qp) && !(qp->wire->resp.wait.on &&
+		    sodp_is_acked(qp) && !(sodp_wresp_waits(&qp->wire->resp) &&
 					 sodp_wresp_owes_data(qp)))
 			sodp_wresp_flush_ack(qp);
 	}

@@ -90,6 +90,14 @@ enum sodp_note {
 	SODP_NOTE_AGAIN,	/* a READ was asked for again */
 };
 
+/* What the responder is kept by; see sodp_wresp_set() */
+enum sodp_wresp_state {
+	SODP_WRESP_RUNS,	/* by nothing */
+	SODP_WRESP_HELD,	/* it sends no READ data for now: hold.c */
+	SODP_WRESP_WAITS,	/* a page: park.c */
+	SODP_WRESP_AWAY,	/* likewise, and the peer was told to come back */
+};
+
 /**
  * struct sodp_wire_resp - the responder of a QP with a peer elsewhere
  * @qp: the QP that it is part of
@@ -110,6 +118,8 @@ enum sodp_note {
  *
  * The rest is under resp_mutex:
  *
+ * @state: written by sodp_wresp_set()
+ * @held_until: ns, of SODP_WRESP_HELD
  * @cur: the message under way
  * @msg_off: bytes of it in packets that are done
  * @in_message: between FIRST and LAST
@@ -118,7 +128,6 @@ enum sodp_note {
  * @ack_due: the peer asked for an answer, or repeated a request
  * @acked: the packet in hand is acknowledged already
  * @unanswered: packets done since the last answer
- * @told_rnr: the peer was sent away while parked
  * @rnr_code: AETH timer it is given next time
  * @fault_ret: what the fault for the first packet of @queue ended with
  * @read: the READ being answered
@@ -139,6 +148,8 @@ struct sodp_wire_resp {
 	u32 seq;
 	u32 run;
 	u32 known;
+	enum sodp_wresp_state state;
+	u64 held_until;
 	struct sodp_request cur;
 	u64 msg_off;
 	bool in_message;
@@ -147,7 +158,6 @@ struct sodp_wire_resp {
 	bool ack_due;
 	bool acked;
 	u32 unanswered;
-	bool told_rnr;
 	u8 rnr_code;
 	int fault_ret;
 	struct sodp_read read;
@@ -182,8 +192,7 @@ struct sodp_pace {
  * @way: what is known of how they get there
  * @requests: what the requester sends
  * @answers: what the responder sends
- * @hold_timer: ends @hold
- * @hold: the responder sends no READ data for now
+ * @hold_timer: runs the responder when it is not held any more
  * @pace: how much of it may leave; under resp_mutex
  * @congested: enum sodp_congested; atomic bit operations
  * @cnp_ns: when the peer was sent a CNP last; under either mutex
@@ -201,7 +210,6 @@ struct sodp_wire {
 	struct sodp_flow requests;
 	struct sodp_flow answers;
 	struct hrtimer hold_timer;
-	bool hold;
 	struct sodp_pace pace;
 	unsigned long congested;
 	atomic64_t cnp_ns;
@@ -243,7 +251,7 @@ u64 sodp_way_sample(struct sodp_way *way, u64 rtt, u64 now, bool *drain);
 /* hold.c */
 void sodp_wresp_hold_init(struct sodp_wire *wire);
 void sodp_wresp_hold(struct sodp_qp *qp, u64 ns);
-bool sodp_wresp_held(const struct sodp_qp *qp);
+bool sodp_wresp_held(struct sodp_qp *qp);
 void sodp_wresp_pace(struct sodp_qp *qp, u32 bytes);
 
 /* cnp.c */
@@ -270,6 +278,7 @@ void sodp_wresp_run(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn);
 bool sodp_near_take(struct sodp_qp *qp);
 
 /* park.c */
+void sodp_wresp_set(struct sodp_qp *qp, enum sodp_wresp_state state);
 void sodp_wresp_park_init(struct sodp_qp *qp, struct sodp_wire_resp *resp);
 void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss);
 void sodp_wresp_unpark(struct sodp_qp *qp);
@@ -293,6 +302,13 @@ bool sodp_wresp_knows_read(struct sodp_qp *qp, const struct sodp_pkt *pkt);
 void sodp_wresp_look_again(struct sodp_qp *qp);
 bool sodp_wresp_owes_data(struct sodp_qp *qp);
 void sodp_wresp_next_answer(struct sodp_qp *qp);
+
+/* Under resp_mutex */
+static inline bool sodp_wresp_waits(const struct sodp_wire_resp *resp)
+{
+	return resp->state == SODP_WRESP_WAITS ||
+	       resp->state == SODP_WRESP_AWAY;
+}
 
 static inline bool sodp_noted(const struct sodp_wire_resp *resp,
 			      enum sodp_note note)
