@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """tools/rooms.py: an arrow that points up is found, however it is drawn."""
 
-import sys
 import unittest
 
-import support  # noqa: F401
-from tests.lab import host
-
-sys.path.insert(0, str(host.REPO / "tools"))
-
-import rooms  # noqa: E402
+from tools import rooms
 
 HEADER = """
 #include "base/sodp.h"
