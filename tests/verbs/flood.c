@@ -16,7 +16,7 @@
 #define BYTES 512
 #define GRH 40
 #define CHAIN 32
-/* More than a queue pair's queue takes: SODP_RXQ_MAX_SKBS */
+/* More than a queue pair's queue takes: sodp_policy.queue_skbs */
 #define CHAINS 80
 #define QUEUE 2048
 

@@ -8,6 +8,7 @@
 #include <linux/math.h>
 #include <linux/mm.h>
 
+#include "xport/policy.h"
 #include "xport/rxq.h"
 
 /* What an idle queue may stay charged for: it costs less than asking anew */
@@ -21,11 +22,12 @@
  */
 void sodp_rxq_device_init(struct sodp_dev *dev)
 {
-	u64 share = ((u64)totalram_pages() << PAGE_SHIFT) / SODP_RXQ_DEV_SHARE;
+	u64 share = ((u64)totalram_pages() << PAGE_SHIFT) /
+		    sodp_policy.queues_share;
 
 	atomic_long_set(&dev->rxq_bytes, 0);
-	dev->rxq_most = clamp_t(u64, share, SODP_RXQ_DEV_LEAST,
-				SODP_RXQ_DEV_MOST);
+	dev->rxq_most = clamp(share, sodp_policy.queues_least,
+			      sodp_policy.queues_most);
 }
 
 /**
@@ -62,7 +64,7 @@ void sodp_rxq_free(struct sodp_rxq *q)
 /* What a queue of so many bytes takes of what the device's queues share */
 static u32 rxq_shared(u32 bytes)
 {
-	return bytes > SODP_RXQ_OWN_BYTES ? bytes - SODP_RXQ_OWN_BYTES : 0;
+	return bytes - min(bytes, sodp_policy.queue_own);
 }
 
 static bool rxq_charge(struct sodp_rxq *q, u32 held)
@@ -121,7 +123,7 @@ bool sodp_rxq_add_locked(struct sodp_rxq *q, struct sk_buff *skb)
 
 	lockdep_assert_held(&q->skbs.lock);
 	if (unlikely(q->bytes + held > q->most ||
-		     skb_queue_len(&q->skbs) >= SODP_RXQ_MAX_SKBS ||
+		     skb_queue_len(&q->skbs) >= sodp_policy.queue_skbs ||
 		     !rxq_charge(q, held)))
 		return false;
 	/* As it is now: what it is counted down by must be the same */

@@ -6,18 +6,6 @@
 #include "net/net.h"
 #include "qp/qp.h"
 
-/*
- * Packets that wait for one side of one QP, by truesize; more are dropped
- * (counted)
- */
-#define SODP_RXQ_MAX_BYTES	SZ_4M
-#define SODP_RXQ_MAX_SKBS	2048
-/* What a queue may have whatever the others of the device have: a train */
-#define SODP_RXQ_OWN_BYTES	SZ_128K
-/* All queues of a device, beyond that: a share of memory, within limits */
-#define SODP_RXQ_DEV_SHARE	32
-#define SODP_RXQ_DEV_LEAST	SZ_16M
-#define SODP_RXQ_DEV_MOST	SZ_512M
 /**
  * struct sodp_rxq - packets that wait for one side of a QP
  * @skbs: trains, from softirq; its lock guards the rest

@@ -36,9 +36,6 @@ struct wack {
 	bool holding;
 };
 
-/* Packets that one turn takes before others get theirs */
-#define WACK_SLICE_PACKETS	1024
-
 /**
  * struct wack_rule - what an AETH asks for
  * @act: called when all before the PSN has been completed
@@ -390,7 +387,8 @@ static enum sodp_sq_result wack_take(struct sodp_qp *qp,
 			sodp_rxq_consume(&qp->wire->ack_queue, c.skb);
 			continue;
 		}
-		if (!slice->bytes || slice->answers++ >= WACK_SLICE_PACKETS) {
+		if (!slice->bytes ||
+		    slice->answers++ >= sodp_policy.turn_packets) {
 			result = SODP_SQ_MORE;
 			break;
 		}

@@ -16,9 +16,6 @@
 #include "qp/ops.h"
 #include "xport/rc/wire.h"
 
-/* How far back in the queue the beginning of a repetition is looked for */
-#define AGAIN_LOOK_BACK		64
-
 static u32 again_end(const struct sodp_qp *qp, const struct sodp_pkt *pkt)
 {
 	u32 mtu = ib_mtu_enum_to_int(qp->attr.path_mtu);
@@ -225,7 +222,7 @@ static bool again_first_read(struct sodp_qp *qp, struct sk_buff *skb,
 bool sodp_wresp_owes_data(struct sodp_qp *qp)
 {
 	struct sodp_rxq *q = &qp->wire->resp.queue;
-	u32 left = AGAIN_LOOK_BACK;
+	u32 left = sodp_policy.look_back;
 	struct sodp_pkt pkt;
 	struct sk_buff *skb;
 	bool owes = false;
@@ -246,7 +243,7 @@ static bool again_newest(struct sodp_qp *qp, struct sodp_pkt *newest, u32 *seq)
 {
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 	struct sodp_rxq *q = &resp->queue;
-	u32 left = AGAIN_LOOK_BACK;
+	u32 left = sodp_policy.look_back;
 	struct sodp_pkt pkt;
 	struct sk_buff *skb;
 	bool found = false;

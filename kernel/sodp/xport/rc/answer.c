@@ -45,9 +45,6 @@ static void answer_header(struct sodp_qp *qp, struct sodp_pkt *pkt, u8 opcode,
 	pkt->syndrome = SODP_AETH_ACK | answer_credits(qp);
 }
 
-/* When a queue of this host was full, or memory short: once more then */
-#define ANSWER_HOLD_NS		NSEC_PER_MSEC
-
 /* A packet of headers only. Return: false: it was refused, as if lost */
 static bool answer_send(struct sodp_qp *qp, const struct sodp_pkt *pkt)
 {
@@ -98,7 +95,7 @@ void sodp_wresp_ack(struct sodp_qp *qp, u8 syndrome, u32 psn)
 	resp->ack_due = !answer_ack(qp, syndrome, psn) &&
 			(syndrome & ~SODP_AETH_VALUE_MASK) == SODP_AETH_ACK;
 	if (unlikely(resp->ack_due))
-		sodp_wresp_hold(qp, ANSWER_HOLD_NS);
+		sodp_wresp_hold(qp, sodp_policy.refused_ns);
 }
 
 /**
@@ -287,7 +284,7 @@ enum sodp_verdict sodp_wresp_read_slice(struct sodp_qp *qp, u64 *budget,
 	if (unlikely(burst.refused)) {
 		read->psn = read->skb_psn;
 		read->done = read->skb_done;
-		sodp_wresp_hold(qp, ANSWER_HOLD_NS);
+		sodp_wresp_hold(qp, sodp_policy.refused_ns);
 		if (!verdict)
 			verdict = SODP_BUDGET;
 	}

@@ -2,7 +2,7 @@
 /*
  * A responder that waits for a page. The wait is in a worker that holds
  * nothing, and may take for ever. Packets queue up meanwhile; when that goes
- * on for longer than PATIENCE the peer is told to come back later (RNR NAK),
+ * on for longer than patience_ms the peer is told to come back later (RNR NAK),
  * before its timeout can expire, and the queue is emptied: neither lost
  * answers nor a flood of repeated requests follow from a slow page.
  *
@@ -21,16 +21,6 @@
 
 #include "xport/rc/requester.h"
 
-/* A wait longer than this would run into peers' timeouts */
-#define WPARK_PATIENCE		msecs_to_jiffies(4)
-/* AETH timers that the peer is given: 5.12 ms, then longer, 327.68 ms */
-#define WPARK_RNR_FIRST		18
-#define WPARK_RNR_STEP		4
-#define WPARK_RNR_LAST		30
-/* A peer with our own timeout hears of us so many times in it, within limits */
-#define WPARK_ALIVE_PER_TIMEOUT	4
-#define WPARK_ALIVE_MOST	msecs_to_jiffies(250)
-
 /*
  * Does the peer bear RNR NAKs? See above; before RTS nothing is known, and of
  * a peer of XRC's target never.
@@ -47,12 +37,14 @@ static bool wpark_may_tell(const struct sodp_qp *qp)
 
 static unsigned long wpark_interval(const struct sodp_qp *qp)
 {
-	u64 ns = sodp_wreq_wait_ns(qp) / WPARK_ALIVE_PER_TIMEOUT;
+	u64 ns = sodp_wreq_wait_ns(qp) / sodp_policy.alive_per_timeout;
 
 	/* 0, as before RTS, may be that the peer has another */
 	if (!qp->attr.timeout)
 		ns = 0;
-	return clamp(nsecs_to_jiffies(ns), WPARK_PATIENCE, WPARK_ALIVE_MOST);
+	return clamp(nsecs_to_jiffies(ns),
+		     msecs_to_jiffies(sodp_policy.patience_ms),
+		     msecs_to_jiffies(sodp_policy.alive_most_ms));
 }
 
 /* The patience work looks again, not later than in @delay */
@@ -81,7 +73,7 @@ void sodp_wresp_set(struct sodp_qp *qp, enum sodp_wresp_state state)
 	lockdep_assert_held(&qp->resp.resp_mutex);
 	resp->state = state;
 	if (state == SODP_WRESP_WAITS)
-		wpark_schedule(qp, WPARK_PATIENCE);
+		wpark_schedule(qp, msecs_to_jiffies(sodp_policy.patience_ms));
 	else if (waited && cancel_delayed_work(&resp->patience))
 		sodp_qp_put(qp);
 }
@@ -98,7 +90,7 @@ void sodp_wresp_park(struct sodp_qp *qp, const struct odp_miss *miss)
 	struct sodp_wire_resp *resp = &qp->wire->resp;
 
 	lockdep_assert_held(&qp->resp.resp_mutex);
-	resp->rnr_code = WPARK_RNR_FIRST;
+	resp->rnr_code = sodp_policy.rnr_first;
 	/* The peer's timer starts anew with what is done */
 	if (sodp_is_acked(qp))
 		sodp_wresp_flush_ack(qp);
@@ -186,7 +178,8 @@ void sodp_wresp_send_away(struct sodp_qp *qp)
 		return;
 	sodp_qp_count(qp, SODP_CNT_rnr_naks, 1);
 	sodp_wresp_ack(qp, SODP_AETH_RNR_NAK | resp->rnr_code, oldest);
-	resp->rnr_code = min(resp->rnr_code + WPARK_RNR_STEP, WPARK_RNR_LAST);
+	resp->rnr_code = min_t(u8, resp->rnr_code + sodp_policy.rnr_step,
+			       sodp_policy.rnr_last);
 	resp->nak_sent = true;
 	/* The packet will come again, from its first byte */
 	resp->cur.done = resp->msg_off;

@@ -6,9 +6,6 @@
  */
 #include "xport/rc/responder.h"
 
-/* After so many an acknowledge that was asked for is sent */
-#define WRESP_ACK_PACKETS	64
-
 static enum wresp_fate wresp_refuse(struct wresp_ctx *c,
 				    enum sodp_verdict verdict)
 {
@@ -424,7 +421,8 @@ static enum wresp_fate wresp_finish(struct wresp_ctx *c)
 		resp->ack_due |= c->ack_req;
 		resp->unanswered += c->nr;
 		/* A peer with a window does not wait for the end of the queue */
-		if (resp->ack_due && resp->unanswered >= WRESP_ACK_PACKETS)
+		if (resp->ack_due &&
+		    resp->unanswered >= sodp_policy.ack_packets)
 			sodp_wresp_flush_ack(qp);
 		return WRESP_DONE;
 	}

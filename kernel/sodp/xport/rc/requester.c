@@ -343,7 +343,8 @@ enum sodp_sq_result sodp_wreq_run(struct sodp_qp *qp,
 	bool parked;
 
 	lockdep_assert_held(&qp->req.exec_mutex);
-	slice->bytes = min(slice->bytes, qp->wire->service->turn_bytes);
+	if (!sodp_is_acked(qp))
+		slice->bytes = min(slice->bytes, sodp_policy.turn_unacked);
 	do {
 		clear_bit(SODP_TOLD_SQ, &qp->req.told);
 		/* Bell, then queues. Pairs with those who fill and ring. */

@@ -255,12 +255,9 @@ enum sodp_wreq_step sodp_wreq_refuse(struct sodp_wreq_tx *tx, u32 index,
 void sodp_near_handing(struct sodp_burst *burst, bool over);
 void sodp_near_run(struct sodp_wreq_tx *tx);
 
-/* Enough to run the responder for; it finds it in the CPU's cache */
-#define SODP_NEAR_BYTES		SZ_32K
-
 static inline bool sodp_near_enough(const struct sodp_wreq_tx *tx)
 {
-	return tx->near_qp && tx->near_bytes >= SODP_NEAR_BYTES;
+	return tx->near_qp && tx->near_bytes >= sodp_policy.near_bytes;
 }
 
 /* send.c */

@@ -16,9 +16,6 @@
 #include "compat_rdma.h"
 #include "xport/rc/responder.h"
 
-/* Packets of one turn of the worker, before others get theirs */
-#define WRESP_SLICE_PACKETS	1024
-
 /* Data of a READ goes out. Return: false: not all of it yet */
 static bool wresp_continue_read(struct wresp_ctx *c)
 {
@@ -94,7 +91,7 @@ static bool wresp_packets(struct wresp_ctx *c)
 			sodp_rxq_consume(&c->resp->queue, c->skb);
 			continue;
 		}
-		if (packets >= WRESP_SLICE_PACKETS || !c->budget ||
+		if (packets >= sodp_policy.turn_packets || !c->budget ||
 		    wresp_is_late(c))
 			return true;
 		if (!sodp_wresp_packet(c))
@@ -233,7 +230,9 @@ int sodp_wresp_init(struct sodp_qp *qp, struct sodp_wire_resp *resp)
 	INIT_WORK(&resp->work, wresp_work);
 	sodp_wresp_park_init(qp, resp);
 	return sodp_rxq_init(&resp->queue, qp,
-			     sodp_service_of(qp->type)->waiting);
+			     sodp_service_of(qp->type)->acked ?
+			     sodp_policy.queue_bytes :
+			     sodp_policy.queue_unacked);
 }
 
 /**

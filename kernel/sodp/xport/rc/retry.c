@@ -11,14 +11,6 @@
 #include "compat_rdma.h"
 #include "xport/rc/requester.h"
 
-/* What a host can be late without being gone, whatever the timeout says */
-#define WRETRY_MIN_NS	(1 * NSEC_PER_MSEC)
-/* A queue of this host that sends nothing for so long is no queue any more */
-#define WRETRY_STUCK	(2 * HZ)
-/* What the stack had no room for is tried again after so long, then longer */
-#define WRETRY_TX_NS	(1 * NSEC_PER_MSEC)
-#define WRETRY_TX_STEPS	5
-
 /*
  * No answer can be missed before this: packets that wait in a queue of this
  * host are not the peer's fault. What has been freed has left, and that as
@@ -38,7 +30,8 @@ static u64 wretry_leaves(const struct sodp_wire_req *w, u64 now, u64 wait)
 		/* Pairs with the WRITE_ONCE() in tx_choose_queue() */
 		then = READ_ONCE(flow->last);
 		since = min(since, jiffies - then);
-		return since < WRETRY_STUCK ? now + wait / 4 + TICK_NSEC : 0;
+		return since < msecs_to_jiffies(sodp_policy.stuck_ms) ?
+		       now + wait / 4 + TICK_NSEC : 0;
 	}
 	/* That is a jiffy too soon at worst, if they waited at all */
 	if (since >= nsecs_to_jiffies(wait))
@@ -82,7 +75,8 @@ void sodp_wreq_timer_init(struct sodp_wire_req *w)
  */
 u64 sodp_wreq_wait_ns(const struct sodp_qp *qp)
 {
-	return max_t(u64, 4096ULL << qp->attr.timeout, WRETRY_MIN_NS);
+	return max_t(u64, 4096ULL << qp->attr.timeout,
+		     sodp_policy.retry_least_ns);
 }
 
 /*
@@ -317,9 +311,9 @@ void sodp_wreq_refused(struct sodp_wreq_tx *tx)
 	sodp_cc_cut(w, sodp_policy.loss_keep);
 	if (qp->req.park == SODP_PARK_NONE)
 		sodp_park_timer(qp, SODP_PARK_TX,
-				WRETRY_TX_NS << min_t(u8, w->refused,
-						      WRETRY_TX_STEPS));
-	if (w->refused < WRETRY_TX_STEPS)
+				sodp_policy.refused_ns <<
+				min(w->refused, sodp_policy.refused_steps));
+	if (w->refused < sodp_policy.refused_steps)
 		w->refused++;
 }
 

@@ -10,8 +10,6 @@
 static const struct sodp_service service_rc = {
 	.opcodes = IB_OPCODE_RC,
 	.acked = true,
-	.turn_bytes = U64_MAX,
-	.waiting = SODP_RXQ_MAX_BYTES,
 	.enqueue = sodp_wresp_enqueue_acked,
 	.rules = &sodp_wresp_acked,
 };
@@ -19,21 +17,12 @@ static const struct sodp_service service_rc = {
 static const struct sodp_service service_xrc = {
 	.opcodes = SODP_BTH_XRC,
 	.acked = true,
-	.turn_bytes = U64_MAX,
-	.waiting = SODP_RXQ_MAX_BYTES,
 	.enqueue = sodp_wresp_enqueue_acked,
 	.rules = &sodp_wresp_acked,
 };
 
-/*
- * Nothing but turns lets a receiver keep up, and what comes while a page is
- * waited for has to fit. Packets of 4 KiB that a virtual NIC did not merge
- * hold up to 10 KiB each.
- */
 static const struct sodp_service service_uc = {
 	.opcodes = IB_OPCODE_UC,
-	.turn_bytes = SZ_1M,
-	.waiting = SZ_32M,
 	.enqueue = sodp_wresp_enqueue_any,
 	.rules = &sodp_wresp_silent,
 };

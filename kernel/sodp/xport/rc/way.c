@@ -16,9 +16,6 @@
 
 #include "xport/rc/wire.h"
 
-/* Round trips that a moment has: to be told of it, and to see the queues gone */
-#define WAY_PROBE_TRIPS		3
-
 struct sodp_way_key {
 	const struct sodp_dev *dev;	/* to be compared only */
 	struct in6_addr saddr;
@@ -168,7 +165,7 @@ u64 sodp_way_sample(struct sodp_way *way, u64 rtt, u64 now, bool *drain)
 			way->since = now;
 			way->probe_end = 0;
 		} else {
-			way->probe_end = now + WAY_PROBE_TRIPS * rtt;
+			way->probe_end = now + sodp_policy.probe_trips * rtt;
 		}
 		way->next_ns = U64_MAX;
 	}

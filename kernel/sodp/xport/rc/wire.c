@@ -92,7 +92,7 @@ static struct sodp_wire *wire_alloc(struct sodp_qp *qp)
 	wire->req = &whole->req;
 	wire->service = sodp_service_of(qp->type);
 	if (wire_init_req(wire->req, qp) || sodp_wresp_init(qp, &wire->resp) ||
-	    sodp_rxq_init(&wire->ack_queue, qp, SODP_RXQ_MAX_BYTES)) {
+	    sodp_rxq_init(&wire->ack_queue, qp, sodp_policy.queue_bytes)) {
 		wire_dealloc(wire);
 		return NULL;
 	}

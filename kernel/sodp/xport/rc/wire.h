@@ -11,7 +11,7 @@
 
 #include "net/net.h"
 #include "qp/qp.h"
-#include "xport/rc/wire_policy.h"
+#include "xport/policy.h"
 #include "xport/rxq.h"
 
 /* rx.c: from softirq */
@@ -33,8 +33,6 @@ struct sodp_wresp_rules;
  *	are repeated; it says how far it is, and what it will not do. Else a
  *	request is done when the stack has it, and what cannot be carried out is
  *	dropped
- * @turn_bytes: that the requester sends in one turn
- * @waiting: bytes of packets that may wait for the responder
  * @enqueue: a train of requests comes; it is taken over. Softirq. False: there
  *	is nothing new to do
  * @rules: of the responder's steps
@@ -42,8 +40,6 @@ struct sodp_wresp_rules;
 struct sodp_service {
 	u8 opcodes;
 	bool acked;
-	u64 turn_bytes;
-	u32 waiting;
 	bool (*enqueue)(struct sodp_qp *qp, struct sodp_wire_resp *resp,
 			struct sk_buff *skb);
 	const struct sodp_wresp_rules *rules;

@@ -10,13 +10,13 @@
 
 #include "qp/ops.h"
 #include "qp/sq.h"
+#include "xport/policy.h"
 #include "xport/rxq.h"
 #include "xport/transports.h"
 #include "xport/ud/ud.h"
 
 /* In front of the payload in each receive. IBA 11.4.1.2, A17.4.5.2 */
 #define UD_GRH_BYTES		40
-#define UD_SLICE_PACKETS	1024
 
 /**
  * struct sodp_ud - the receiving side of a UD QP
@@ -329,7 +329,7 @@ static void ud_work(struct work_struct *work)
 {
 	struct sodp_ud *ud = container_of(work, struct sodp_ud, work);
 	struct sodp_turn turn = { .ns = SODP_WORKER_NS };
-	u32 packets = UD_SLICE_PACKETS;
+	u32 packets = sodp_policy.turn_packets;
 	struct sodp_qp *qp = ud->qp;
 	struct sk_buff *skb;
 
@@ -400,7 +400,7 @@ static int ud_init(struct sodp_qp *qp)
 	ud->flow.ref = &qp->ref;
 	ud->flow.left_stack = ud_left_stack;
 	qp->ud = ud;
-	if (sodp_rxq_init(&ud->queue, qp, SODP_RXQ_MAX_BYTES)) {
+	if (sodp_rxq_init(&ud->queue, qp, sodp_policy.queue_bytes)) {
 		ud_free(qp);
 		return -ENOMEM;
 	}
