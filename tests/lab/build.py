@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Compiling inside a root folder, which stays as mmdebstrap left it.
 
-Each pair of suite and kernel has a build folder in the cache.  The kernel
-sources are synchronised into it with their times, so that Kbuild and make
-stay incremental; user space is an out-of-tree CMake build.
+Each pair of suite and kernel has a folder for modules in the cache, and each
+suite one for user space.  The kernel sources are synchronised into theirs
+with their times, so that Kbuild and make stay incremental; user space is an
+out-of-tree CMake build.
 """
 
 import contextlib
@@ -90,40 +91,26 @@ def in_root(
     return host.run_logged(args, log, verbose)
 
 
-class Build:
-    """The build of one checkout for one suite and kernel."""
+class _Folder:
+    """What one checkout has built in a root folder, for one purpose."""
 
-    def __init__(self, root, name, kernel, source=host.REPO):
-        """name: 6.12 and the like; kernel: see kernels.py."""
+    def __init__(self, root, name, source, mounted=None):
         self.root = root
-        self.kernel = kernel
         self.source = source
+        self.mounted = mounted
         self.say = host.say
-        # A warning is an error
-        self.strict = True
-        # Of user space, when it was made before: what has changed
-        self.user_folder = None
         checkout = hashlib.sha256(str(source).encode()).hexdigest()[:8]
         self.name = f"build-{root.name}-{name}-{checkout}"
         self.path = host.cache_dir() / self.name
 
-    def make(self, parts=("kernel", "user"), verbose=False):
+    def make(self, verbose=False):
         """Compile; raises TestsFailed that quotes the compiler."""
         with host.lock(self.name):
-            self._make(parts, verbose)
-
-    def _make_folder(self):
-        if not self.path.is_dir():
-            self._drop_orphans()
-            self.path.mkdir()
-            (self.path / "checkout").write_text(str(self.source))
-
-    def _make(self, parts, verbose):
-        self._make_folder()
-        if "kernel" in parts and (self.source / "kernel/Makefile").exists():
-            self._make_kernel(verbose)
-        if "user" in parts:
-            self._make_user(verbose)
+            if not self.path.is_dir():
+                self._drop_orphans()
+                self.path.mkdir()
+                (self.path / "checkout").write_text(str(self.source))
+            self._make(verbose)
 
     @staticmethod
     def _drop_orphans():
@@ -132,7 +119,38 @@ class Build:
             if not Path(note.read_text()).is_dir():
                 host.remove_unused(note.parent, note.parent.name)
 
-    def _make_kernel(self, verbose):
+    def _run(self, script, part, verbose):
+        log = self.path / f"{part}.log"
+        log.unlink(missing_ok=True)
+        status = in_root(
+            self.root,
+            self.path,
+            script,
+            log,
+            verbose,
+            self.mounted,
+            source=self.source,
+        )
+        if not status:
+            return
+        if not verbose:
+            for line in _complaints(log):
+                self.say(line)
+        raise TestsFailed(f"the {part} build failed (log: {log})")
+
+
+class ModulesBuild(_Folder):
+    """The modules, for one kernel."""
+
+    def __init__(self, root, name, kernel, source):
+        super().__init__(root, name, source, kernel.mounted)
+        self.kernel = kernel
+        # A warning is an error
+        self.strict = True
+
+    def _make(self, verbose):
+        if not (self.source / "kernel/Makefile").exists():
+            return
         self.say(f"building the modules for {self.kernel.release}")
         self._sync()
         script = (
@@ -169,7 +187,27 @@ class Build:
                     shutil.copy(self.source / name, target)
         listing.write_text(json.dumps(now))
 
-    def _make_user(self, verbose):
+    def products(self):
+        """(path below what stage() fills, file)."""
+        for path in (self.path / "tree").rglob("*.ko"):
+            yield f"kernel/{path.name}", path
+
+    def stage(self, target):
+        (target / "kernel").mkdir(parents=True)
+        with host.lock(self.name):
+            for name, path in self.products():
+                shutil.copy2(path, target / name)
+
+
+class UserBuild(_Folder):
+    """Provider, tools and tests: the same for all kernels of a suite."""
+
+    def __init__(self, root, source):
+        super().__init__(root, "user", source)
+        # When all was made before: the folder that has changed
+        self.folder = None
+
+    def _make(self, verbose):
         self.say(f"building user space for {self.root.suite}")
         source = self.root.rdma_core_src
         script = (
@@ -178,67 +216,70 @@ class Build:
             f"-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRDMA_CORE_SRC={source}; "
             "make -k -j$JOBS"
         )
-        if self.user_folder:
-            script = f"make -C /build/user/{self.user_folder} -k -j$JOBS"
+        if self.folder:
+            script = f"make -C /build/user/{self.folder} -k -j$JOBS"
         self._run(script, "user", verbose)
 
-    def _run(self, script, part, verbose):
-        log = self.path / f"{part}.log"
-        log.unlink(missing_ok=True)
-        status = in_root(
-            self.root,
-            self.path,
-            script,
-            log,
-            verbose,
-            self.kernel.mounted,
-            source=self.source,
-        )
-        if not status:
-            return
-        if not verbose:
-            for line in _complaints(log):
-                self.say(line)
-        raise TestsFailed(f"the {part} build failed (log: {log})")
+    def products(self):
+        for path in (self.path / "user").rglob("*"):
+            skip = USER_SKIP & set(path.parts)
+            if path.is_file() and not path.is_symlink() and not skip:
+                yield str(path.relative_to(self.path)), path
 
-    def _modules(self):
-        return (self.path / "tree").rglob("*.ko")
+    def stage(self, target):
+        user = self.path / "user"
+        if not user.is_dir():
+            (target / "user").mkdir(parents=True)
+            return
+        with host.lock(self.name):
+            _copy(user, target / "user")
+
+
+class Build:
+    """Both, of one checkout, for one suite and kernel."""
+
+    def __init__(self, root, name, kernel, source=host.REPO):
+        """name: 6.12 and the like; kernel: see kernels.py."""
+        self.source = source
+        self.modules = ModulesBuild(root, name, kernel, source)
+        self.user = UserBuild(root, source)
+
+    def _parts(self, names):
+        parts = {"kernel": self.modules, "user": self.user}
+        return [part for name, part in parts.items() if name in names]
+
+    def make(self, parts=("kernel", "user"), verbose=False):
+        """Compile; raises TestsFailed that quotes the compiler."""
+        for part in self._parts(parts):
+            part.make(verbose)
+
+    def paths(self, parts):
+        return [part.path for part in self._parts(parts)]
+
+    def tell(self, say):
+        """Have a function told what is going on."""
+        self.modules.say = self.user.say = say
 
     def products(self, parts):
         """What stage() copies: (path below its target, file)."""
-        if "kernel" in parts:
-            for path in self._modules():
-                yield f"kernel/{path.name}", path
-        if "user" in parts:
-            for path in (self.path / "user").rglob("*"):
-                skip = USER_SKIP & set(path.parts)
-                if path.is_file() and not path.is_symlink() and not skip:
-                    yield str(path.relative_to(self.path)), path
+        for part in self._parts(parts):
+            yield from part.products()
 
     def stage(self, target):
         """Copy what the guest needs to `target`: {kernel,user}/…"""
-        with host.lock(self.name):
-            modules = target / "kernel"
-            modules.mkdir(parents=True)
-            for path in self._modules():
-                shutil.copy2(path, modules)
-            user = self.path / "user"
-            if user.is_dir():
-                _copy(user, target / "user")
-            else:
-                (target / "user").mkdir()
+        self.modules.stage(target)
+        self.user.stage(target)
 
 
-class AppsBuild(Build):
+class AppsBuild(_Folder):
     """The programs that test applications, made where these are: in a
     root folder with a layer."""
 
-    def __init__(self, root, kernel):
-        super().__init__(root, "apps", kernel)
+    def __init__(self, root, source=host.REPO):
+        super().__init__(root, "apps", source)
 
-    def _make(self, parts, verbose):
-        self._make_folder()
-        host.say(f"building tests/apps for {self.root.suite}")
+    def _make(self, verbose):
+        self.say(f"building tests/apps for {self.root.suite}")
         script = (
             "set -e; mkdir -p /build/apps; cd /build/apps; "
             "cmake -S /src/tests/apps -B .; make -k -j$JOBS"

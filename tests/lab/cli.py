@@ -206,7 +206,8 @@ def cmd_build(args):
             raise LabError(f"unknown part {part}: kernel or user")
     config = config_of(args)
     machine = session.Machine(config, parts, args.verbose)
-    host.say(f"built in {machine.build.path}")
+    for path in machine.build.paths(parts):
+        host.say(f"built in {path}")
     return 0
 
 

@@ -77,7 +77,7 @@ class Machine:
             self.build.make(parts, verbose)
         self.apps = None
         if config.contents:
-            self.apps = build.AppsBuild(self.root, self.kernel)
+            self.apps = build.AppsBuild(self.root)
             self.apps.make(verbose=verbose)
         self.cable = None
 

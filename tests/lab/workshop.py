@@ -84,7 +84,7 @@ class Workshop:
         found = kernels.find(root, kernel, verbose)
         self.build = build.Build(root, kernel, found, tree.path)
         # What a mutant leaves unused does not make it less of a fault
-        self.build.strict = False
+        self.build.modules.strict = False
         self.tree = tree
         self.folder = folder
         self.verbose = verbose
@@ -97,14 +97,14 @@ class Workshop:
         self.sums = {
             name: _sum(path) for name, path in self.build.products(PARTS)
         }
-        self.build.say = lambda text: None
+        self.build.tell(lambda text: None)
 
     def make(self, mutant, log):
         """Return the folder of what differs, and why there is none."""
         parts = parts_of(mutant.path)
         with open(log, "w") as out, self.tree.mutated(mutant):
-            self.build.say = lambda text: print(text, file=out)
-            self.build.user_folder = user_folder_of(mutant.path)
+            self.build.tell(lambda text: print(text, file=out))
+            self.build.user.folder = user_folder_of(mutant.path)
             try:
                 self.build.make(parts, self.verbose)
             except TestsFailed:
