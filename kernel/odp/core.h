@@ -664,6 +664,7 @@ extern const struct mmu_interval_notifier_ops odp_child_ops;
  * @entered: counted in region->busy
  * @locked: mmap_lock is held
  * @whole: the leaf is one mapping of the CPU's, only pfns[@first] is filled
+ * @mapped: with @whole, bytes of that mapping
  * @blank: the CPU maps nothing here, only pfns[@first] says so yet
  * @incomplete: there was a snapshot after all was handled, and pages missing
  * @narrowed: @last was moved down, because the range keeps changing or it
@@ -709,6 +710,7 @@ struct odp_fault {
 	bool apart;
 	bool read_only;
 	unsigned long inval_count;
+	unsigned long mapped;
 	unsigned long pages;
 	unsigned int huge;
 };

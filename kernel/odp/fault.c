@@ -37,6 +37,9 @@
 #define FAULT_ERROR_TRIES	4
 
 #define AROUND_MIN_PAGES	(SZ_64K >> PAGE_SHIFT)
+/* Of a mapping larger than a leaf a fault takes so much; who may not wait less */
+#define AROUND_LEAVES		SZ_128M
+#define AROUND_LEAVES_NOWAIT	SZ_16M
 
 static struct kmem_cache *scratch_cache;
 
@@ -468,6 +471,37 @@ static int fault_pieces(struct odp_fault *fault, u64 va, u64 last)
 }
 
 /*
+ * The mm maps more by one entry than a leaf has (a page of 1 GiB): the leaves
+ * around this one, in the same page, cost a look now, or a fault each later.
+ */
+static void fault_around_leaf(struct odp_fault *fault)
+{
+	const struct odp_region *region = fault->region;
+	u32 flags = fault->flags;
+	u64 size = flags & ODP_FAULT_NOWAIT ? AROUND_LEAVES_NOWAIT :
+					      AROUND_LEAVES;
+	u64 done = fault->base, first, last;
+
+	if (!fault->whole || fault->mapped <= ODP_LEAF_SIZE ||
+	    (flags & (ODP_FAULT_PREFETCH | ODP_FAULT_SNAPSHOT)))
+		return;
+	size = min_t(u64, size, fault->mapped);
+	first = done & ~(size - 1);
+	last = min(first + size - 1, region->last);
+	first = max(first, ALIGN(region->start, ODP_LEAF_SIZE));
+	fault->flags |= ODP_FAULT_SNAPSHOT | ODP_FAULT_NOWAIT;
+	for (; first + ODP_LEAF_SIZE - 1 <= last; first += ODP_LEAF_SIZE) {
+		if (first == done)
+			continue;
+		if (odp_fault_is_late(fault) ||
+		    fault_piece(fault, first, first + ODP_LEAF_SIZE - 1))
+			break;
+		cond_resched();
+	}
+	fault->flags = flags;
+}
+
+/*
  * A worker waits as part of the process. Who adds to a memory cgroup that has
  * more than its memory.high reclaims there, or is held up: by current->mm.
  */
@@ -506,6 +540,8 @@ static int fault_range(struct odp_fault *fault, u64 va, u64 last)
 	fault->entered = !odp_region_enter(region);
 	if (fault->entered)
 		ret = fault_pieces(fault, va, last);
+	if (fault->entered && !ret)
+		fault_around_leaf(fault);
 	/* It may have been left, and destroyed, during a wait for a page */
 	if (fault->entered)
 		odp_region_leave(region);

@@ -207,6 +207,8 @@ int odp_fault_snapshot(struct odp_fault *fault)
 		if (ret || ((hmm_pfn & HMM_PFN_VALID) &&
 			    hmm_pfn_to_map_order(hmm_pfn) >= ODP_LEAF_ORDER)) {
 			fault->whole = !ret;
+			fault->mapped = PAGE_SIZE <<
+					hmm_pfn_to_map_order(hmm_pfn);
 			return ret;
 		}
 		break;

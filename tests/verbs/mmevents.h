@@ -31,6 +31,8 @@ void mm_refused(struct mm_scene *s, enum ibv_wr_opcode opcode, size_t off,
  * a WRITE by the device must be seen by the process.
  */
 void mm_agree(struct mm_scene *s, uint64_t seed);
+/* One that ib_core shows as it was up to 10 ms ago */
+uint64_t mm_counter(const struct t_dev *dev, const char *name);
 /* A region that reads as zeros, for both */
 void mm_want_zero(struct mm_scene *s);
 

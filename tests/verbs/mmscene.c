@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* What the tests of changing memory share */
 
+#include <unistd.h>
+
 #include "mmevents.h"
 
 void mm_open_at(struct mm_scene *s, void *addr, size_t len, bool implicit)
@@ -83,4 +85,10 @@ void mm_want_zero(struct mm_scene *s)
 		 "the device reads old bytes");
 	T_ASSERT(t_check_byte(s->d.bbuf, s->d.len, 0) < 0,
 		 "the process reads old bytes");
+}
+
+uint64_t mm_counter(const struct t_dev *dev, const char *name)
+{
+	usleep(20000);
+	return t_counter(dev, name);
 }

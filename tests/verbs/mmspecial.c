@@ -17,13 +17,6 @@
 #define LEN (2 * T_HUGE)
 #define UFFD_DELAY_MS 300
 
-/* ib_core shows numbers of up to 10 ms ago */
-static uint64_t late_counter(const struct t_dev *dev, const char *name)
-{
-	usleep(20000);
-	return t_counter(dev, name);
-}
-
 /* Swapped out and back by the device's own faults */
 static void swap_pages(enum t_pages pages)
 {
@@ -237,9 +230,9 @@ static void uffd(void)
 		t_case("implicit %u", mode);
 		mm_open(&s, len, T_SMALL, mode);
 		t_monitor_start(&m, s.d.bbuf, len, 2);
-		faults = late_counter(&s.d.dev, "page_faults");
+		faults = mm_counter(&s.d.dev, "page_faults");
 		mm_read(&s);
-		faults = late_counter(&s.d.dev, "page_faults") - faults;
+		faults = mm_counter(&s.d.dev, "page_faults") - faults;
 		T_ASSERT(faults <= 2, "%lu faults", faults);
 		t_want_monitored(s.d.abuf, s.d.bbuf, len / T_PAGE);
 		T_ASSERT(m.served == len / T_PAGE, "%u pages were served",
@@ -396,7 +389,7 @@ static uint64_t write_folios(struct mm_scene *s, unsigned int page)
 		       s->d.bmr->rkey);
 		t_want_wc(s->d.a.scq, 1, IBV_WC_SUCCESS);
 	}
-	return late_counter(&s->d.dev, "page_faults") - faults;
+	return mm_counter(&s->d.dev, "page_faults") - faults;
 }
 
 /* A fault for some of a folio serves what is behind it in the folio, too. */
