@@ -473,6 +473,7 @@ static const struct t_test tests[] = {
 	{ "responder", hostile_responder, 120 },
 	{ "responder_storm", hostile_responder_storm, 600 },
 	{ "uc_twice", hostile_uc_twice },
+	{ "uc_refused", hostile_uc_refused },
 	{ "requester", hostile_requester, 120 },
 	{ "requester_storm", hostile_requester_storm, 600 },
 	{ "dup_atomic", dup_atomic },

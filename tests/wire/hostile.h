@@ -83,6 +83,7 @@ void read_late(void);
 void hostile_responder(void);
 void hostile_responder_storm(void);
 void hostile_uc_twice(void);
+void hostile_uc_refused(void);
 void hostile_requester(void);
 void hostile_requester_storm(void);
 

@@ -167,7 +167,7 @@ static void choose_key(const struct responder_case *c, struct roce_pkt *pkt)
 		pkt->va = key->addr + key->len - 50;
 }
 
-static void send_case(struct pair *p, const struct responder_case *c)
+static void send_case(const struct responder_case *c, uint8_t transport)
 {
 	struct aim *aim = &scene.at.aims[0];
 	struct roce_pkt pkt;
@@ -175,7 +175,7 @@ static void send_case(struct pair *p, const struct responder_case *c)
 
 	for (i = 0; i < c->nr; i++) {
 		pkt = attack_pkt(&scene.at, aim,
-				 ROCE_OPCODE(ROCE_RC, c->pkts[i].kind));
+				 ROCE_OPCODE(transport, c->pkts[i].kind));
 		attack_payload(&scene.at, &pkt, c->pkts[i].len);
 		choose_key(c, &pkt);
 		pkt.dma_len = c->pkts[i].dma_len;
@@ -226,7 +226,7 @@ static void responder_case(struct pair *p, const struct responder_case *c)
 	watch_begin(&scene);
 	if (c->recv_len >= 0)
 		leg_recv(&p->a, 5, 0, c->recv_len);
-	send_case(p, c);
+	send_case(c, ROCE_RC);
 	if (c->lives) {
 		if (c->recv_len >= 0)
 			t_want_wc(p->a.rcq, 5, IBV_WC_SUCCESS);
@@ -391,6 +391,56 @@ void hostile_uc_twice(void)
 	uc_twice(&pair, HOST_HALF + 8192, doubled);
 	t_case("the peer begins anew");
 	uc_twice(&pair, HOST_HALF, begun);
+}
+
+/* UC drops what it cannot carry out, and takes the message behind it */
+static void uc_refused(struct pair *p, const struct responder_case *c)
+{
+	struct aim *aim = &scene.at.aims[0];
+	struct ibv_async_event event;
+	unsigned int i;
+
+	t_case("%s", c->name);
+	again(p);
+	pair_quiet(p);
+	if (c->recv_len >= 0)
+		leg_recv(&p->a, 5, 0, c->recv_len);
+	send_case(c, ROCE_UC);
+	aim->next = roce_psn_add(aim->next, c->nr);
+	/* The first case: nothing is wrong with it */
+	send_case(&responder_cases[0], ROCE_UC);
+	for (i = 0; (uint8_t)p->a.buf[HOST_HALF + 99] != ATTACK_BYTE; i++) {
+		T_ASSERT(i < 2000, "the next message did not come");
+		t_sleep_ms(1);
+	}
+	T_ASSERT(!t_event_for(&scene.a, &event, 0), "event: %s",
+		 ibv_event_type_str(event.event_type));
+	want_state(&p->a, IBV_QPS_RTS);
+	t_want_none(p->a.rcq);
+}
+
+void hostile_uc_refused(void)
+{
+	struct leg_opt opt = LEG_OPT;
+	static struct pair pair;
+	unsigned int i, nr = 0;
+
+	scene_open(&scene, 9);
+	pair_open(&scene, &bystander, &opt);
+	opt.type = IBV_QPT_UC;
+	pair_open(&scene, &pair, &opt);
+	pair_aim(&scene, &pair);
+	scene.guards.keys[0] = (struct attack_key){
+		"all", pair.a.mr->rkey, leg_addr(&pair.a, HOST_HALF), HOST_HALF
+	};
+	for (i = 0; i < T_ARRAY_SIZE(responder_cases); i++) {
+		if (responder_cases[i].lives)
+			continue;
+		uc_refused(&pair, &responder_cases[i]);
+		others_go_on(&pair);
+		nr++;
+	}
+	t_note("%u cases", nr);
 }
 
 /* What the victim asks, and what it is told */

@@ -156,6 +156,14 @@ def lists_made(netdev, mtu):
         yield lambda: re.search(rf"name: *{netdev} *\d", tally())
 
 
+def write_mixed(both):
+    """Packets of two QPs in one flow and of one length, as a list may have
+    them; of a train their IP identifications are in sequence."""
+    options = "-c UC -q 2 --flow_label=7"
+    ends = (both.b, both.a)
+    programs.perftest("ib_write_bw", options, 4096, False, ends, 2000)
+
+
 def gro_list(both):
     """GRO that makes lists of packets, not trains."""
     names = ("rx_icrc_errors", "rx_malformed")
@@ -170,6 +178,7 @@ def gro_list(both):
             # On a busy host packets may come one by one
             for _ in range(10):
                 write(both)
+                write_mixed(both)
                 if made():
                     break
             else:
