@@ -205,7 +205,12 @@ static void long_read(uint8_t rnr_retry, bool late)
 	if (late) {
 		char *page = pair.a.buf + (size_t)LATE * MTU;
 
+		struct ibv_sge all = t_sge(pair.a.mr, pair.a.buf, LEN);
+
 		r.late = true;
+		/* Else the first page would wait for this one */
+		T_OK(ibv_advise_mr(pair.a.dev->pd, IBV_ADVISE_MR_ADVICE_PREFETCH,
+				   IBV_ADVISE_MR_FLAG_FLUSH, &all, 1));
 		T_OK(madvise(page, T_PAGE, MADV_DONTNEED));
 		t_monitor_start(&monitor, page, T_PAGE, LATE_MS);
 	}
