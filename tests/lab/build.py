@@ -94,6 +94,9 @@ def in_root(
 class _Folder:
     """What one checkout has built in a root folder, for one purpose."""
 
+    # Names of those that were made in this run
+    made = set()
+
     def __init__(self, root, name, source, mounted=None):
         self.root = root
         self.source = source
@@ -111,6 +114,12 @@ class _Folder:
                 self.path.mkdir()
                 (self.path / "checkout").write_text(str(self.source))
             self._make(verbose)
+
+    def make_once(self, verbose=False):
+        """Compile, if that was not done in this run."""
+        if self.name not in self.made:
+            self.make(verbose)
+            self.made.add(self.name)
 
     @staticmethod
     def _drop_orphans():
@@ -252,6 +261,11 @@ class Build:
         """Compile; raises TestsFailed that quotes the compiler."""
         for part in self._parts(parts):
             part.make(verbose)
+
+    def make_once(self, parts, verbose=False):
+        """Likewise, if that was not done in this run."""
+        for part in self._parts(parts):
+            part.make_once(verbose)
 
     def paths(self, parts):
         return [part.path for part in self._parts(parts)]

@@ -74,11 +74,11 @@ class Machine:
         self.kernel = kernels.find(root, config.kernel, verbose)
         self.build = made or build.Build(root, config.kernel, self.kernel)
         if not made:
-            self.build.make(parts, verbose)
+            self.build.make_once(parts, verbose)
         self.apps = None
         if config.contents:
             self.apps = build.AppsBuild(self.root)
-            self.apps.make(verbose=verbose)
+            self.apps.make_once(verbose)
         self.cable = None
 
     @contextlib.contextmanager
