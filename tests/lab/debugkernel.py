@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""Kernels that check themselves, made of Debian's linux-source.
+"""Kernels that check themselves: see ownkernel.py.
 
 "debug" has every checker that can be had together and code coverage of
 our modules.  "kcsan" looks for data races in our modules, and in them
 alone: what the kernel's own code does is others' business, and costs as
 much to watch.
-
-Built on demand inside the root folder and cached.  The result keeps what
-a module build needs and loses the objects and the C files: some 300 MB.
 """
 
-import hashlib
-import os
-import shutil
-
-from . import build, host
-from .host import LabError
+from .ownkernel import FETCH, STRIP, Built, Recipe, flags
 
 VERSION = "6.12"
 RECIPE_VERSION = 3
@@ -81,110 +73,41 @@ DISABLE = """
 """.split()
 
 
-def _flags(flag, names):
-    return [word for name in names for word in (flag, name)]
-
-
 # Options of scripts/config, and words for make
 FLAVOURS = {
-    "debug": (_flags("-e", CHECKERS), ""),
+    "debug": (flags("-e", CHECKERS), ""),
     "kcsan": (RACES, "KCSAN_SANITIZE=n"),
 }
 
-SCRIPT = """
-set -e
-cd /lab
-exec 2>&1
-opt="-o Dir::State::lists=/lab/apt -o Dir::Cache=/lab/apt
-    -o APT::Sandbox::User=root"
-mkdir -p apt/partial apt/archives/partial
-apt-get -q $opt update
-apt-get -q $opt download linux-source-{version}
-dpkg-deb --fsys-tarfile linux-source-*.deb |
-    tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | tar -xJ
-rm -rf apt linux-source-*.deb
-mv linux-source-{version} src
-mkdir out
-make -s -C src O=/lab/out x86_64_defconfig
+SCRIPT = (
+    FETCH
+    + """make -s -C src O=/lab/out x86_64_defconfig
 src/scripts/config --file out/.config {options} \\
     --set-str LOCALVERSION "-sodp-{flavour}" -d LOCALVERSION_AUTO \\
     --set-val FRAME_WARN 0
 make -s -C src O=/lab/out olddefconfig
 make -s -C out -j$JOBS {words} bzImage modules
 make -s -C out INSTALL_MOD_PATH=/lab/inst INSTALL_MOD_STRIP=1 modules_install
-cp out/arch/x86/boot/bzImage bzImage
-cp out/include/config/kernel.release release
-find out '(' -name '*.o' -o -name '*.a' -o -name 'vmlinux*' \\
-    -o -name '*.ko' -o -name '*.cmd' ')' \\
-    -not -path 'out/scripts/*' -not -path 'out/tools/*' -delete
-cd src
-rm -rf Documentation samples sound drivers/gpu
-find . -name '*.c' -not -path './scripts/*' -not -path './tools/*' -delete
-"""
-
-
-def _recipe(flavour):
-    parts = [RECIPE_VERSION, ENABLE, MODULES, DISABLE, SCRIPT]
-    text = repr(parts + [FLAVOURS[flavour]])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-class DebugKernel:
-    """The same face as kernels.Stock."""
-
-    def __init__(self, path):
-        self.path = path
-        self.release = (path / "release").read_text().strip()
-        self.image = path / "bzImage"
-        self.modules = path / "inst/lib/modules" / self.release
-        self.headers = "/lab/out"
-        self.mounted = path
-
-    def add_modules(self, folder):
-        """The guest finds its modules in /build/modules."""
-        shutil.copytree(
-            self.modules,
-            folder / "modules" / self.release,
-            ignore=lambda _, names: {"build", "source"} & set(names),
-        )
-
-
-def ensure(root, flavour, verbose=False):
-    path = host.cache_dir() / f"{flavour}-{_recipe(flavour)}"
-    if not path.is_dir():
-        with host.lock(f"make-{flavour}"):
-            if not path.is_dir():
-                _make(root, path, flavour, verbose)
-                _drop_stale(path, flavour)
-    return DebugKernel(path)
+cp out/arch/x86/boot/bzImage bzImage"""
+    + STRIP
+)
 
 
 def _options(flavour):
-    words = _flags("-e", ENABLE) + _flags("-m", MODULES)
-    return words + _flags("-d", DISABLE) + FLAVOURS[flavour][0]
+    words = flags("-e", ENABLE) + flags("-m", MODULES)
+    return words + flags("-d", DISABLE) + FLAVOURS[flavour][0]
 
 
-def _make(root, path, flavour, verbose):
-    host.need_disk(8, f"the {flavour} kernel")
-    host.say(f"building the {flavour} kernel (10 to 20 minutes)")
+def recipe(flavour):
     script = SCRIPT.format(
         version=VERSION,
         flavour=flavour,
         options=" ".join(_options(flavour)),
         words=FLAVOURS[flavour][1],
     )
-    log = host.cache_dir() / f"make-{flavour}.log"
-    log.unlink(missing_ok=True)
-    with host.temp_dir(flavour) as temp:
-        work = temp / "work"
-        work.mkdir()
-        status = build.in_root(root, temp, script, log, verbose, mounted=work)
-        if status:
-            raise LabError(f"cannot build the {flavour} kernel (log: {log})")
-        os.rename(work, path)
+    parts = [RECIPE_VERSION, ENABLE, MODULES, DISABLE, SCRIPT]
+    return Recipe(flavour, script, parts + [FLAVOURS[flavour]])
 
 
-def _drop_stale(keep, flavour):
-    for path in host.cache_dir().glob(f"{flavour}-*"):
-        if path != keep and path.is_dir():
-            host.remove_tree(path)
+def ensure(root, flavour, verbose=False):
+    return Built(recipe(flavour).ensure(root, verbose), "bzImage")
