@@ -24,16 +24,24 @@ KERNEL_TREES = ("kernel", "include")
 KERNEL_SKIP = {".o", ".ko", ".cmd", ".mod", ".symvers", ".order"}
 USER_SKIP = {"CMakeFiles", "CMakeCache.txt", "cmake_install.cmake"}
 
-IN_ROOT = """
+# Puts a root folder, by $overlay with a layer, where nobody else sees it
+MOUNT_ROOT = """
 set -e
-root=$1 src=$2 build=$3
-if [ -n "$7" ]; then
-    mount -t overlay -o "$7" overlay "$root"
+if [ -n "$overlay" ]; then
+    mount -t overlay -o "$overlay" overlay "$root"
 else
     mount --bind "$root" "$root"
 fi
 cd "$root"
 mount -t proc proc proc
+"""
+
+IN_ROOT = (
+    """
+root=$1 src=$2 build=$3 overlay=$7
+"""
+    + MOUNT_ROOT
+    + """
 mount --rbind /dev dev
 mount -t tmpfs -o mode=1777 tmpfs tmp
 [ -z "$6" ] || mount --bind "$6" lab
@@ -45,6 +53,7 @@ mount --bind "$build" build
 exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
     HOME=/build LANG=C.UTF-8 ${4:+"JOBS=$4"} /bin/sh -c "$5"
 """
+)
 
 
 def overlay_options(lower, upper=None, work=None):
@@ -59,6 +68,13 @@ def overlay_options(lower, upper=None, work=None):
     if not host.is_root():
         words.append("userxattr")
     return ",".join(words)
+
+
+def apart():
+    """The words before a script that mounts things for itself alone."""
+    host.need_tools("unshare", "mount", "chroot")
+    args = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    return args + ([] if host.is_root() else host.userns()[1:])
 
 
 def in_root(
@@ -79,10 +95,7 @@ def in_root(
     there.  The mounts live in a namespace of their own: they go when the
     script ends, however it ends.
     """
-    host.need_tools("unshare", "mount", "chroot")
-    args = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    if not host.is_root():
-        args += host.userns()[1:]
+    args = apart()
     jobs = str(os.cpu_count() or 1)
     args += ["sh", "-c", IN_ROOT, "in-root", str(root.path)]
     args += [str(source), str(build), jobs, script]
@@ -164,7 +177,8 @@ class ModulesBuild(_Folder):
         self._sync()
         script = (
             f"make -C /build/tree/kernel KDIR={self.kernel.headers} "
-            f"STRICT={'y' if self.strict else 'n'} -j$JOBS modules"
+            f"STRICT={'y' if self.strict else 'n'} "
+            f"{self.kernel.make_words} -j$JOBS modules"
         )
         self._run(script, "kernel", verbose)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The initramfs: busybox, the few modules that 9p needs, one script."""
+"""The initramfs: busybox, the few modules that a root needs, one script."""
 
 import gzip
 import lzma
@@ -10,40 +10,48 @@ from pathlib import Path
 from . import host
 from .host import LabError
 
-MODULES = [
-    "virtio_pci",
-    "virtio_console",
-    "9pnet_virtio",
-    "9p",
-    "overlay",
-]
+
+class Shares:
+    """How a kind of machine reaches folders of the host."""
+
+    def __init__(self, modules, script):
+        """script: a function share NAME TARGET MODE [OPTION] of the shell;
+        the names are root, layer, src, build, lab, out."""
+        self.modules = modules
+        self.script = script
+
+
+VIRTIO_9P = Shares(
+    ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"],
+    """share() {
+    mount -t 9p -o "trans=virtio,version=9p2000.L,msize=262144,$3,$4" $1 $2 ||
+        fail "cannot mount $1"
+}""",
+)
 
 # On the kernel's command line: there is a layer over the root folder
 LAYER_WORD = "sodp.layer"
 
-INIT = rf"""#!/bin/busybox sh
+INIT = r"""#!/bin/busybox sh
 export PATH=/bin
 /bin/busybox mkdir -p /proc /sys /dev /ro /rw /new
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-fail() {{
+fail() {
     echo "<3>sodp-lab: initramfs: $1" > /dev/kmsg
     reboot -f
-}}
+}
 for m in $(cat /modules/order); do
     insmod /modules/$m || fail "cannot load $m"
 done
-opt=trans=virtio,version=9p2000.L,msize=262144
-share() {{
-    mount -t 9p -o $opt,$3 $1 $2 || fail "cannot mount $1"
-}}
-share root /ro ro,cache=loose
+@share@
+share root /ro ro cache=loose
 lower=/ro
-if grep -qw {LAYER_WORD} /proc/cmdline; then
+if grep -qw @layer@ /proc/cmdline; then
     mkdir -p /layer
-    share layer /layer ro,cache=loose
+    share layer /layer ro cache=loose
     lower=/layer:/ro
 fi
 mount -t tmpfs -o size=80% tmpfs /rw
@@ -52,13 +60,13 @@ mount -t overlay overlay /new \
     -o lowerdir=$lower,upperdir=/rw/root,workdir=/rw/root.work ||
     fail "cannot mount the root overlay"
 mkdir -p /rw/src.ro
-share src /rw/src.ro ro,cache=loose
+share src /rw/src.ro ro cache=loose
 mount -t overlay overlay /new/src \
     -o lowerdir=/rw/src.ro,upperdir=/rw/src,workdir=/rw/src.work ||
     fail "cannot mount the checkout"
-share build /new/build ro,cache=loose
-share lab /new/lab rw,cache=none
-share out /new/out rw,cache=mmap
+share build /new/build ro cache=loose
+share lab /new/lab rw cache=none
+share out /new/out rw cache=mmap
 mkdir -p /dev/shm /dev/pts
 mount -t devpts -o gid=5,mode=620 devpts /dev/pts
 mount -t tmpfs shm /dev/shm
@@ -74,8 +82,13 @@ exec switch_root /new /bin/busybox sh /lab/init
 """
 
 
-def _module_order(kernel):
-    """Paths of MODULES and what they depend on, in loading order."""
+def _script(shares):
+    text = INIT.replace("@share@", shares.script)
+    return text.replace("@layer@", LAYER_WORD)
+
+
+def _module_order(kernel, modules):
+    """Paths of modules and what they depend on, in loading order."""
     base = kernel.modules
     depends, by_name = {}, {}
     for line in (base / "modules.dep").read_text().splitlines():
@@ -94,7 +107,7 @@ def _module_order(kernel):
         if path not in order:
             order.append(path)
 
-    for name in MODULES:
+    for name in modules:
         if name in by_name:
             add(by_name[name])
         elif name not in builtin:
@@ -147,7 +160,7 @@ class _Cpio:
         return b"".join(self.parts)
 
 
-def ensure(root, kernel):
+def ensure(root, kernel, shares=VIRTIO_9P):
     """The initramfs for one kernel of a root folder, made once."""
     target = root.path.with_suffix(f".{kernel.release}.cpio")
     if target.is_file() and target.stat().st_mtime > _own_mtime():
@@ -157,9 +170,9 @@ def ensure(root, kernel):
         cpio.folder(name)
     cpio.device("dev/console", 5, 1)
     cpio.file("bin/busybox", (root.path / "bin/busybox").read_bytes())
-    cpio.file("init", INIT.encode())
+    cpio.file("init", _script(shares).encode())
     names = []
-    for path in _module_order(kernel):
+    for path in _module_order(kernel, shares.modules):
         names.append(_module_name(path) + ".ko")
         cpio.file(f"modules/{names[-1]}", _module_bytes(path))
     cpio.file("modules/order", "\n".join(names).encode())

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """The kernels a machine can boot: Debian's own and those that we build."""
 
-from . import suites
+from . import debugkernel, suites
 
 
 class Stock:
     """A kernel that a Debian package put into the root folder."""
 
+    MACHINE = "qemu"
     mounted = None
+    # For make, wherever it builds modules
+    make_words = ""
 
     def __init__(self, root, line):
         self.release = root.release(line)
@@ -20,8 +23,6 @@ class Stock:
 
 
 def find(root, kernel, verbose=False):
-    if kernel in suites.CHECKING:
-        from . import debugkernel
-
+    if kernel in suites.OWN:
         return debugkernel.ensure(root, kernel, verbose)
     return Stock(root, kernel)

@@ -379,8 +379,8 @@ def _places(test, args):
             raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
         return [place]
     # These take long: only where there is no other to run on
-    checking = suites.CHECKING
-    kernels = [k for k in test.kernels if k not in checking or args.all]
+    own = suites.OWN
+    kernels = [k for k in test.kernels if k not in own or args.all]
     kernels = kernels or test.kernels
     return [suites.pick(None, kernel) for kernel in kernels]
 

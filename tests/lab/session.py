@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build, gate, host, kernels, kvm, layers, rootfs, vm
+from . import build, gate, host, kernels, layers, qemu, rootfs, vm
 from .host import LabError
 
 BOOT_SECONDS = 240
@@ -16,6 +16,9 @@ PARTNER_SECONDS = 20
 QUOTED_LINES = 40
 # The agent says it before it loads anything of ours
 AGENT_BEGINS = "sodp-lab: agent begins"
+
+# What a kernel runs in, by its name for it
+MACHINES = {"qemu": qemu.Qemu}
 
 
 class GuestFailed(host.TestsFailed):
@@ -66,12 +69,13 @@ class Machine:
         self, config, parts=("kernel", "user"), verbose=False, made=None
     ):
         """made: what stands for a build of the checkout's."""
-        host.need_tools("qemu-system-x86_64", "unshare", "mount")
+        host.need_tools("unshare", "mount")
         self.config = config
         root = self.root = rootfs.ensure(config.suite, verbose)
         if config.contents:
             self.root = layers.ensure(root, config.contents, verbose)
         self.kernel = kernels.find(root, config.kernel, verbose)
+        host.need_tools(*MACHINES[self.kernel.MACHINE].TOOLS)
         self.build = made or build.Build(root, config.kernel, self.kernel)
         if not made:
             self.build.make_once(parts, verbose)
@@ -108,10 +112,8 @@ class Machine:
                 loads=any(s.spec.get("builtin") == "load" for s in steps),
             )
             where = (self.root, self.kernel)
-            use_kvm = kvm.works(self.root) and not config.icount
-            with vm.Vm(
-                config, where, spec, folders, use_kvm, shell, self.cable
-            ) as run:
+            kind = MACHINES[self.kernel.MACHINE]
+            with kind(config, where, spec, folders, shell, self.cable) as run:
                 yield run
 
 
@@ -152,7 +154,7 @@ class Runner:
                 done = self._handle(run, event) or done
             elif self.stopped or not self._in_time(run):
                 break
-        vm.check_started(run)
+        run.check_started()
         if not done and not self.stopped:
             self._died(run)
 
@@ -264,7 +266,7 @@ def keep_logs(run, folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for path in run.folders["lab"].glob("*"):
-        if path.suffix == ".dmesg" or path.name in ("console", "qemu.log"):
+        if path.suffix == ".dmesg" or path.name in ("console", vm.LOG):
             shutil.copy(path, folder)
 
 

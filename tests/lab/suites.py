@@ -68,9 +68,9 @@ MAY_BE_STALE = {"forky"}
 DEFAULT_SUITE = "trixie"
 KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug", "kcsan"]
 
-# Kernels of our own that check themselves, and how many times as slow as
-# Debian's they are (debugkernel.py)
-CHECKING = {"debug": 4, "kcsan": 3}
+# Kernels of our own, and how many times as slow as Debian's things are in
+# them (debugkernel.py)
+OWN = {"debug": 4, "kcsan": 3}
 
 # Lines that a suite may leave behind: its newest kernel is then taken.
 MOVING = ("7.2",)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""One virtual machine: the QEMU command line and the channels to it.
+"""A machine: what it is made of, and the channels to it.
 
 Four channels leave the guest, so that nothing a program prints can be
-taken for something the lab says: the serial console (kernel only, into a
+taken for something the lab says: the console (kernel only, into a
 file), the program's stdout and stderr, and a control channel of JSON lines.
+What runs it is in qemu.py.
 """
 
 import json
@@ -12,9 +13,11 @@ import selectors
 import socket
 import subprocess
 
-from . import host, initramfs, suites, tsc
-from .host import LabError
+from . import host, suites
 from .layers import NOTHING
+
+# Of the program that runs the machine, in its folder "lab"
+LOG = "machine.log"
 
 INIT = """#!/bin/busybox sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -22,7 +25,7 @@ export HOME=/root PYTHONPATH=/src LANG=C.UTF-8 TERM={term}
 hostname sodp-lab
 python3 -B /src/tests/lab/guest/agent.py
 echo "<4>sodp-lab: agent ended with status $?" > /dev/kmsg
-busybox reboot -f
+busybox {halt} -f
 """
 
 
@@ -57,7 +60,7 @@ class VmConfig:
         self.kernel = kernel
         self.icount = icount
         self.smp = 1 if icount else smp or 2
-        self.mem = mem or ("4G" if kernel in suites.CHECKING else "3G")
+        self.mem = mem or ("4G" if kernel in suites.OWN else "3G")
         self.rxe = rxe
         self.sodp = sodp
         self.net = net
@@ -69,7 +72,7 @@ class VmConfig:
     @property
     def slowness(self):
         """How many times as long as on a stock kernel things may take."""
-        return suites.CHECKING.get(self.kernel, 1)
+        return suites.OWN.get(self.kernel, 1)
 
     @property
     def kmemleak(self):
@@ -112,110 +115,21 @@ class VmConfig:
         return ", ".join(words)
 
 
-def _share(tag, path, readonly):
-    mode = ",readonly=on" if readonly else ""
-    quoted = str(path).replace(",", ",,")
-    return [
-        "-fsdev",
-        f"local,id={tag},path={quoted},security_model=none,"
-        f"multidevs=remap{mode}",
-        "-device",
-        f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
-    ]
-
-
-def _network(number, fd):
-    """A network card; fd is one end of the cable, a stream socket."""
-    mac = f"52:54:00:73:6f:{number:02x}"
-    return [
-        "-netdev",
-        f"socket,id=net,fd={fd}",
-        "-device",
-        f"virtio-net-pci,netdev=net,mac={mac},host_mtu=9000,romfile=",
-    ]
-
-
-def _nodes(config):
-    """A socket for each, as caches do not lie between two nodes."""
-    args = ["-smp", f"{config.smp},sockets={NODES}"]
-    size = int(config.mem[:-1]) * {"G": 1024, "M": 1}[config.mem[-1]]
-    half = size // NODES
-    each = config.smp // NODES
-    for node in range(NODES):
-        cpus = f"cpus={node * each}-{node * each + each - 1}"
-        args += ["-object", f"memory-backend-ram,id=node{node},size={half}M"]
-        args += ["-numa", f"node,nodeid={node},{cpus},memdev=node{node}"]
-    return args
-
-
-def _machine(config, use_kvm):
-    if config.icount:
-        accel = "tcg,thread=single"
-    else:
-        accel = "kvm" if use_kvm else "tcg,thread=multi"
-    cpu = "host" if accel == "kvm" else "max,-erms,-fsrm"
-    args = ["-machine", "q35", "-accel", accel, "-cpu", cpu]
-    args += ["-m", config.mem]
-    args += _nodes(config) if config.numa else ["-smp", str(config.smp)]
-    if config.icount:
-        args += ["-icount", "shift=0,sleep=off"]
-    return args
-
-
-def _edu(config):
-    """A device that does DMA; its IOMMU comes before what is behind it.
-
-    virtio devices do not ask an IOMMU.  And one with memory for its peers.
-    """
-    args = []
-    if config.edu == "iommu":
-        args += ["-device", "intel-iommu,intremap=off"]
-    if config.edu:
-        args += ["-device", "edu,dma_mask=0xffffffffffffffff"]
-        args += ["-device", "nvme,serial=peer,cmb_size_mb=4"]
-    return args
-
-
-def _append(config, use_kvm, layer):
-    words = "console=ttyS0 loglevel=6 log_buf_len=8M printk.devkmsg=on"
-    words += " panic=-1 oops=panic net.ifnames=0"
-    words += " random.trust_cpu=on nokaslr no_timer_check"
-    # A busy host steals seconds from a virtual CPU; what is truly stuck
-    # stays stuck for longer than this.
-    words += " rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
-    if not config.icount:
-        # What is charged to users is no memory when it is freed
-        words += " slub_debug=P,kmalloc-cg-*"
-    if (config.slowness > 1 or config.edu) and not config.numa:
-        # Pages that migrate from one node to another
-        words += " numa=fake=2"
-    if config.kernel == "debug":
-        words += " kmemleak=on sysctl.kernel.hung_task_timeout_secs=400"
-        # While identify_cpu() counts the boot CPU's features there are none,
-        # and KASAN takes every address of 5-level paging for a wild one.
-        words += " no5lvl"
-    if config.pmem:
-        words += " memmap=64M!1G"
-    if config.edu == "iommu":
-        # What was unmapped is so at once
-        words += " intel_iommu=on iommu.strict=1"
-    if layer:
-        words += " " + initramfs.LAYER_WORD
-    if not config.icount and not use_kvm:
-        words += " tsc=reliable clocksource=tsc"
-        rate = tsc.khz()
-        words += f" tsc_early_khz={rate}" if rate else ""
-    return words
-
-
 class Vm:
-    """A running machine.  Use as a context manager: leaving kills it."""
+    """A running machine.  Use as a context manager: leaving kills it.
+
+    A kind of machine says what to run in `command()`.
+    """
 
     PORTS = ("out", "err", "ctl")
+    # Where the guest finds them: those that have no name there
+    DEVICES = {}
+    # Of the host, besides those that a root folder takes
+    TOOLS = ()
+    # The order of busybox that ends it
+    HALT = "reboot"
 
-    def __init__(
-        self, config, boot, spec, folders, use_kvm, shell=False, cable=None
-    ):
+    def __init__(self, config, boot, spec, folders, shell=False, cable=None):
         """boot: (root, kernel); folders: src, build, lab, out.
 
         cable: the socket that leads to the other machine, if there is one.
@@ -225,41 +139,21 @@ class Vm:
         self.console = folders["lab"] / "console"
         self.shell = shell
         self.ends = {}
-        root, kernel = boot
+        self.root, self.kernel = boot
         term = os.environ.get("TERM", "dumb") if shell else "dumb"
-        (folders["lab"] / "init").write_text(INIT.format(term=term))
+        script = INIT.format(term=term, halt=self.HALT)
+        (folders["lab"] / "init").write_text(script)
+        spec = dict(spec, ports=self.DEVICES)
         (folders["lab"] / "spec.json").write_text(json.dumps(spec))
         names = self.PORTS + (("tty",) if shell else ())
         remote = {}
         for name in names:
             self.ends[name], remote[name] = socket.socketpair()
-        args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
-        args += ["-no-reboot", "-display", "none"]
-        args += _machine(config, use_kvm)
-        args += _edu(config)
-        args += ["-kernel", str(kernel.image)]
-        args += ["-initrd", str(initramfs.ensure(root, kernel))]
-        args += ["-append", _append(config, use_kvm, root.layer)]
-        args += ["-chardev", f"file,id=console,path={self.console}"]
-        args += ["-serial", "chardev:console"]
-        args += _share("root", root.path, True)
-        if root.layer:
-            args += _share("layer", root.layer, True)
-        args += _share("src", folders["src"], True)
-        args += _share("build", folders["build"], True)
-        args += _share("lab", folders["lab"], False)
-        args += _share("out", folders["out"], False)
-        args += ["-device", "virtio-serial-pci"]
-        for name, end in remote.items():
-            kind = "virtconsole" if name == "tty" else "virtserialport"
-            fd = end.fileno()
-            args += ["-chardev", f"socket,id={name},fd={fd}"]
-            args += ["-device", f"{kind},chardev={name},name=sodp.{name}"]
         fds = [end.fileno() for end in remote.values()]
-        if cable is not None:
-            args += _network(config.net, cable.fileno())
-            fds.append(cable.fileno())
-        self.log = open(folders["lab"] / "qemu.log", "wb")
+        fds += [cable.fileno()] if cable is not None else []
+        numbers = {name: end.fileno() for name, end in remote.items()}
+        args = self.command(numbers, cable)
+        self.log = open(folders["lab"] / LOG, "wb")
         self.process = host.spawn(
             args,
             stdin=subprocess.DEVNULL,
@@ -269,6 +163,14 @@ class Vm:
         )
         for end in remote.values():
             end.close()
+
+    def command(self, ports, cable):
+        """The words that start it; ports: {name: file descriptor}."""
+        raise NotImplementedError
+
+    def check_started(self):
+        """Raise a LabError if it never was a machine."""
+        raise NotImplementedError
 
     def __enter__(self):
         return self
@@ -330,13 +232,7 @@ class Vm:
         except OSError:
             return ""
 
-    def qemu_error(self):
-        """What QEMU itself complained of, when it did not start."""
-        text = host.tail(self.folders["lab"] / "qemu.log", 3).strip()
+    def complaint(self):
+        """What the program that runs it said last."""
+        text = host.tail(self.folders["lab"] / LOG, 3).strip()
         return text.replace("\n", " | ")
-
-
-def check_started(vm):
-    status = vm.process.poll()
-    if status:
-        raise LabError(f"qemu ended with {status}: {vm.qemu_error()}")

@@ -18,6 +18,7 @@ import termios
 import threading
 import time
 import traceback
+import tty
 
 from tests.common.tap import Failure
 from tests.lab.guest import devices
@@ -27,26 +28,35 @@ DRAIN_SECONDS = 2
 EXIT_SKIP = 4
 
 
-def open_port(name, flags):
+def find_port(name):
+    """A port of the machine by its own name."""
     for path in glob.glob("/sys/class/virtio-ports/*/name"):
         with open(path) as handle:
             if handle.read().strip() == f"sodp.{name}":
-                return os.open("/dev/" + path.split("/")[-2], flags)
+                return "/dev/" + path.split("/")[-2]
     raise OSError(f"no virtio port {name}")
 
 
 class Agent:
     def __init__(self, spec):
         self.spec = spec
-        self.ctl = open_port("ctl", os.O_RDWR)
-        self.out = open_port("out", os.O_WRONLY)
-        self.err = open_port("err", os.O_WRONLY)
+        self.ctl = self._open_port("ctl", os.O_RDWR)
+        self.out = self._open_port("out", os.O_WRONLY)
+        self.err = self._open_port("err", os.O_WRONLY)
         self.log = KernelLog()
         self.env = dict(os.environ)
         self.current = None
         self.killed = None
         self.guard = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def _open_port(self, name, flags):
+        """By its name, or the device that the lab says it is."""
+        path = self.spec["ports"].get(name) or find_port(name)
+        port = os.open(path, flags | os.O_NOCTTY)
+        if os.isatty(port):
+            tty.setraw(port)
+        return port
 
     def tell(self, **message):
         data = json.dumps(message).encode() + b"\n"
@@ -210,23 +220,24 @@ class Agent:
                     select.select([], [port], [], 1)
 
     def _shell(self, step, env):
-        """An interactive program on the virtio console."""
+        """An interactive program on a terminal of the machine."""
 
         def own_terminal():
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         rows, columns = step["tty"]
-        with open("/dev/hvc0", "r+b", buffering=0) as tty:
+        path = self.spec["ports"]["tty"]
+        with open(path, "r+b", buffering=0) as terminal:
             subprocess.call(
                 ["stty", "sane", "rows", str(rows), "cols", str(columns)],
-                stdin=tty,
+                stdin=terminal,
             )
             process = subprocess.Popen(
                 step["cmd"],
-                stdin=tty,
-                stdout=tty,
-                stderr=tty,
+                stdin=terminal,
+                stdout=terminal,
+                stderr=terminal,
                 cwd=step.get("cwd", "/src"),
                 env=env,
                 preexec_fn=own_terminal,

@@ -3,13 +3,13 @@
 
 import unittest
 
-from tests.lab import vm
+from tests.lab import qemu, vm
 
 
 class Machine(unittest.TestCase):
     def words(self, **options):
         config = vm.VmConfig("trixie", "6.12", **options)
-        return " ".join(vm._machine(config, False))
+        return " ".join(qemu._machine(config, False))
 
     def test_one_node(self):
         self.assertNotIn("numa", self.words())
