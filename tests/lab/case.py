@@ -4,7 +4,8 @@
 from .host import LabError
 
 MAIN = "6.12"
-SMALL = ("6.12", "6.1", "7.2", "backports", "debug", "kcsan")
+QEMU = ("6.12", "6.1", "7.2", "backports", "debug", "kcsan")
+SMALL = QEMU + ("uml",)
 
 WIRE = "/src/tests/wire"
 GUEST = "/src/tests/lab/guest"
@@ -66,6 +67,12 @@ class Planned:
     @property
     def config(self):
         return self.configs[0] if self.configs else None
+
+    @property
+    def lacks(self):
+        """Why its machine cannot be had; None when it can."""
+        reasons = [c.lacks() for c in self.configs]
+        return next((reason for reason in reasons if reason), None)
 
     @property
     def name(self):

@@ -29,6 +29,16 @@ VIRTIO_9P = Shares(
 }""",
 )
 
+# The host's root is that of the guest, with the other folders in it
+HOSTFS = Shares(
+    ["hostfs", "overlay"],
+    """share() {
+    path=/$1
+    [ $1 != root ] || path=/
+    mount -t hostfs -o "$3,$path" $1 $2 || fail "cannot mount $1"
+}""",
+)
+
 # On the kernel's command line: there is a layer over the root folder
 LAYER_WORD = "sodp.layer"
 

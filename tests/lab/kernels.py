@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """The kernels a machine can boot: Debian's own and those that we build."""
 
-from . import debugkernel, suites
+from . import debugkernel, suites, umlkernel
 
 
 class Stock:
@@ -23,6 +23,8 @@ class Stock:
 
 
 def find(root, kernel, verbose=False):
+    if kernel == suites.UML:
+        return umlkernel.ensure(root, verbose)
     if kernel in suites.OWN:
         return debugkernel.ensure(root, kernel, verbose)
     return Stock(root, kernel)

@@ -13,6 +13,7 @@ from .case import (
     AGENT,
     GUEST,
     MAIN,
+    QEMU,
     SMALL,
     WIRE,
     Planned,
@@ -144,13 +145,13 @@ def _hardware():
     cmd.append("/build/user/tests/edu/edu")
     # Without and with ranges of DMA addresses
     both = (MAIN, "7.2")
-    others = [kernel for kernel in SMALL if kernel not in both]
+    others = [kernel for kernel in QEMU if kernel not in both]
     options = {"timeout": 600, "only_all": True}
     yield Test("odp.edu.iommu", cmd, edu="iommu", kernels=both, timeout=600)
     yield Test(
         "odp.edu.iommu-all", cmd, edu="iommu", kernels=others, **options
     )
-    yield Test("odp.edu.direct", cmd, edu="direct", kernels=SMALL, **options)
+    yield Test("odp.edu.direct", cmd, edu="direct", kernels=QEMU, **options)
 
 
 def _python_tests():

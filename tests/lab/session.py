@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build, gate, host, kernels, layers, qemu, rootfs, vm
+from . import build, gate, host, kernels, layers, qemu, rootfs, uml, vm
 from .host import LabError
 
 BOOT_SECONDS = 240
@@ -18,7 +18,7 @@ QUOTED_LINES = 40
 AGENT_BEGINS = "sodp-lab: agent begins"
 
 # What a kernel runs in, by its name for it
-MACHINES = {"qemu": qemu.Qemu}
+MACHINES = {"qemu": qemu.Qemu, "uml": uml.Uml}
 
 
 class GuestFailed(host.TestsFailed):

@@ -42,7 +42,7 @@ SUITES = {
         "lines": ["7.2"],
         "security": True,
         "rdma_core_from": "trixie",
-        "kernels": ["6.12", "7.2", BACKPORTS, "debug", "kcsan"],
+        "kernels": ["6.12", "7.2", BACKPORTS, "debug", "kcsan", "uml"],
     },
     "bookworm": {
         "packages": COMMON,
@@ -66,11 +66,14 @@ SUITES = {
 MAY_BE_STALE = {"forky"}
 
 DEFAULT_SUITE = "trixie"
-KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug", "kcsan"]
+KERNELS = ["6.1", "6.12", "7.2", BACKPORTS, "debug", "kcsan", "uml"]
+
+# The kernel as a process of the host (umlkernel.py)
+UML = "uml"
 
 # Kernels of our own, and how many times as slow as Debian's things are in
-# them (debugkernel.py)
-OWN = {"debug": 4, "kcsan": 3}
+# them (debugkernel.py, umlkernel.py)
+OWN = {"debug": 4, "kcsan": 3, UML: 2}
 
 # Lines that a suite may leave behind: its newest kernel is then taken.
 MOVING = ("7.2",)

@@ -377,6 +377,8 @@ def main(args):
     for item in planned:
         if item.config is None:
             _host_run(item, report)
+        elif item.lacks:
+            report.add(item.name, [Case("", SKIP, item.lacks)], 0)
         else:
             key = tuple(c.key() for c in item.configs)
             batches.setdefault(key, []).append(item)

@@ -4,7 +4,7 @@
 Four channels leave the guest, so that nothing a program prints can be
 taken for something the lab says: the console (kernel only, into a
 file), the program's stdout and stderr, and a control channel of JSON lines.
-What runs it is in qemu.py.
+What runs it is in qemu.py and uml.py.
 """
 
 import json
@@ -31,6 +31,15 @@ busybox {halt} -f
 
 # With the option numa
 NODES = 2
+
+# What User Mode Linux cannot be, by attributes of a VmConfig
+UML_LACKS = {
+    "icount": "User Mode Linux has no virtual time",
+    "net": "User Mode Linux is not joined to a second machine",
+    "pmem": "User Mode Linux has no persistent memory",
+    "numa": "User Mode Linux has one node",
+    "edu": "User Mode Linux has no devices that do DMA",
+}
 
 
 class VmConfig:
@@ -78,6 +87,14 @@ class VmConfig:
     def kmemleak(self):
         """Whether the kernel can be asked what has been leaked."""
         return self.kernel == "debug"
+
+    def lacks(self):
+        """What its kernel has no way to be; None when that is nothing."""
+        if self.kernel != suites.UML:
+            return None
+        return next(
+            (UML_LACKS[k] for k in UML_LACKS if getattr(self, k)), None
+        )
 
     def key(self):
         return (

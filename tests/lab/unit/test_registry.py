@@ -83,9 +83,20 @@ class Choice(unittest.TestCase):
         self.assertEqual(kernels(), ["6.12", "6.1", "7.2", "backports"])
         self.assertEqual(
             kernels(all=True),
-            ["6.12", "6.1", "7.2", "backports", "debug", "kcsan"],
+            ["6.12", "6.1", "7.2", "backports", "debug", "kcsan", "uml"],
         )
         self.assertEqual(kernels(kernel="6.1"), ["6.1"])
+
+    def test_what_user_mode_linux_lacks(self):
+        def lacks(name, kernel):
+            given = options(names=[name], kernel=kernel)
+            (planned,) = registry.plan(given)
+            return planned.lacks
+
+        self.assertIsNone(lacks("smoke", "uml"))
+        self.assertIn("DMA", lacks("odp.edu.direct", "uml"))
+        self.assertIn("second machine", lacks("wire.vm", "uml"))
+        self.assertIsNone(lacks("wire.vm", "6.12"))
 
     def test_a_test_of_the_debug_kernel_alone(self):
         planned = registry.plan(options(names=["verbs.waits-debug"]))
