@@ -29,8 +29,7 @@ static DEFINE_STATIC_KEY_FALSE(copy_skews);
 
 void odp_memcpy_init(void)
 {
-	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD &&
-	    boot_cpu_data.x86 == 0x19)
+	if (compat_amd_family() == 0x19)
 		static_branch_enable(&copy_skews);
 }
 
@@ -48,7 +47,7 @@ static __always_inline bool copy_by_string(void *to, const void *from,
 					   size_t len)
 {
 	return len >= COPY_STRING_MIN &&
-	       cpu_feature_enabled(X86_FEATURE_ERMS) &&
+	       boot_cpu_has(X86_FEATURE_ERMS) &&
 	       !copy_is_skewed(to, from);
 }
 

@@ -31,6 +31,7 @@
 #define ODP_MEMCPY_X86
 #include <asm/asm.h>
 #include <asm/cpufeature.h>
+#include "../compat/compat_cpu.h"
 #endif
 
 /* The bytes that are stored last */

@@ -225,9 +225,12 @@ static int test_bad_memory(void)
 	struct odp_region *bad;
 	int ret = -ENOMEM;
 
-	/* There is no fixup where the compiler checks every access */
+	/*
+	 * There is no fixup where the compiler checks every access. The kernel
+	 * in user mode knows none with a type.
+	 */
 	if (!IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_KASAN) ||
-	    IS_ENABLED(CONFIG_KMSAN))
+	    IS_ENABLED(CONFIG_KMSAN) || IS_ENABLED(CONFIG_UML))
 		return ST_SKIP;
 	bad = odp_region_create_static(st_domain, BYTES_VA, 3 * PAGE_SIZE,
 				       ODP_REGION_WRITABLE);
