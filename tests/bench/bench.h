@@ -41,6 +41,9 @@ struct series {
 void series_add(struct series *series, uint64_t value);
 void print_series(const struct series *series, bool last);
 
+/* Requests of a list */
+#define MAX_LIST	64
+
 /* Say where we are, and wait until somebody has looked at us */
 void pause_for(const char *what);
 void pause_line(void);
@@ -120,6 +123,8 @@ struct stream {
 	uint32_t rkey;
 	uint64_t size;
 	uint64_t count;
+	/* Requests that one doorbell posts; 0 is 1 */
+	unsigned int list;
 	bool send;
 };
 
@@ -128,6 +133,19 @@ void end_write(struct end *end, const struct stream *stream);
 void end_receive(struct end *end, struct ibv_mr *mr, uint64_t size,
 		 uint64_t count);
 void end_drain(struct end *end, uint64_t count);
+unsigned int end_poll(struct end *end);
+
+/* Requests that one doorbell posts */
+struct list {
+	struct ibv_send_wr wr[MAX_LIST];
+	struct ibv_sge sge[MAX_LIST];
+	unsigned int nr;
+};
+
+void list_make(struct list *list, const struct stream *stream, uint64_t first,
+	       unsigned int nr);
+void list_post(struct end *end, struct list *list);
+void lists_write(struct end *end, const struct stream *stream);
 
 /*
  * The owner of the target memory: another process that sleeps between
@@ -156,6 +174,10 @@ void target_stop(struct target *target);
 
 uint64_t device_faults(void);
 
+/* System calls that do nothing */
+#define CALLS		64
+uint64_t calls_ns(int fd);
+
 int cmd_write(void);
 int cmd_cold(void);
 int cmd_prefetch(void);
@@ -173,5 +195,10 @@ int cmd_many_mrs(void);
 int cmd_sparse(void);
 int cmd_beside(void);
 int cmd_dereg(void);
+int cmd_lists(void);
+int cmd_skew(void);
+int cmd_vm(void);
+int cmd_tcp_serve(void);
+int cmd_tcp(void);
 
 #endif /* SODP_BENCH_H */

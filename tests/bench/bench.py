@@ -13,6 +13,8 @@ import math
 import sys
 
 from tests.bench import appfigures  # noqa: F401
+from tests.bench import nativefigures  # noqa: F401
+from tests.bench import nativewire  # noqa: F401
 from tests.bench import spacefigures  # noqa: F401
 from tests.bench import wirefigures  # noqa: F401
 from tests.bench.figures import FIGURES

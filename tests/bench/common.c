@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -100,6 +101,18 @@ uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* A request that no file knows: the cost of asking, CALLS times */
+uint64_t calls_ns(int fd)
+{
+	uint64_t begin = now_ns();
+	int i;
+
+	for (i = 0; i < CALLS; i++)
+		if (!ioctl(fd, 0, 0))
+			die("ioctl 0 was taken");
+	return now_ns() - begin;
 }
 
 void series_add(struct series *series, uint64_t value)

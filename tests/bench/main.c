@@ -26,6 +26,11 @@ static const struct {
 	{ "sparse", cmd_sparse },
 	{ "beside", cmd_beside },
 	{ "dereg", cmd_dereg },
+	{ "lists", cmd_lists },
+	{ "skew", cmd_skew },
+	{ "vm", cmd_vm },
+	{ "tcp_serve", cmd_tcp_serve },
+	{ "tcp", cmd_tcp },
 };
 
 int main(int argc, char **argv)

@@ -9,7 +9,7 @@ import time
 
 from tests.common.machine import put, wait_listening
 from tests.common.tap import Failure
-from tests.wire.topology import Topology
+from tests.wire.topology import MTU, Topology
 
 PROGRAM = os.path.join(
     os.environ.get("SODP_BUILD", "/build/user"), "tests/bench/sodp-bench"
@@ -36,8 +36,8 @@ class Device:
 class Wire:
     """Two devices of a kind, in two namespaces that a veth pair joins."""
 
-    def __init__(self, kind):
-        self.topology = Topology(kind, kind)
+    def __init__(self, kind, mtu=MTU):
+        self.topology = Topology(kind, kind, mtu=mtu)
 
     def __enter__(self):
         try:
@@ -67,7 +67,11 @@ def primitive(command, device, **options):
     No time limit here: virtual time leaps ahead when the guest waits for
     the host, so the lab outside keeps the time.
     """
-    args = [PROGRAM, command] + _words(device, options)
+    return command_lines([PROGRAM, command] + _words(device, options))
+
+
+def command_lines(args):
+    """The JSON lines that a program prints."""
     try:
         done = subprocess.run(
             args,
@@ -76,7 +80,7 @@ def primitive(command, device, **options):
             text=True,
         )
     except OSError as err:
-        raise Failure(f"{PROGRAM}: {err.strerror}")
+        raise Failure(f"{args[0]}: {err.strerror}")
     if done.returncode:
         raise Failure(f"{' '.join(args[1:])}: {_last(done)}")
     return [json.loads(line) for line in done.stdout.splitlines()]

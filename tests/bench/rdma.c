@@ -227,8 +227,8 @@ static unsigned int poll_some(struct end *end)
 	return nr;
 }
 
-/* At least one completion */
-static unsigned int poll_wait(struct end *end)
+/* At least one completion; returns how many */
+unsigned int end_poll(struct end *end)
 {
 	unsigned int nr;
 
@@ -273,6 +273,10 @@ void end_write(struct end *end, const struct stream *stream)
 	struct ibv_send_wr *bad;
 	int ret;
 
+	if (stream->list > 1) {
+		lists_write(end, stream);
+		return;
+	}
 	while (completed < stream->count) {
 		while (posted < stream->count &&
 		       posted - completed < end->depth) {
@@ -288,7 +292,7 @@ void end_write(struct end *end, const struct stream *stream)
 				die("ibv_post_send: %s", strerror(ret));
 			posted++;
 		}
-		completed += poll_wait(end);
+		completed += end_poll(end);
 	}
 }
 
@@ -318,7 +322,7 @@ void end_drain(struct end *end, uint64_t count)
 	uint64_t done = 0;
 
 	while (done < count)
-		done += poll_wait(end);
+		done += end_poll(end);
 }
 
 /* Page faults of all regions of all devices, by the rdma tool */

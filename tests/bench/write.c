@@ -45,6 +45,7 @@ static void peer_write(struct end *end, const struct peer *peer,
 	stream = *peer->stream;
 	stream.size = like->size;
 	stream.count = like->count;
+	stream.list = like->list;
 	end_write(end, &stream);
 }
 
@@ -122,7 +123,7 @@ static void measure_all(struct end *end, struct target *target,
 /*
  * write dev= gid= mr=odp|pinned|implicit sizes= total= count= buffer= depth=
  * reps= thp= wait= peer=process|self versus=vm|pinned
- * target_dev= target_gid= op=write|send receives=
+ * target_dev= target_gid= op=write|send receives= list=
  *
  * op=send: SENDs into receives posted ahead, so receives= is at least count=.
  * versus=vm: process_vm_writev() of the same; versus=pinned: the same WRITEs
@@ -157,7 +158,10 @@ int cmd_write(void)
 		.target_len = memory.len,
 		.rkey = memory.rkey,
 		.send = !strcmp(opt_str("op", "write"), "send"),
+		.list = opt_u64("list", 1),
 	};
+	if (stream.list > MAX_LIST || stream.list > end.depth)
+		die("list: above depth or %d", MAX_LIST);
 	if (!strcmp(versus, "vm")) {
 		peer.pid = target_pid(target);
 	} else if (!strcmp(versus, "pinned")) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""./lab bench: figures in virtual time where one CPU suffices.
+"""./lab bench: figures in virtual time where one CPU suffices, or --native.
 
 The figures themselves are made in the guest by tests/bench/bench.py, which
 prints a JSON line for each; here they are grouped into machines and shown.
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 
-from . import host, layers, session, suites
+from . import host, layers, native, session, suites
 from .host import LabError, TestsFailed
 from .vm import VmConfig
 
@@ -21,9 +21,19 @@ DETAIL_WIDTH = 79
 
 
 class Figure:
-    def __init__(self, name, must, smp="1", kernel=None, mem=None, groups=""):
+    def __init__(
+        self,
+        name,
+        must,
+        smp="1",
+        kernel=None,
+        mem=None,
+        groups="",
+        clock="virtual",
+    ):
         self.name = name
         self.must = must
+        self.native = clock == "native"
         self.smp = int(smp)
         self.kernel = kernel
         self.mem = mem or MEMORY
@@ -57,16 +67,17 @@ def figures():
     return found
 
 
-def _chosen(names):
+def _chosen(names, is_native):
     """By name; `apps` are all whose names begin so."""
-    known = figures()
+    known = [f for f in figures() if f.native == is_native]
 
     def match(figure, name):
         return figure.name == name or figure.name.startswith(f"{name}_")
 
+    how = "bench --native" if is_native else "bench"
     for name in names:
         if not any(match(f, name) for f in known):
-            raise LabError(f"unknown figure {name} (see ./lab bench --list)")
+            raise LabError(f"unknown figure {name} (see ./lab {how} --list)")
     exact = [n for n in names if any(f.name == n for f in known)]
     groups = [n for n in names if n not in exact]
     return [
@@ -77,6 +88,8 @@ def _chosen(names):
 
 
 def _config(figure, args):
+    if figure.native:
+        return native.config(figure, args)
     place = suites.pick(args.suite, args.kernel or figure.kernel)
     if place is None:
         raise LabError(f"suite {args.suite} has no kernel {args.kernel}")
@@ -117,13 +130,18 @@ def _measure(config, wanted, args, width):
 
 
 def _boot(machine, wanted, args, ended):
+    env = native.environment(machine) if wanted[0].native else {}
     host.say(f"{machine.config}: {', '.join(f.name for f in wanted)}")
     steps = []
     for number, figure in enumerate(wanted):
         cmd = ["python3", "-B", f"/src/{PROGRAM}", figure.name]
         output = f"/lab/{number}.out"
         step = session.Step(
-            figure.name, cmd, args.timeout or SECONDS, output=output
+            figure.name,
+            cmd,
+            args.timeout or SECONDS,
+            output=output,
+            env=env,
         )
         step.figure = figure
         steps.append(step)
@@ -181,7 +199,7 @@ def _show(figure, width):
 
 
 def main(args):
-    chosen = _chosen(args.names)
+    chosen = _chosen(args.names, args.native)
     if args.list:
         for figure in chosen:
             print(f"{figure.name}  {figure.must}")
@@ -193,6 +211,9 @@ def main(args):
         config = _config(figure, args)
         groups.setdefault(config.key(), (config, []))[1].append(figure)
     width = max(len(f.name) for f in chosen)
+    for config, wanted in groups.values():
+        if wanted[0].native:
+            print(native.described(config))
     print(f"{'figure':{width}}  {'value':>9}  {'must reach':>10}")
     for config, wanted in groups.values():
         _measure(config, wanted, args, width)

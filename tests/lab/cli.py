@@ -94,6 +94,11 @@ def make_parser():
     test.add_argument("--list", action="store_true", help="show the names")
     test.add_argument("names", nargs="*", metavar="NAME")
     bench = add("bench", "run the benchmarks")
+    bench.add_argument(
+        "--native",
+        action="store_true",
+        help="figures of true time: by KVM, else by User Mode Linux",
+    )
     bench.add_argument("--json", metavar="FILE", help="write the figures")
     bench.add_argument("--list", action="store_true", help="show the names")
     bench.add_argument("names", nargs="*", metavar="NAME")
