@@ -87,7 +87,10 @@ def _peer(machine, name):
     with host.temp_dir("native") as temp:
         log = temp / "out"
         status = build.in_root(
-            machine.root, machine.build.path, f"{PROGRAM} {PEERS[name]}", log
+            machine.root,
+            machine.build.user.path,
+            f"{PROGRAM} {PEERS[name]}",
+            log,
         )
         text = log.read_text()
     if status:

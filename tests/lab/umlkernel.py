@@ -14,7 +14,7 @@ RECIPE_VERSION = 1
 PATCHES = "tests/lab/uml"
 
 # UML_PCI_OVER_VIRTIO is there for HAS_IOMEM and HAS_DMA, without which there
-# is no INFINIBAND.
+# is no INFINIBAND.  No device has the number that it wants (see SCRIPT).
 ENABLE = """
     SMP EXPERT MODULES MODULE_UNLOAD KALLSYMS DEBUG_FS DEBUG_KERNEL MAGIC_SYSRQ
     CC_OPTIMIZE_FOR_PERFORMANCE HIGH_RES_TIMERS NO_HZ_IDLE PREEMPT_VOLUNTARY
@@ -54,6 +54,7 @@ SCRIPT = (
 done
 make -s -C src ARCH=um O=/lab/out x86_64_defconfig
 src/scripts/config --file out/.config {options} \\
+    --set-val UML_PCI_OVER_VIRTIO_DEVICE_ID 1023 \\
     --set-str LOCALVERSION "-sodp-uml" -d LOCALVERSION_AUTO
 make -s -C src ARCH=um O=/lab/out olddefconfig
 make -s -C out ARCH=um -j$JOBS linux modules
