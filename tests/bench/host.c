@@ -100,7 +100,7 @@ static void vm_measure(uint64_t size, uint64_t buffer, unsigned int count)
 					    count));
 		series_add(&call_ns, calls_ns(fd));
 	}
-	printf("{\"size\": %llu, \"count\": %u, \"calls\": %u, ",
+	printf("{\"size\": %llu, \"count\": %u, \"calls\": %d, ",
 	       (unsigned long long)size, count, CALLS);
 	print_series(&vm_ns, false);
 	print_series(&copy_ns, false);

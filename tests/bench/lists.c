@@ -110,7 +110,7 @@ static void lists_measure(struct scene *scene, uint64_t size,
 		series_add(&one_ns, ns);
 		series_add(&call_ns, calls_ns(scene->end.context->cmd_fd));
 	}
-	printf("{\"size\": %llu, \"count\": %u, \"ones\": %u, \"calls\": %u, ",
+	printf("{\"size\": %llu, \"count\": %u, \"ones\": %u, \"calls\": %d, ",
 	       (unsigned long long)size, depth, ones, CALLS);
 	print_series(&list_ns, false);
 	print_series(&copy_ns, false);
@@ -162,7 +162,7 @@ int cmd_skew(void)
 	scene.stream.size = size;
 	for (i = 0; i < reps; i++) {
 		printf("{\"size\": %llu, \"count\": %u, \"call_ns\": %llu, "
-		       "\"calls\": %u, \"skew_ns\": [",
+		       "\"calls\": %d, \"skew_ns\": [",
 		       (unsigned long long)size, count,
 		       (unsigned long long)calls_ns(scene.end.context->cmd_fd),
 		       CALLS);

@@ -295,7 +295,7 @@ static enum wresp_fate wresp_take(struct wresp_ctx *c)
 
 /* Try here, without waiting; park when it would wait, or leads nowhere */
 enum wresp_fate sodp_wresp_miss(struct wresp_ctx *c,
-				  const struct sodp_stop *stop)
+				const struct sodp_stop *stop)
 {
 	int ret;
 

@@ -140,8 +140,9 @@ static void wresp_turn(struct sodp_qp *qp, u64 *bytes, struct sodp_turn *turn)
 		sodp_cnp_pay(qp);
 		more = wresp_run_locked(qp, bytes, turn);
 		if (qp->wire->resp.ack_due && sodp_qp_receives(qp) &&
-		    sodp_is_acked(qp) && !(sodp_wresp_waits(&qp->wire->resp) &&
-					 sodp_wresp_owes_data(qp)))
+		    sodp_is_acked(qp) &&
+		    !(sodp_wresp_waits(&qp->wire->resp) &&
+		      sodp_wresp_owes_data(qp)))
 			sodp_wresp_flush_ack(qp);
 	}
 	mutex_unlock(&qp->resp.resp_mutex);
